@@ -1,0 +1,1 @@
+//! Image references, the image store, layer unpacking and root file systems.

@@ -1,0 +1,1 @@
+//! Bridge networks, addresses, firewall rules, published ports and DNS.

@@ -1,0 +1,1 @@
+//! Pure decisions: project and observed state to a plan, restarts, health.

@@ -1,0 +1,1 @@
+//! The shared OCI runtime: bundle to process.

@@ -1,0 +1,1 @@
+//! Directories, identifiers, records, locks and the log format.

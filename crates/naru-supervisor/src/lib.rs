@@ -1,0 +1,1 @@
+//! The supervisor loop, the keeper and the control socket.

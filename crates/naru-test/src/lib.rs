@@ -1,0 +1,1 @@
+//! Temporary projects, namespace sandboxes and snapshot filters for tests.

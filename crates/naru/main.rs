@@ -1,0 +1,3 @@
+//! The `naru` command.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Project tasks: `cargo xtask test`, `images`, `demo`, `bench`.
+
+fn main() {}
