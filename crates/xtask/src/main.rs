@@ -1,3 +1,45 @@
-//! Project tasks: `cargo xtask test`, `images`, `demo`, `bench`.
+//! Project tasks: `cargo xtask test | images | demo | bench | dist`.
+//!
+//! A task is a straight list of [`task::step`]s, each announced, timed and stopped at by its first failure. Tasks may run
+//! host tools (cargo, apt-get, npm); naru itself never does.
 
-fn main() {}
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task runner talks to the person who started it"
+)]
+
+mod debian;
+mod task;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Project tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check the format, the lints and the dependencies, make the images, run all tests (as root)
+    Test,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Test => test::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
