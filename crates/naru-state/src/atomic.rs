@@ -1,0 +1,131 @@
+//! Files are never written in place: a reader sees the old content or the new one, also after a crash.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use fs_err as fs;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why a record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file system said no; the source names the path.
+    #[error("the record could not be read or written")]
+    File(#[source] io::Error),
+    /// The file does not hold what it should.
+    #[error("{path} is damaged")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What is wrong in it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Writes `content` so that it survives a power cut: temp file, fsync, rename, fsync of the directory.
+///
+/// # Errors
+/// When a step fails; the old file is then still there.
+pub fn write_durable(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, true)
+}
+
+/// Writes `content` by a rename only: for files under the run directory, which need not survive.
+///
+/// # Errors
+/// When a step fails; the old file is then still there.
+pub fn write_volatile(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, false)
+}
+
+/// [`write_durable`] of `value` as JSON.
+///
+/// # Errors
+/// As [`write_durable`].
+pub fn save_durable(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    write_durable(path, &json(path, value)?).map_err(Error::File)
+}
+
+/// [`write_volatile`] of `value` as JSON.
+///
+/// # Errors
+/// As [`write_volatile`].
+pub fn save_volatile(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    write_volatile(path, &json(path, value)?).map_err(Error::File)
+}
+
+/// Reads a JSON file; `None` when there is none.
+///
+/// # Errors
+/// When the file cannot be read or does not hold a `T`.
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::File(error)),
+    };
+    let damaged = |source| Error::Damaged { path: path.display().to_string(), source };
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let damaged = |source| Error::Damaged { path: path.display().to_string(), source };
+    serde_json::to_vec_pretty(value).map_err(damaged)
+}
+
+fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
+    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = directory.join(name);
+    let written = (|| {
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(content)?;
+        if durable {
+            file.sync_all()?;
+        }
+        fs::rename(&temporary, path)
+    })();
+    if let Err(error) = written {
+        // The temp file is of no use to anybody; the first error is the one to report.
+        let _gone = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    if durable {
+        fs::File::open(directory)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_and_no_temp_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.json");
+        save_durable(&path, &1).unwrap();
+        assert!(save_durable(&directory.path().join("none/record.json"), &2).is_err());
+        fs::create_dir(directory.path().join("taken")).unwrap();
+        assert!(save_durable(&directory.path().join("taken"), &2).is_err());
+        assert_eq!(load::<u32>(&path).unwrap(), Some(1));
+        let names: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn a_missing_file_is_none_and_a_torn_one_is_an_error_that_names_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.json");
+        assert_eq!(load::<u32>(&path).unwrap(), None);
+        fs::write(&path, "{\"half").unwrap();
+        assert!(load::<u32>(&path).unwrap_err().to_string().contains("record.json is damaged"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The project lock: only its holder changes anything of the project. It is an flock(2) on a held
+//! descriptor, so it dies with its holder.
+
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use rustix::fs::{FlockOperation, flock};
+
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Somebody else holds it.
+    #[error("{path} is held by {holder}")]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// What the holder wrote about itself.
+        holder: String,
+    },
+    /// The file could not be opened or locked.
+    #[error("the lock could not be taken")]
+    File(#[source] std::io::Error),
+}
+
+/// A held lock; dropping it releases it.
+#[derive(Debug)]
+pub struct Lock {
+    _file: fs::File,
+}
+
+impl Lock {
+    /// Takes the lock at `path` without waiting, and writes `holder` (one line for people) into it.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when somebody else has it.
+    pub fn try_take(path: &Path, holder: &str) -> Result<Self, LockError> {
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(LockError::File)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            // Who holds it is a courtesy: that it is held is the answer.
+            let _read = file.read_to_string(&mut holder);
+            return Err(LockError::Held {
+                path: path.to_owned(),
+                holder: holder.trim().to_owned(),
+            });
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{holder}"))
+            .map_err(LockError::File)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_learns_who_holds_the_lock_and_gets_it_once_it_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = Lock::try_take(&path, "pid 1: up").unwrap();
+        let refused = Lock::try_take(&path, "pid 2: down").unwrap_err().to_string();
+        assert!(refused.ends_with("is held by pid 1: up"), "{refused}");
+        drop(held);
+        Lock::try_take(&path, "pid 2: down").unwrap();
+    }
+}

@@ -1,0 +1,265 @@
+//! The reading side: `naru logs` and `naru up`. It puts lines together and never writes.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::{Entry, MAX_LINE, Stream};
+
+/// One line of a container's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// When its first byte came, nanoseconds since 1970-01-01 UTC.
+    pub time_ns: u64,
+    /// Where it came from.
+    pub stream: Stream,
+    /// Which start of the container wrote it.
+    pub generation: u16,
+    /// The bytes without the line feed.
+    pub bytes: Vec<u8>,
+    /// Whether a line feed ended it; the last line of a run may lack it.
+    pub complete: bool,
+}
+
+/// Reads one container's log from its beginning and, call by call, what comes.
+#[derive(Debug)]
+pub struct Reader {
+    directory: PathBuf,
+    files: Option<(fs::File, fs::File)>,
+    /// Read bytes of the index file that is open.
+    position: u64,
+    /// Which file the open one is, to notice a rotation or a new container's log.
+    inode: u64,
+    partial: [Option<Line>; 2],
+    ready: VecDeque<Line>,
+}
+
+impl Reader {
+    /// A reader of the log in `directory`, which need not exist yet.
+    pub fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            files: None,
+            position: 0,
+            inode: 0,
+            partial: [None, None],
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The lines that were completed since the last call, in the order they came.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    pub fn read(&mut self) -> io::Result<Vec<Line>> {
+        self.read_rotated()?;
+        loop {
+            self.read_open()?;
+            if !self.follow_rotation()? {
+                return Ok(self.ready.drain(..).collect());
+            }
+        }
+    }
+
+    /// What was written without a line feed at the end: for when nothing more will come.
+    pub fn finish(&mut self) -> Vec<Line> {
+        let mut rest: Vec<_> = self.partial.iter_mut().filter_map(Option::take).collect();
+        rest.sort_by_key(|line| line.time_ns);
+        rest
+    }
+
+    /// Before the first read: the step that was rotated away comes first.
+    fn read_rotated(&mut self) -> io::Result<()> {
+        if self.files.is_some() {
+            return Ok(());
+        }
+        if self.open(".1")? {
+            self.read_open()?;
+            self.files = None;
+        }
+        self.open("").map(|_found| ())
+    }
+
+    fn open(&mut self, suffix: &str) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        let open = |name: &str| match fs::File::open(self.directory.join(format!("{name}{suffix}")))
+        {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let (Some(raw), Some(index)) = (open("raw")?, open("index")?) else { return Ok(false) };
+        self.inode = index.metadata()?.ino();
+        self.position = 0;
+        self.files = Some((raw, index));
+        Ok(true)
+    }
+
+    /// True when the open files were replaced by new ones, which are now open.
+    fn follow_rotation(&mut self) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        match fs::metadata(self.directory.join("index")) {
+            Ok(now) if now.ino() != self.inode => self.open(""),
+            _ => Ok(false),
+        }
+    }
+
+    fn read_open(&mut self) -> io::Result<()> {
+        let Some((raw, index)) = &mut self.files else { return Ok(()) };
+        let mut entries = Vec::new();
+        index.seek(SeekFrom::Start(self.position))?;
+        index.read_to_end(&mut entries)?;
+        for bytes in entries.chunks_exact(Entry::SIZE) {
+            self.position += Entry::SIZE as u64;
+            let Some(entry) = bytes.try_into().ok().and_then(Entry::from_bytes) else { continue };
+            let mut piece = Vec::with_capacity(entry.length as usize);
+            raw.seek(SeekFrom::Start(entry.offset))?;
+            raw.take(u64::from(entry.length)).read_to_end(&mut piece)?;
+            split(
+                &mut self.partial[usize::from(entry.stream == Stream::Stderr)],
+                &mut self.ready,
+                &entry,
+                &piece,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Adds the lines of `piece` to `ready`; what follows its last line feed stays in `partial`.
+fn split(partial: &mut Option<Line>, ready: &mut VecDeque<Line>, entry: &Entry, piece: &[u8]) {
+    // A restart ends the line of the run before it.
+    if partial.as_ref().is_some_and(|line| line.generation != entry.generation) {
+        ready.extend(partial.take());
+    }
+    let new_line = || Line {
+        time_ns: entry.time_ns,
+        stream: entry.stream,
+        generation: entry.generation,
+        bytes: Vec::new(),
+        complete: false,
+    };
+    for part in piece.split_inclusive(|&byte| byte == b'\n') {
+        let (text, ended) = match part.split_last() {
+            Some((b'\n', text)) => (text, true),
+            _ => (part, false),
+        };
+        for chunk in chunks(text) {
+            let line = partial.get_or_insert_with(new_line);
+            line.bytes.extend_from_slice(chunk);
+            if line.bytes.len() >= MAX_LINE {
+                ready.extend(partial.take());
+            }
+        }
+        if ended {
+            let mut line = partial.take().unwrap_or_else(new_line);
+            line.complete = true;
+            ready.push_back(line);
+        }
+    }
+}
+
+fn chunks(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.chunks(MAX_LINE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::log::{ROTATE_AT, Source, Writer};
+
+    fn pipe() -> (std::os::fd::OwnedFd, fs::File, tempfile::TempDir) {
+        use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let read =
+            open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let write = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        (read, write, directory)
+    }
+
+    fn texts(lines: &[Line]) -> Vec<String> {
+        lines.iter().map(|line| String::from_utf8_lossy(&line.bytes).into_owned()).collect()
+    }
+
+    #[test]
+    fn lines_are_put_together_per_stream_from_pieces_that_interleave() {
+        use std::io::Write;
+        let (out_read, mut out, directory) = pipe();
+        let (err_read, mut err, _other) = pipe();
+        let log = directory.path().join("log");
+        let mut writer = Writer::open(&log, 1).unwrap();
+        let mut reader = Reader::new(&log);
+        out.write_all(b"one\ntw").unwrap();
+        writer.take(Source::Pipe(out_read.as_fd()), Stream::Stdout, 1).unwrap();
+        err.write_all(b"oops\n").unwrap();
+        writer.take(Source::Pipe(err_read.as_fd()), Stream::Stderr, 1).unwrap();
+        assert_eq!(texts(&reader.read().unwrap()), ["one", "oops"]);
+        out.write_all(b"o\nrest").unwrap();
+        writer.take(Source::Pipe(out_read.as_fd()), Stream::Stdout, 1).unwrap();
+        assert_eq!(texts(&reader.read().unwrap()), ["two"]);
+        assert_eq!(texts(&reader.finish()), ["rest"]);
+        assert_eq!(writer.take(Source::Pipe(out_read.as_fd()), Stream::Stdout, 1).unwrap(), 0);
+    }
+
+    #[test]
+    fn bytes_that_a_killed_writer_left_without_an_entry_are_not_lost() {
+        use std::io::Write;
+        let directory = tempfile::tempdir().unwrap();
+        drop(Writer::open(directory.path(), 1).unwrap());
+        let mut raw =
+            fs::OpenOptions::new().append(true).open(directory.path().join("raw")).unwrap();
+        raw.write_all(b"lost and found\n").unwrap();
+        let mut index =
+            fs::OpenOptions::new().append(true).open(directory.path().join("index")).unwrap();
+        index.write_all(b"half an ent").unwrap();
+        drop(Writer::open(directory.path(), 1).unwrap());
+        assert_eq!(texts(&Reader::new(directory.path()).read().unwrap()), ["lost and found"]);
+    }
+
+    #[test]
+    fn a_reader_follows_rotation_without_losing_or_repeating_a_line() {
+        use std::io::Write;
+        let (read, mut write, directory) = pipe();
+        let log = directory.path().join("log");
+        let mut writer = Writer::open(&log, 1).unwrap();
+        let mut reader = Reader::new(&log);
+        let mut seen = Vec::new();
+        let line = |n: u64| format!("{n:0>1023}\n");
+        let count = ROTATE_AT / 1024 + 200;
+        for n in 0..count {
+            write.write_all(line(n).as_bytes()).unwrap();
+            writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+            if n % 100 == 0 {
+                seen.extend(texts(&reader.read().unwrap()));
+            }
+        }
+        seen.extend(texts(&reader.read().unwrap()));
+        let expected: Vec<_> = (0..count).map(|n| line(n).trim_end().to_owned()).collect();
+        assert_eq!(seen.len(), expected.len());
+        assert_eq!(seen, expected);
+        assert!(log.join("raw.1").exists());
+    }
+
+    #[test]
+    fn a_line_past_the_limit_is_cut_and_a_restart_ends_a_line() {
+        let entry = |generation, length: usize| Entry {
+            time_ns: 1,
+            offset: 0,
+            length: u32::try_from(length).unwrap(),
+            stream: Stream::Stdout,
+            generation,
+        };
+        let (mut partial, mut ready) = (None, VecDeque::new());
+        let long = vec![b'x'; MAX_LINE + 5];
+        split(&mut partial, &mut ready, &entry(1, long.len()), &long);
+        assert_eq!(ready.iter().map(|line| line.bytes.len()).collect::<Vec<_>>(), [MAX_LINE]);
+        split(&mut partial, &mut ready, &entry(2, 2), b"y\n");
+        assert_eq!(ready.iter().map(|line| line.bytes.len()).collect::<Vec<_>>(), [MAX_LINE, 5, 1]);
+    }
+}

@@ -1,0 +1,159 @@
+//! The writing side, used by the keeper.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use rustix::pipe::{SpliceFlags, splice};
+
+use super::{Entry, Stream};
+use crate::record::now_ns;
+
+/// A raw file that has grown past this many bytes is rotated away.
+pub const ROTATE_AT: u64 = 10 << 20;
+
+/// The most that one call moves; a pipe holds 64 KiB by default.
+const PIECE: usize = 1 << 20;
+
+/// Where bytes come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// A FIFO: bytes are spliced.
+    Pipe(BorrowedFd<'a>),
+    /// A terminal's master, which cannot be spliced: bytes are read and written.
+    Terminal(BorrowedFd<'a>),
+}
+
+/// Appends to one container's log.
+#[derive(Debug)]
+pub struct Writer {
+    directory: PathBuf,
+    raw: fs::File,
+    index: fs::File,
+    /// Length of the raw file.
+    end: u64,
+}
+
+impl Writer {
+    /// Opens the log in `directory`, making it when there is none. Bytes that no entry covers (a writer was
+    /// killed between the two) are indexed as output of `generation`.
+    ///
+    /// # Errors
+    /// When the files cannot be opened or repaired.
+    pub fn open(directory: &Path, generation: u16) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let open = |name| {
+            // Not in append mode: splice(2) refuses such files.
+            fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(directory.join(name))
+        };
+        let (raw, index) = (open("raw")?, open("index")?);
+        let mut writer = Self { directory: directory.to_owned(), raw, index, end: 0 };
+        writer.recover(generation)?;
+        Ok(writer)
+    }
+
+    /// Removes the log of an earlier container in `directory`.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn clear(directory: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves what `source` has to give, without waiting. `Ok(0)` means that it had nothing or has ended.
+    ///
+    /// # Errors
+    /// When the source fails other than by having nothing, or the disk does.
+    pub fn take(
+        &mut self,
+        source: Source<'_>,
+        stream: Stream,
+        generation: u16,
+    ) -> io::Result<usize> {
+        let length = match source {
+            Source::Pipe(pipe) => self.splice(pipe)?,
+            Source::Terminal(master) => self.copy(master)?,
+        };
+        if length > 0 {
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            self.append(length, stream, generation)?;
+            if self.end > ROTATE_AT {
+                self.rotate()?;
+            }
+        }
+        Ok(length)
+    }
+
+    fn splice(&self, pipe: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut offset = self.end;
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        match splice(pipe, None, self.raw.as_fd(), Some(&mut offset), PIECE, flags) {
+            Ok(length) => Ok(length),
+            Err(rustix::io::Errno::AGAIN) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn copy(&self, master: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut buffer = [0; 4096];
+        let length = match rustix::io::read(master, &mut buffer) {
+            Ok(length) => length,
+            // EIO: no process has the terminal's other side open.
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::IO) => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        let mut written = 0;
+        while written < length {
+            let at = self.end + written as u64;
+            written += rustix::io::pwrite(self.raw.as_fd(), &buffer[written..length], at)?;
+        }
+        Ok(length)
+    }
+
+    fn append(&mut self, length: u32, stream: Stream, generation: u16) -> io::Result<()> {
+        let entry = Entry { time_ns: now_ns(), offset: self.end, length, stream, generation };
+        self.index.write_all(&entry.to_bytes())?;
+        self.end = entry.end();
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        for name in ["raw", "index"] {
+            fs::rename(self.directory.join(name), self.directory.join(format!("{name}.1")))?;
+        }
+        *self = Self::open(&self.directory.clone(), 0)?;
+        Ok(())
+    }
+
+    /// Positions the index behind its last whole entry, and covers what lies beyond it in the raw file.
+    fn recover(&mut self, generation: u16) -> io::Result<()> {
+        use std::io::{Read, Seek, SeekFrom};
+        let size = Entry::SIZE as u64;
+        let whole = self.index.metadata()?.len() / size * size;
+        let length = self.raw.metadata()?.len();
+        let mut indexed = 0;
+        if whole > 0 {
+            let mut bytes = [0; Entry::SIZE];
+            self.index.seek(SeekFrom::Start(whole - size))?;
+            self.index.read_exact(&mut bytes)?;
+            indexed = Entry::from_bytes(&bytes).map_or(0, |entry| entry.end());
+        }
+        self.index.set_len(whole)?;
+        self.index.seek(SeekFrom::Start(whole))?;
+        self.end = indexed.min(length);
+        while self.end < length {
+            let piece = u32::try_from(length - self.end).unwrap_or(u32::MAX);
+            self.append(piece, Stream::Stdout, generation)?;
+        }
+        Ok(())
+    }
+}

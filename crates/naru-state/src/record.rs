@@ -1,0 +1,256 @@
+//! The records: what is written about projects, networks, volumes and containers. Each file carries the
+//! version of its form; a newer one than this program knows is refused, not guessed.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::Identity;
+use crate::{ContainerId, ProjectName};
+
+/// The version that this program writes.
+pub const VERSION: u32 = 1;
+
+/// `project.json`: what the user last asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Project {
+    /// Form of this record.
+    pub version: u32,
+    /// The project.
+    pub name: ProjectName,
+    /// Its directory.
+    pub working_directory: String,
+    /// The Compose files it was loaded from.
+    pub compose_files: Vec<String>,
+    /// The canonical model, as `naru config --format json` prints it before `$` is doubled.
+    pub model: serde_json::Value,
+}
+
+/// `networks.json`: the project's networks by their key in the Compose file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Networks {
+    /// Form of this record.
+    pub version: u32,
+    /// The networks.
+    pub networks: BTreeMap<String, Network>,
+}
+
+/// One bridge network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The network's name: `<project>_<key>` unless the file says otherwise.
+    pub name: String,
+    /// The bridge's interface name, at most 15 bytes.
+    pub bridge: String,
+    /// The subnet in CIDR form.
+    pub subnet: String,
+    /// The bridge's own address in it.
+    pub gateway: Ipv4Addr,
+    /// No way out.
+    pub internal: bool,
+    /// Hash of the network's configuration.
+    pub config_hash: String,
+}
+
+/// `volume.json` beside a named volume's `_data`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Volume {
+    /// Form of this record.
+    pub version: u32,
+    /// The volume's name.
+    pub name: String,
+    /// The project that made it, with its key there.
+    pub project: Option<(ProjectName, String)>,
+    /// Made for an image's VOLUME or a mount without a source, and removed with `down -v`.
+    pub anonymous: bool,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub created_ns: u64,
+    /// Labels of the Compose file.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `container.json`: what one container is. It changes only by a recreate (a rename of the name apart).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Form of this record.
+    pub version: u32,
+    /// Its id.
+    pub id: ContainerId,
+    /// `<project>-<service>-<number>` or `container_name`.
+    pub name: String,
+    /// The service's name.
+    pub service: String,
+    /// 1 for the first replica.
+    pub number: u32,
+    /// Hash of the service's resolved configuration.
+    pub config_hash: String,
+    /// The image as the file names it.
+    pub image: String,
+    /// Its image id, `sha256:…` of the configuration.
+    pub image_id: String,
+    /// The command line, as `ps` shows it.
+    pub command: Vec<String>,
+    /// The host name inside.
+    pub hostname: String,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub created_ns: u64,
+    /// Attachments by network key, in the order of the interfaces eth0, eth1, ….
+    pub attachments: Vec<Attachment>,
+    /// Published ports as bound.
+    pub ports: Vec<Port>,
+    /// Volume names by mount target.
+    pub volumes: BTreeMap<String, String>,
+    /// The volumes among them that were made for this container alone.
+    pub anonymous_volumes: Vec<String>,
+    /// Services it depends on with the condition, for `down` without a file.
+    pub depends_on: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// The signal that asks it to stop.
+    pub stop_signal: i32,
+    /// How long it may take to.
+    pub stop_grace: Duration,
+    /// Has a terminal.
+    pub tty: bool,
+}
+
+/// A container's place in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The network's key in the Compose file.
+    pub network: String,
+    /// Its address there.
+    pub address: Ipv4Addr,
+    /// Names it answers to there besides service and container name.
+    pub aliases: Vec<String>,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Port {
+    /// The host's address; empty means all of them.
+    pub host_ip: String,
+    /// The host's port, never 0: a random one is recorded as it was bound.
+    pub host_port: u16,
+    /// The container's port.
+    pub container_port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+/// `state.json`: what a container is doing, written at each change by the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Form of this record.
+    pub version: u32,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The container's first process while there is one.
+    pub process: Option<Identity>,
+    /// How many times it was started; the log's generation.
+    pub generation: u16,
+    /// Nanoseconds since 1970-01-01 UTC of the last start.
+    pub started_ns: Option<u64>,
+    /// Of the last end.
+    pub finished_ns: Option<u64>,
+    /// How the last run ended.
+    pub exit: Option<Exit>,
+    /// Restarts by policy since the user last started it.
+    pub restarts: u32,
+    /// The user stopped it: policies leave it alone.
+    pub stopped_by_user: bool,
+    /// The health check's verdict where there is a check.
+    pub health: Option<Health>,
+    /// Why it could not be started.
+    pub error: Option<String>,
+}
+
+impl State {
+    /// The state of a container that was created and never started.
+    pub fn created() -> Self {
+        Self {
+            version: VERSION,
+            phase: Phase::Created,
+            process: None,
+            generation: 0,
+            started_ns: None,
+            finished_ns: None,
+            exit: None,
+            restarts: 0,
+            stopped_by_user: false,
+            health: None,
+            error: None,
+        }
+    }
+}
+
+/// Where a container is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Made, never started.
+    Created,
+    /// Runs (if the kernel agrees).
+    Running,
+    /// Ended and waits for its restart policy's delay.
+    Restarting,
+    /// Ended.
+    Exited,
+}
+
+/// How a run ended. `exit.json` is written by the keeper the moment it happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The process that ended.
+    pub process: Identity,
+    /// 0–255, or 128 + n for signal n; `None` when nobody could tell, which is never a success.
+    pub code: Option<u8>,
+    /// The kernel ended it for want of memory.
+    pub out_of_memory: bool,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub time_ns: u64,
+}
+
+/// The health check's verdict and history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The verdict.
+    pub status: HealthStatus,
+    /// Failures in a row.
+    pub failing_streak: u32,
+    /// The last probes, oldest first, at most 50.
+    pub log: Vec<Probe>,
+}
+
+/// A health check's verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// Not yet known.
+    Starting,
+    /// The last probe succeeded.
+    Healthy,
+    /// Too many failures in a row.
+    Unhealthy,
+}
+
+/// One run of a health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub started_ns: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Its exit code; `None` when it was ended at its time limit or could not be run.
+    pub code: Option<u8>,
+    /// What it printed, at most 4 KiB.
+    pub output: String,
+}
+
+/// Nanoseconds since 1970-01-01 UTC, now. For showing to people; deadlines use the monotonic clock.
+pub fn now_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
