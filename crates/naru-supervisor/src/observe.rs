@@ -1,0 +1,145 @@
+//! Looking without touching: a project's containers from their records, their states, and the kernel's word
+//! on whether they run. `ps`, `ls`, `logs` and `exec` need nothing else, and neither does a supervisor that
+//! takes over.
+
+use std::io;
+
+use fs_err as fs;
+use naru_state::record::{self, Exit, Phase};
+use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic};
+
+/// One container as it is now.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What it is.
+    pub record: record::Container,
+    /// What it does; the phase is corrected by the kernel.
+    pub state: record::State,
+}
+
+impl Seen {
+    /// Whether its first process runs.
+    pub fn is_running(&self) -> bool {
+        self.state.phase == Phase::Running
+    }
+
+    /// How its last run ended, for people: the code, or nothing when it never ran.
+    pub fn exit_code(&self) -> Option<u8> {
+        self.state.exit.as_ref().and_then(|exit| exit.code)
+    }
+}
+
+/// The containers of a project, sorted by name.
+///
+/// # Errors
+/// When records cannot be read. A container whose record is missing was never finished and is left out.
+pub fn containers(directories: &ProjectDirectories) -> Result<Vec<Seen>, atomic::Error> {
+    let mut seen = Vec::new();
+    for id in ids(directories).map_err(atomic::Error::File)? {
+        let Some(record) = atomic::load(&directories.container_file(&id))? else { continue };
+        let state = atomic::load(&directories.state_file(&id))?;
+        let exit = atomic::load(&directories.exit_file(&id))?;
+        seen.push(Seen { record, state: correct(state, exit) });
+    }
+    seen.sort_by(|a: &Seen, b: &Seen| a.record.name.cmp(&b.record.name));
+    Ok(seen)
+}
+
+/// The ids of all container directories, finished or not.
+///
+/// # Errors
+/// When the directory is there and cannot be read.
+pub fn ids(directories: &ProjectDirectories) -> io::Result<Vec<ContainerId>> {
+    let names = names(&directories.containers())?;
+    Ok(names.into_iter().filter_map(|name| ContainerId::try_from(name).ok()).collect())
+}
+
+/// The projects of this root that have containers, sorted by name.
+///
+/// # Errors
+/// When the directory is there and cannot be read.
+pub fn projects(directories: &Directories) -> io::Result<Vec<ProjectName>> {
+    let mut projects: Vec<_> = names(&directories.projects())?
+        .into_iter()
+        .filter_map(|name| ProjectName::try_from(name).ok())
+        .collect();
+    projects.retain(|name| {
+        ids(&directories.project(name)).is_ok_and(|containers| !containers.is_empty())
+    });
+    projects.sort();
+    Ok(projects)
+}
+
+fn names(directory: &std::path::Path) -> io::Result<Vec<String>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<_>>(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is true of a container whose last written state and exit are these: "running" is asked of the
+/// kernel, and an end that nobody could tell the code of is unknown, never a success.
+fn correct(state: Option<record::State>, exit: Option<Exit>) -> record::State {
+    let Some(mut state) = state else {
+        return record::State::created();
+    };
+    let Some(process) = state.process.clone() else { return state };
+    if process.is_alive() {
+        return state;
+    }
+    if state.exit.as_ref().is_none_or(|known| known.process != process) {
+        let exit = exit.filter(|exit| exit.process == process).unwrap_or_else(|| Exit {
+            process,
+            code: None,
+            out_of_memory: false,
+            time_ns: record::now_ns(),
+        });
+        state.finished_ns = Some(exit.time_ns);
+        state.exit = Some(exit);
+    }
+    state.process = None;
+    if state.phase == Phase::Running {
+        state.phase = Phase::Exited;
+    }
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_state::process::Identity;
+
+    use super::*;
+
+    fn running(process: Identity) -> record::State {
+        record::State { phase: Phase::Running, process: Some(process), ..record::State::created() }
+    }
+
+    fn gone() -> Identity {
+        Identity { boot_id: "an earlier boot".into(), pid: 1, start_time: 1 }
+    }
+
+    #[test]
+    fn a_process_of_an_earlier_boot_is_not_running_and_its_code_is_unknown() {
+        let state = correct(Some(running(gone())), None);
+        assert_eq!(state.phase, Phase::Exited);
+        assert_eq!(state.exit.unwrap().code, None);
+    }
+
+    #[test]
+    fn the_keepers_word_on_the_exit_of_this_very_process_is_taken() {
+        let exit = Exit { process: gone(), code: Some(3), out_of_memory: false, time_ns: 7 };
+        let state = correct(Some(running(gone())), Some(exit.clone()));
+        assert_eq!(state.exit, Some(exit.clone()));
+        let other = Identity { start_time: 2, ..gone() };
+        assert_eq!(correct(Some(running(other)), Some(exit)).exit.unwrap().code, None);
+    }
+
+    #[test]
+    fn a_live_process_is_running() {
+        let me = Identity::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert_eq!(correct(Some(running(me)), None).phase, Phase::Running);
+    }
+}

@@ -1,0 +1,196 @@
+//! What is said over a project's control socket: JSON, one value a line. The client sends one [`Request`];
+//! the supervisor answers with [`Reply`] lines, the last of which is [`Reply::Done`] or [`Reply::Failed`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use naru_compose::project::Project;
+use naru_state::record;
+use serde::{Deserialize, Serialize};
+
+/// What a client asks for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Bring services up.
+    Up(Box<Up>),
+    /// Stop and remove; the supervisor ends afterwards when nothing is left.
+    Down(Down),
+    /// Stop, but keep the containers.
+    Stop(Stop),
+    /// Send a signal to the running containers of these services (all when empty), at once.
+    Kill {
+        /// Services; empty for all.
+        services: Vec<String>,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Tell every [`Reply::Changed`] from now on, until the client goes.
+    Watch,
+}
+
+/// `naru up`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Up {
+    /// The whole project, profiles applied.
+    pub project: Project,
+    /// The services named on the command line; empty for all.
+    pub services: Vec<String>,
+    /// Recreate even what is up to date.
+    pub force_recreate: bool,
+    /// Recreate nothing.
+    pub no_recreate: bool,
+    /// Leave the dependencies alone.
+    pub no_deps: bool,
+    /// Recreate dependencies too.
+    pub always_recreate_deps: bool,
+    /// New anonymous volumes instead of the old container's.
+    pub renew_anon_volumes: bool,
+    /// Remove containers of services that are no longer in the file.
+    pub remove_orphans: bool,
+    /// Replicas by service, instead of the file's.
+    pub scale: BTreeMap<String, u32>,
+    /// Answer only when everything is running or healthy.
+    pub wait: bool,
+    /// How long to wait at most.
+    pub wait_timeout: Option<Duration>,
+    /// Instead of each service's grace period, when containers are replaced.
+    pub stop_timeout: Option<Duration>,
+}
+
+/// `naru down`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Down {
+    /// The services to take down (with their dependents); empty for the whole project.
+    pub services: Vec<String>,
+    /// Remove named and anonymous volumes too.
+    pub volumes: bool,
+    /// Instead of each service's grace period.
+    pub timeout: Option<Duration>,
+    /// Also what is no longer in the file.
+    pub remove_orphans: bool,
+}
+
+/// `naru stop`, and the first Ctrl-C of a foreground `up`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Stop {
+    /// The services; empty for all.
+    pub services: Vec<String>,
+    /// Instead of each service's grace period.
+    pub timeout: Option<Duration>,
+}
+
+/// One line of an answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// A step begins or has ended.
+    Progress(Progress),
+    /// A sentence for the user.
+    Notice(String),
+    /// A container changed (only for [`Request::Watch`]).
+    Changed(Box<Changed>),
+    /// The request is done.
+    Done,
+    /// It is not, and nothing half made was left by it.
+    Failed(Failure),
+}
+
+/// A step on a resource, as docker compose words it: "Container p-web-1 Starting".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// What happens to it.
+    pub step: Step,
+    /// More, for people: what is waited for, why it is recreated.
+    pub detail: Option<String>,
+}
+
+/// Kinds of resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A container.
+    Container,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
+}
+
+/// What happens to a resource; those that end in -ing are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the words are docker compose's and say it all")]
+pub enum Step {
+    Creating,
+    Created,
+    Recreating,
+    Recreated,
+    Starting,
+    Started,
+    Running,
+    Waiting,
+    Healthy,
+    Exited,
+    Stopping,
+    Stopped,
+    Removing,
+    Removed,
+    Error,
+}
+
+/// A container's new state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Changed {
+    /// The container's name.
+    pub name: String,
+    /// Its service.
+    pub service: String,
+    /// Its state now.
+    pub state: record::State,
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Failure {
+    /// What went wrong, in one line.
+    pub message: String,
+    /// The chain of causes below it.
+    pub causes: Vec<String>,
+    /// What the user can do.
+    pub hints: Vec<String>,
+    /// The key path in the Compose file, such as `services.web.image`, where there is one: the client
+    /// knows file, line and column of it.
+    pub key: Option<String>,
+}
+
+impl Failure {
+    /// A failure with the chain of `error`'s sources.
+    pub fn from_error(error: &dyn std::error::Error) -> Self {
+        let mut causes = Vec::new();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        Self { message: error.to_string(), causes, ..Self::default() }
+    }
+
+    /// The same with the place in the Compose file.
+    #[must_use]
+    pub fn at(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
