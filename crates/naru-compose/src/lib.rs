@@ -1,1 +1,5 @@
 //! Compose YAML to a typed project, every problem with file, line and column.
+
+pub mod project;
+
+pub use project::Project;
