@@ -1,0 +1,42 @@
+//! Network interfaces of the calling thread's network namespace, for what needs no netlink.
+
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use rustix::io::Errno;
+
+/// The interface is switched on; `libc` has it as a wider type than the field.
+const IFF_UP: libc::c_short = 1;
+
+/// Sets the interface called `name` up.
+///
+/// See [netdevice(7)](https://man7.org/linux/man-pages/man7/netdevice.7.html).
+///
+/// # Errors
+/// `ENODEV` when there is no such interface, `EPERM` without `CAP_NET_ADMIN`.
+pub fn bring_up(name: &str) -> Result<(), Errno> {
+    // SAFETY: creating a socket touches no memory.
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    let socket = crate::result(socket.into())?;
+    // SAFETY: the descriptor was just made and belongs to nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: ifreq is plain data for which zero is a value.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    if name.len() >= request.ifr_name.len() {
+        return Err(Errno::NODEV);
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed() as libc::c_char;
+    }
+    // SAFETY: SIOCGIFFLAGS reads the name from and writes the flags to `request`, a whole ifreq.
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) };
+    crate::result(result.into())?;
+    // SAFETY: SIOCGIFFLAGS filled in this member of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    request.ifr_ifru.ifru_flags = flags | IFF_UP;
+    // SAFETY: SIOCSIFFLAGS reads the name and the flags from `request`, a whole ifreq.
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) };
+    crate::result(result.into()).map(drop)
+}

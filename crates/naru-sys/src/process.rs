@@ -1,0 +1,116 @@
+//! The calling process: descriptors, forking, keyrings; and what a pidfd tells of another one.
+
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use rustix::io::Errno;
+
+/// Marks all descriptors from `first` up close-on-exec.
+///
+/// See [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html)
+/// (`CLOSE_RANGE_CLOEXEC`, Linux 5.11).
+///
+/// # Errors
+/// `EINVAL` for a negative `first`.
+pub fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
+    // SAFETY: with CLOSE_RANGE_CLOEXEC no descriptor is closed, only a flag is set, so no owner of
+    // a descriptor loses it.
+    let result = unsafe {
+        libc::syscall(libc::SYS_close_range, first, libc::c_int::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    };
+    crate::result(result).map(drop)
+}
+
+/// Takes ownership of the descriptor `number`, once: for one that was handed over by exec.
+///
+/// # Errors
+/// `EBADF` when it is not open, or was taken before.
+pub fn take_inherited(number: RawFd) -> Result<std::os::fd::OwnedFd, Errno> {
+    use std::os::fd::FromRawFd;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: F_GETFD only reads a flag of the descriptor.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    crate::result(flags.into())?;
+    // SAFETY: the descriptor is open, and the flag above makes this the only owner made here. It
+    // was inherited, so nothing in this program can have opened it before.
+    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(number) })
+}
+
+/// The two sides of a fork.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fork {
+    /// In the parent: the child's number.
+    Parent(i32),
+    /// In the child.
+    Child,
+}
+
+/// Forks a process that has only one thread.
+///
+/// See [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html).
+///
+/// # Errors
+/// `EAGAIN` when a limit on processes is reached.
+pub fn fork() -> Result<Fork, Errno> {
+    // SAFETY: the callers are single-threaded programs that have just been exec'ed, so no lock can
+    // be held by a thread that does not exist in the child.
+    match unsafe { libc::fork() } {
+        0 => Ok(Fork::Child),
+        pid => crate::result(pid.into()).map(Fork::Parent),
+    }
+}
+
+/// Gives the calling process a new, empty session keyring, so that it shares no keys with what
+/// started it.
+///
+/// See [keyctl(2)](https://man7.org/linux/man-pages/man2/keyctl.2.html).
+///
+/// # Errors
+/// `ENOSYS` in kernels without keyrings, `EDQUOT` when the user's quota of keys is used up.
+pub fn join_new_session_keyring() -> Result<(), Errno> {
+    // SAFETY: a null name asks for an anonymous keyring; no memory is read.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            libc::KEYCTL_JOIN_SESSION_KEYRING,
+            std::ptr::null::<libc::c_char>(),
+        )
+    };
+    crate::result(result).map(drop)
+}
+
+/// `struct pidfd_info` in its first size, 64 bytes.
+#[derive(Default)]
+#[repr(C)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// The wait status of a process that has ended and was reaped by somebody else, if the kernel
+/// still knows it.
+///
+/// See `PIDFD_GET_INFO` in
+/// [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html) (`PIDFD_INFO_EXIT`,
+/// Linux 6.15).
+///
+/// # Errors
+/// `ENOTTY` or `EINVAL` in older kernels, `ESRCH` when the descriptor was opened too late.
+pub fn exit_status(pidfd: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+    let size = size_of::<PidfdInfo>() as libc::c_ulong;
+    let request = (3 << 30) | (size << 16) | (0xff << 8) | 11;
+    // SAFETY: the request number contains the size of `info`, which is what the kernel writes at
+    // most, and `info` lives until the call returns.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), request as _, &raw mut info) };
+    crate::result(result.into())?;
+    Ok((info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code))
+}
