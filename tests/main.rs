@@ -1,3 +1,5 @@
 //! Tests of the whole: the repository's own rules, the command line, and scenarios with real containers.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the failure")]
+
 mod repository;
