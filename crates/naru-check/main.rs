@@ -1,0 +1,105 @@
+//! `naru-check` looks at a container from inside, and acts in it as a test asks.
+//!
+//! Tests put it into a minimal image. `naru-check report` prints what it sees as JSON; the other words make it a
+//! server, a client, a process that ends in a given way. It is static, asks the kernel only, and needs nothing else in
+//! the image.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "a test's tool: its output is its purpose"
+)]
+
+mod network;
+mod report;
+
+use std::io::{BufWriter, Write as _};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{SigSet, Signal};
+
+const USAGE: &str = "usage: naru-check report | listen PORT | listen-udp PORT | connect HOST PORT | \
+     connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | trap [ignore] | \
+     write PATH TEXT | read PATH | stays PATH";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let Err(error) = act(&words) {
+        eprintln!("naru-check: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn act(words: &[&str]) -> Result<()> {
+    match words {
+        ["report"] => println!("{:#}", report::everything()),
+        ["listen", port] => network::listen(port.parse()?)?,
+        ["listen-udp", port] => network::listen_udp(port.parse()?)?,
+        ["connect", host, port] => print!("{}", network::connect(host, port.parse()?)?),
+        ["connect-udp", host, port] => print!("{}", network::connect_udp(host, port.parse()?)?),
+        ["resolve", name] => {
+            for address in network::resolve(name)? {
+                println!("{address}");
+            }
+        }
+        ["sleep"] => pause(),
+        ["sleep", seconds] => std::thread::sleep(Duration::from_secs_f64(seconds.parse()?)),
+        ["exit", code] => std::process::exit(code.parse()?),
+        ["print", lines] => print_lines(lines.parse()?)?,
+        ["trap"] => trap(false)?,
+        ["trap", "ignore"] => trap(true)?,
+        ["write", path, text] => fs_err::write(path, format!("{text}\n"))?,
+        ["read", path] => print!("{}", fs_err::read_to_string(path)?),
+        ["stays", path] => stays_while(path),
+        _ => bail!(USAGE),
+    }
+    Ok(())
+}
+
+fn pause() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Numbered lines, odd ones to stdout and even ones to stderr, so that both streams are proved whole.
+fn print_lines(lines: u64) -> Result<()> {
+    let (mut odd, mut even) = (BufWriter::new(std::io::stdout()), std::io::stderr());
+    for number in 1..=lines {
+        if number % 2 == 1 {
+            writeln!(odd, "line {number}")?;
+        } else {
+            writeln!(even, "line {number}")?;
+        }
+    }
+    odd.flush()?;
+    Ok(())
+}
+
+/// Says that it waits for SIGTERM and SIGINT; ends with 0 on the first, or says so and goes on when it ignores them.
+fn trap(ignore: bool) -> Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
+        signals.add(signal);
+    }
+    signals.thread_block().context("cannot block the signals")?;
+    println!("ready");
+    loop {
+        let signal = signals.wait().context("cannot wait for a signal")?;
+        println!("got {signal}");
+        if !ignore {
+            return Ok(());
+        }
+    }
+}
+
+/// Ends with 1 as soon as `path` is gone; for health checks and restarts that a test steers by a file.
+fn stays_while(path: &str) {
+    while std::path::Path::new(path).exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::process::exit(1);
+}
