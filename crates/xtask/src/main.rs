@@ -10,6 +10,7 @@
 )]
 
 mod debian;
+mod images;
 mod task;
 mod test;
 
@@ -29,11 +30,14 @@ struct Arguments {
 enum Task {
     /// Check the format, the lints and the dependencies, make the images, run all tests (as root)
     Test,
+    /// Make the base images of the samples where no registry can be reached, and load them
+    Images(images::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Test => test::run(),
+        Task::Images(options) => images::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
