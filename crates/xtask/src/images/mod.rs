@@ -132,7 +132,7 @@ fn make(workshop: &Workshop, recipes: &[&'static Recipe]) -> Result<Vec<PathBuf>
     }
     for round in ROUNDS {
         let lane = |folders: &[&str]| -> Result<()> {
-            let ours = folders
+            let mut ours = folders
                 .iter()
                 .filter_map(|folder| needed.iter().find(|recipe| recipe.folder == *folder));
             ours.try_for_each(|recipe| workshop.layer(recipe).map(drop))
