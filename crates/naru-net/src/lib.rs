@@ -1,1 +1,45 @@
 //! Bridge networks, addresses, firewall rules, published ports and DNS.
+//!
+//! This crate owns everything between a container and the world: the bridge of a network and the
+//! links to it ([`network`]), which subnet and which address ([`pool`], [`occupied`]), the rules of
+//! a project ([`firewall`], [`forwarding`]), ports of the host ([`ports`], [`proxy`]) and names
+//! ([`dns`]). It never knows what a service or a project file is, keeps no records, and never
+//! calls a host tool: links, addresses, routes and rules are set by netlink.
+//!
+//! Everything acts on the network namespace of the calling thread, except where a namespace is
+//! given by its descriptor.
+//!
+//! ```no_run
+//! use naru_net::{Network, names, network, occupied, pool};
+//!
+//! let subnet = pool::pick(&pool::Pool::default(), &occupied::occupied(&[])?, "shop_default")?;
+//! network::create(&Network {
+//!     id: "shop_default".into(),
+//!     bridge: names::bridge("shop_default"),
+//!     group: names::group("shop"),
+//!     subnet,
+//!     gateway: pool::gateway(subnet),
+//!     internal: false,
+//!     mtu: None,
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod dns;
+pub mod firewall;
+pub mod forwarding;
+mod mac;
+pub mod names;
+pub mod namespace;
+mod netlink;
+pub mod network;
+pub mod occupied;
+pub mod pool;
+pub mod ports;
+pub mod proxy;
+#[cfg(test)]
+mod sandbox;
+
+pub use mac::MacAddress;
+pub use netlink::{Refused, link::Link};
+pub use network::{Endpoint, Network};

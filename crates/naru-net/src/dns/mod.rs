@@ -1,0 +1,66 @@
+//! Names inside containers: a server on 127.0.0.11 in each container's network namespace.
+//!
+//! The sockets are made inside that namespace ([`bind`]) and served from the host's, so forwarded
+//! questions go where the host's own would go, to a resolver on its loopback interface as well.
+//! Which names exist is a [`Zone`], swapped as a whole; what one container sees of it is a [`View`].
+
+mod message;
+pub mod resolv;
+mod server;
+mod upstream;
+mod zone;
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::fd::BorrowedFd;
+
+pub use message::{Question, TYPE_A, TYPE_ANY, TYPE_PTR};
+pub use server::Server;
+pub use upstream::Upstream;
+pub use zone::{Answer, View, Zone};
+
+use crate::namespace;
+
+/// Where the server is found inside a container, as in Docker.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+
+const PORT: u16 = 53;
+
+/// The server could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The container's network namespace could not be entered.
+    #[error("cannot set up name resolution in the container")]
+    Namespace(#[source] namespace::Error),
+    /// A socket could not be bound inside it.
+    #[error("cannot listen on {ADDRESS}:{PORT} in the container")]
+    Bind(#[source] io::Error),
+    /// A socket could not be served.
+    #[error("cannot serve the container's name resolution")]
+    Serve(#[source] io::Error),
+}
+
+/// The sockets of one container's server. They stay in its network namespace whoever serves them.
+#[derive(Debug)]
+pub struct Sockets {
+    udp: UdpSocket,
+    tcp: TcpListener,
+}
+
+/// Makes the sockets of a container's server. Its loopback interface must be up.
+///
+/// # Errors
+/// When the namespace cannot be entered or the address is taken there.
+pub fn bind(netns: BorrowedFd<'_>) -> Result<Sockets, Error> {
+    let make = || {
+        let udp = UdpSocket::bind((ADDRESS, PORT))?;
+        let tcp = TcpListener::bind((ADDRESS, PORT))?;
+        udp.set_nonblocking(true)?;
+        tcp.set_nonblocking(true)?;
+        Ok(Sockets { udp, tcp })
+    };
+    namespace::within(netns, make).map_err(Error::Namespace)?.map_err(Error::Bind)
+}
+
+#[cfg(test)]
+mod tests;

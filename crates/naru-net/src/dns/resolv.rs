@@ -1,0 +1,105 @@
+//! The host's resolver settings: `/etc/resolv.conf`, parsed, and read again when it changes.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+/// Where the host's settings are.
+pub const HOST_FILE: &str = "/etc/resolv.conf";
+
+/// More servers than this are ignored, as by the C libraries.
+const MOST_SERVERS: usize = 3;
+
+/// What a `resolv.conf` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Name servers, in order.
+    pub servers: Vec<IpAddr>,
+    /// Search list.
+    pub search: Vec<String>,
+    /// Options, as written.
+    pub options: Vec<String>,
+}
+
+impl Config {
+    /// Reads and parses a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(path: impl AsRef<Path>) -> io::Result<Self> {
+        let bytes = fs::read(path.as_ref())?;
+        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    /// Understands what the C libraries understand; everything else is passed over as they do.
+    pub fn parse(text: &str) -> Self {
+        let mut config = Self::default();
+        for line in text.lines() {
+            let mut words = line.split_ascii_whitespace();
+            match words.next() {
+                Some("nameserver") => {
+                    // A scope such as %eth0 has no meaning for the addresses naru can reach.
+                    let server = words.next().and_then(|word| word.split('%').next());
+                    config.servers.extend(server.and_then(|word| word.parse::<IpAddr>().ok()));
+                }
+                // The last one of both counts.
+                Some("search" | "domain") => config.search = words.map(str::to_owned).collect(),
+                Some("options") => config.options.extend(words.map(str::to_owned)),
+                _ => {}
+            }
+        }
+        config.servers.truncate(MOST_SERVERS);
+        config
+    }
+}
+
+/// A file that is parsed again only after it was changed or replaced.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    path: PathBuf,
+    stamp: Option<(u64, u64, i64, i64)>,
+    config: Config,
+}
+
+impl Watched {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), stamp: None, config: Config::default() }
+    }
+
+    /// The settings as they are now. A file that is gone for a moment, as while it is replaced,
+    /// leaves the last ones in force.
+    pub(crate) fn servers(&mut self) -> &[IpAddr] {
+        // Follows links: systemd-resolved and NetworkManager change the file behind one.
+        let stamp = fs::metadata(&self.path)
+            .map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
+            .ok();
+        if stamp.is_some() && stamp != self.stamp {
+            if let Ok(config) = Config::read(&self.path) {
+                self.config = config;
+                self.stamp = stamp;
+            }
+        }
+        &self.config.servers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_as_the_c_libraries_read_them() {
+        let config = Config::parse(
+            "# comment\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\nnameserver nonsense\n\
+             domain old.example\nsearch corp.example  lan\noptions ndots:2 trust-ad\n\
+             nameserver 1.1.1.1\nnameserver 9.9.9.9\n",
+        );
+        let servers: Vec<_> = config.servers.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["127.0.0.53", "fe80::1", "1.1.1.1"]);
+        assert_eq!(config.search, ["corp.example", "lan"]);
+        assert_eq!(config.options, ["ndots:2", "trust-ad"]);
+    }
+}

@@ -1,0 +1,190 @@
+//! The server of one container: questions in, answers from the zone or from the host's servers.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::message::{self, Malformed, Query, Reply};
+use super::{Answer, Error, Sockets, Upstream, View, Zone};
+
+/// Questions of one container that wait for the host's servers at the same time.
+const MOST_FORWARDED: usize = 256;
+/// TCP connections of one container at the same time.
+const MOST_CLIENTS: usize = 128;
+/// A TCP client that neither asks nor takes its answer for this long is let go.
+const IDLE: Duration = Duration::from_secs(5);
+/// After an error of the socket itself, so that a lasting one does not become a busy loop.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The largest query that is looked at; what is longer is cut and then refused.
+const LONGEST_QUERY: usize = 4096;
+
+/// A running server; it stops when this is dropped.
+#[derive(Debug)]
+pub struct Server(JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Server {
+    /// Serves a container with the host's name servers behind it, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// When the sockets cannot be registered with the runtime.
+    pub fn spawn(
+        sockets: Sockets,
+        zones: watch::Receiver<Arc<Zone>>,
+        view: View,
+    ) -> Result<Self, Error> {
+        Self::spawn_with(sockets, zones, view, Upstream::default())
+    }
+
+    /// The same with other name servers behind it.
+    ///
+    /// # Errors
+    /// When the sockets cannot be registered with the runtime.
+    pub fn spawn_with(
+        sockets: Sockets,
+        zones: watch::Receiver<Arc<Zone>>,
+        view: View,
+        upstream: Upstream,
+    ) -> Result<Self, Error> {
+        let udp = UdpSocket::from_std(sockets.udp).map_err(Error::Serve)?;
+        let tcp = TcpListener::from_std(sockets.tcp).map_err(Error::Serve)?;
+        let turn = AtomicUsize::new(0);
+        let context = Arc::new(Context { zones, view, upstream, turn });
+        Ok(Self(tokio::spawn(async move {
+            tokio::join!(serve_udp(Arc::new(udp), Arc::clone(&context)), serve_tcp(tcp, context));
+        })))
+    }
+}
+
+/// What every question is answered from.
+struct Context {
+    zones: watch::Receiver<Arc<Zone>>,
+    view: View,
+    upstream: Upstream,
+    /// Counts answers with several addresses, to begin each with another one.
+    turn: AtomicUsize,
+}
+
+impl Context {
+    /// The answer from the zone, or nothing when the host's servers are to be asked.
+    fn answer_locally(&self, packet: &[u8], query: &Query) -> Option<Vec<u8>> {
+        let answer = self.zones.borrow().lookup(&query.question, &self.view);
+        let reply = match answer {
+            Answer::Addresses(mut addresses) => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                let first = turn % addresses.len().max(1);
+                addresses.rotate_left(first);
+                Reply::Addresses(addresses)
+            }
+            Answer::Names(names) => Reply::Names(names),
+            Answer::Nothing => Reply::Nothing,
+            Answer::NoName => Reply::NoName,
+            Answer::Forward => return None,
+        };
+        Some(message::reply(packet, query, &reply))
+    }
+
+    async fn forward(&self, packet: &[u8], query: &Query) -> Vec<u8> {
+        match self.upstream.ask(packet, query).await {
+            Some(answer) => answer,
+            None => message::reply(packet, query, &Reply::Failure),
+        }
+    }
+}
+
+async fn serve_udp(socket: Arc<UdpSocket>, context: Arc<Context>) {
+    let mut buffer = vec![0; LONGEST_QUERY];
+    let mut forwarded = JoinSet::new();
+    loop {
+        let (length, client) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            Err(_) => {
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        while forwarded.try_join_next().is_some() {}
+        let packet = &buffer[..length];
+        let answer = match message::parse(packet) {
+            Err(Malformed::Ignore) => continue,
+            Err(Malformed::Refuse(code)) => message::refuse(packet, code),
+            Ok(query) => match context.answer_locally(packet, &query) {
+                Some(answer) => message::fit_udp(answer, &query),
+                None if forwarded.len() >= MOST_FORWARDED => {
+                    message::reply(packet, &query, &Reply::Failure)
+                }
+                None => {
+                    let (socket, context) = (Arc::clone(&socket), Arc::clone(&context));
+                    let packet = packet.to_vec();
+                    forwarded.spawn(async move {
+                        let answer = context.forward(&packet, &query).await;
+                        let answer = message::fit_udp(answer, &query);
+                        // A client that is gone by now does not miss its answer.
+                        drop(socket.send_to(&answer, client).await);
+                    });
+                    continue;
+                }
+            },
+        };
+        // When the socket's buffer is full the answer is lost, as datagrams are; waiting would
+        // let one client that does not read hold up the others.
+        drop(socket.try_send_to(&answer, client));
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, context: Arc<Context>) {
+    let mut clients = JoinSet::new();
+    loop {
+        if clients.len() >= MOST_CLIENTS {
+            clients.join_next().await;
+        }
+        while clients.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let context = Arc::clone(&context);
+                clients.spawn(async move { serve_client(stream, &context).await });
+            }
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Answers one TCP client until it ends, errs, or is idle for too long.
+async fn serve_client(mut stream: TcpStream, context: &Context) -> io::Result<()> {
+    loop {
+        let packet = timeout(IDLE, read_packet(&mut stream)).await??;
+        let answer = match message::parse(&packet) {
+            Err(Malformed::Ignore) => return Ok(()),
+            Err(Malformed::Refuse(code)) => message::refuse(&packet, code),
+            Ok(query) => match context.answer_locally(&packet, &query) {
+                Some(answer) => answer,
+                None => context.forward(&packet, &query).await,
+            },
+        };
+        let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
+        let framed = [&length.to_be_bytes(), answer.as_slice()].concat();
+        timeout(IDLE, stream.write_all(&framed)).await??;
+    }
+}
+
+async fn read_packet(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = usize::from(stream.read_u16().await?);
+    if length > LONGEST_QUERY {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than any query"));
+    }
+    let mut packet = vec![0; length];
+    stream.read_exact(&mut packet).await?;
+    Ok(packet)
+}

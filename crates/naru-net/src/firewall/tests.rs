@@ -1,0 +1,141 @@
+//! The rules at work between real namespaces.
+
+use ipnetwork::Ipv4Network;
+
+use super::*;
+use crate::forwarding;
+use crate::network::tests::{container, join, network, talk};
+use crate::network::{self, Network};
+use crate::sandbox::{self, Netns};
+
+fn table(id: &str, networks: &[&Network]) -> Table {
+    let bridge = |network: &&Network| Bridge {
+        name: network.bridge.clone(),
+        subnet: network.subnet,
+        internal: network.internal,
+    };
+    let bridges = networks.iter().map(bridge).collect();
+    Table { id: id.into(), bridges, only_own_forwarding: true }
+}
+
+/// A neighbour on the host's LAN that routes everything through the host, as an attacker would.
+fn neighbour() -> (Netns, Network) {
+    let subnet: Ipv4Network = "192.0.2.0/24".parse().unwrap();
+    let lan = Network {
+        id: "lan".into(),
+        bridge: "lan0".into(),
+        group: 7,
+        subnet,
+        gateway: [192, 0, 2, 1].into(),
+        internal: false,
+        mtu: None,
+    };
+    network::create(&lan).unwrap();
+    let netns = Netns::new();
+    join(&lan, 2, "eth0", &netns);
+    (netns, lan)
+}
+
+#[test]
+fn networks_are_isolated_and_only_egress_is_forwarded() {
+    sandbox::run(|| {
+        forwarding::switch_on().unwrap();
+        let (lan, _) = neighbour();
+        let (front, back) = (network(1, false), network(2, true));
+        let other = network(3, false);
+        for network in [&front, &back, &other] {
+            network::create(network).unwrap();
+        }
+        let (web, web_address) = container(&front, 2);
+        let (web2, _) = container(&front, 3);
+        let (db, db_address) = container(&back, 2);
+        let (stranger, stranger_address) = container(&other, 2);
+
+        talk(&web, web_address, &lan).expect("without rules the neighbour can route to a bridge");
+        assert_eq!(replace(&table("a", &[&front, &back])).unwrap(), []);
+        assert_eq!(replace(&table("b", &[&other])).unwrap(), []);
+
+        talk(&web, web_address, &web2).expect("one network");
+        talk(&lan, [192, 0, 2, 2].into(), &web).expect("egress");
+        talk(&stranger, stranger_address, &web).expect_err("between projects");
+        talk(&web, web_address, &stranger).expect_err("between projects");
+        talk(&db, db_address, &web).expect_err("between networks of a project");
+        talk(&web, web_address, &lan).expect_err("from the neighbour to an unpublished port");
+        talk(&lan, [192, 0, 2, 2].into(), &db).expect_err("out of an internal network");
+        let gateway = TcpReach(front.gateway).from(&web2);
+        assert!(gateway, "the host is reachable at the gateway");
+    });
+}
+
+/// Whether the host's own address can be reached.
+struct TcpReach(std::net::Ipv4Addr);
+
+impl TcpReach {
+    fn from(&self, client: &Netns) -> bool {
+        let listener = std::net::TcpListener::bind((self.0, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = std::time::Duration::from_secs(1);
+        client.run(|| std::net::TcpStream::connect_timeout(&address, patience)).is_ok()
+    }
+}
+
+#[test]
+fn what_leaves_the_host_carries_the_hosts_address() {
+    sandbox::run(|| {
+        forwarding::switch_on().unwrap();
+        let (lan, _) = neighbour();
+        let front = network(1, false);
+        network::create(&front).unwrap();
+        let (web, _) = container(&front, 2);
+        replace(&table("a", &[&front])).unwrap();
+
+        let listener = lan.run(|| std::net::TcpListener::bind("192.0.2.2:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _stream = web.run(|| std::net::TcpStream::connect(address)).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip().to_string(), "192.0.2.1");
+    });
+}
+
+#[test]
+fn while_naru_forwards_the_host_is_no_router_for_others() {
+    sandbox::run(|| {
+        forwarding::switch_on().unwrap();
+        let (lan, _) = neighbour();
+        let other = Network { bridge: "other0".into(), ..network(9, false) };
+        network::create(&other).unwrap();
+        let (far, address) = container(&other, 2);
+        talk(&far, address, &lan).expect("without naru the host routes");
+        let front = network(1, false);
+        replace(&table("a", &[&front])).unwrap();
+        talk(&far, address, &lan).expect_err("with naru it does not");
+    });
+}
+
+#[test]
+fn a_table_is_replaced_whole_and_removed_without_a_trace() {
+    sandbox::run(|| {
+        let (one, two) = (network(1, false), network(2, false));
+        replace(&table("a", &[&one])).unwrap();
+        replace(&table("a", &[&one, &two])).unwrap();
+        replace(&table("b", &[&two])).unwrap();
+        let mut found = projects().unwrap();
+        found.sort();
+        assert_eq!(found, ["a", "b"]);
+        remove("a").unwrap();
+        remove("a").unwrap();
+        remove("b").unwrap();
+        assert!(projects().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_hundred_networks_fit_in_one_transaction() {
+    sandbox::run(|| {
+        let networks: Vec<_> = (0..100).map(|number| network(number, false)).collect();
+        let start = std::time::Instant::now();
+        replace(&table("a", &networks.iter().collect::<Vec<_>>())).unwrap();
+        eprintln!("300 rules in {:?}", start.elapsed());
+        remove("a").unwrap();
+    });
+}

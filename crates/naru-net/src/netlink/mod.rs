@@ -1,0 +1,93 @@
+//! The only module that knows the netlink libraries: links, addresses, routes and nftables.
+//!
+//! Requests are synchronous and short. A [`Socket`] belongs to the network namespace of the thread
+//! that first uses it.
+
+pub(crate) mod address;
+pub(crate) mod link;
+pub(crate) mod nft;
+pub(crate) mod route;
+
+use std::io;
+
+use netlink_bindings::traits::NetlinkRequest;
+use netlink_socket2::{NetlinkSocket, ReplyError};
+
+/// The kernel's refusal of one netlink request, with its own explanation where it gave one.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Refused {
+    text: String,
+    errno: Option<i32>,
+}
+
+impl Refused {
+    /// The error number, when the refusal came from the kernel.
+    pub fn errno(&self) -> Option<i32> {
+        self.errno
+    }
+
+    /// Whether the kernel says the object does not exist.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self.errno, Some(libc::ENODEV | libc::ENOENT | libc::ENXIO))
+    }
+
+    /// Whether the kernel or its configuration withholds this subsystem from us.
+    pub(crate) fn is_withheld(&self) -> bool {
+        matches!(
+            self.errno,
+            Some(
+                libc::EPERM
+                    | libc::EACCES
+                    | libc::EOPNOTSUPP
+                    | libc::EPROTONOSUPPORT
+                    | libc::EAFNOSUPPORT
+            )
+        )
+    }
+}
+
+impl From<ReplyError> for Refused {
+    fn from(error: ReplyError) -> Self {
+        let text = error.to_string();
+        // The library notes the absence of an explanation; that is noise to a user.
+        let text = text.strip_suffix(" (no extended ack)").unwrap_or(&text).to_owned();
+        Self { text, errno: error.as_io_error().raw_os_error() }
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self { text: error.to_string(), errno: error.raw_os_error() }
+    }
+}
+
+use nix::libc;
+
+/// A netlink connection to the kernel, opened on first use.
+pub(crate) struct Socket(NetlinkSocket);
+
+impl Socket {
+    /// A connection for the network namespace of the thread that makes the first request.
+    pub(crate) fn new() -> Self {
+        Self(NetlinkSocket::new())
+    }
+
+    /// Sends a request that is answered by an acknowledgement only.
+    fn acknowledged<R: NetlinkRequest>(&mut self, request: &R) -> Result<(), Refused> {
+        Ok(self.0.request(request)?.recv_ack()?)
+    }
+
+    /// Sends a request and gives every reply to `each`.
+    fn replies<R: NetlinkRequest>(
+        &mut self,
+        request: &R,
+        mut each: impl FnMut(R::ReplyType<'_>),
+    ) -> Result<(), Refused> {
+        let mut replies = self.0.request(request)?;
+        while let Some(reply) = replies.recv() {
+            each(reply?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! Bridge networks: made, joined by containers, deleted.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use ipnetwork::Ipv4Network;
+
+use crate::netlink::link::{NewBridge, NewVeth};
+use crate::netlink::{Refused, Socket, address, link, route};
+use crate::{Link, MacAddress, namespace};
+
+/// A bridge network of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Id of the network, for messages.
+    pub id: String,
+    /// Name of the bridge interface; see [`crate::names::bridge`].
+    pub bridge: String,
+    /// Group of all links of the project; see [`crate::names::group`].
+    pub group: u32,
+    /// All addresses of the network.
+    pub subnet: Ipv4Network,
+    /// The bridge's own address, which is the containers' way out.
+    pub gateway: Ipv4Addr,
+    /// Containers of an internal network get no default route, and nothing is forwarded for them.
+    pub internal: bool,
+    /// Largest packet; the kernel's default when absent.
+    pub mtu: Option<u32>,
+}
+
+/// A container's end of a network.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint<'a> {
+    /// Interface name inside the container, `eth0` for the first.
+    pub interface: &'a str,
+    /// Address inside the network's subnet.
+    pub address: Ipv4Addr,
+    /// Hardware address; see [`MacAddress::of`].
+    pub mac: MacAddress,
+    /// Whether this network is the way out. Has no effect on an internal network.
+    pub default_route: bool,
+    /// Name of the host's end; see [`crate::names::host_side`].
+    pub host_side: &'a str,
+    /// The container's network namespace.
+    pub netns: BorrowedFd<'a>,
+}
+
+/// Why a network could not be made, joined or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bridge could not be made.
+    #[error("cannot create bridge {bridge} of network {network}")]
+    Create {
+        /// Id of the network.
+        network: String,
+        /// Name of its bridge.
+        bridge: String,
+        /// The kernel's answer.
+        source: Refused,
+    },
+    /// The bridge that containers should join is not there.
+    #[error("network {network} has no bridge {bridge}")]
+    NoBridge {
+        /// Id of the network.
+        network: String,
+        /// Name of its bridge.
+        bridge: String,
+    },
+    /// A container's link could not be made or set up.
+    #[error("cannot attach {interface} with address {address} to network {network}")]
+    Attach {
+        /// Id of the network.
+        network: String,
+        /// Interface inside the container.
+        interface: String,
+        /// Its address.
+        address: Ipv4Addr,
+        /// The kernel's answer.
+        source: Refused,
+    },
+    /// IPv6 could not be switched off on an interface.
+    #[error("cannot switch IPv6 off on {interface}")]
+    SwitchIpv6Off {
+        /// The interface.
+        interface: String,
+        /// Why the setting could not be written.
+        source: io::Error,
+    },
+    /// The loopback interface of a container could not be brought up.
+    #[error("cannot bring up the container's loopback interface")]
+    Loopback(#[source] Refused),
+    /// The container's network namespace could not be entered.
+    #[error("cannot set up the container's network")]
+    Namespace(#[source] namespace::Error),
+    /// A link could not be deleted.
+    #[error("cannot delete interface {name}")]
+    Delete {
+        /// The interface.
+        name: String,
+        /// The kernel's answer.
+        source: Refused,
+    },
+    /// The links of a group could not be deleted.
+    #[error("cannot delete the interfaces of group {group}")]
+    DeleteGroup {
+        /// The group's number.
+        group: u32,
+        /// The kernel's answer.
+        source: Refused,
+    },
+    /// The links of the host could not be listed.
+    #[error("cannot list the network interfaces")]
+    List(#[source] Refused),
+}
+
+/// Makes the bridge of a network, with its address, and brings it up.
+///
+/// # Errors
+/// When any step fails; the bridge is then deleted again.
+pub fn create(network: &Network) -> Result<(), Error> {
+    let mut socket = Socket::new();
+    let refused = |source| Error::Create {
+        network: network.id.clone(),
+        bridge: network.bridge.clone(),
+        source,
+    };
+    let bridge = NewBridge {
+        name: &network.bridge,
+        group: network.group,
+        // A fixed address: else the bridge takes that of its first port and changes it later.
+        mac: MacAddress::of(network.gateway),
+        mtu: network.mtu,
+    };
+    link::create_bridge(&mut socket, &bridge).map_err(refused)?;
+    set_up_bridge(&mut socket, network, refused).inspect_err(|_| {
+        // The first error is the one to tell; what is left carries the project's group.
+        drop(link::delete(&mut socket, &network.bridge));
+    })
+}
+
+fn set_up_bridge(
+    socket: &mut Socket,
+    network: &Network,
+    refused: impl Fn(Refused) -> Error,
+) -> Result<(), Error> {
+    switch_ipv6_off(&network.bridge)?;
+    let bridge = bridge_index(socket, network)?;
+    let own = interface_address(network.gateway, network.subnet);
+    address::add(socket, bridge, own).map_err(&refused)?;
+    link::set_up(socket, &network.bridge).map_err(&refused)
+}
+
+/// Deletes the bridge of a network; that it is gone already is no error. This waits for the kernel
+/// (about 30 ms); a whole project goes faster by [`delete_group`].
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove(network: &Network) -> Result<(), Error> {
+    let name = &network.bridge;
+    link::delete(&mut Socket::new(), name)
+        .map_err(|source| Error::Delete { name: name.clone(), source })
+}
+
+/// Joins a container to a network: a veth pair whose one end is a port of the bridge and whose other
+/// end is born in the container's namespace, with its address, up, and with the default route.
+///
+/// # Errors
+/// When any step fails; the pair is then deleted again.
+pub fn attach(network: &Network, endpoint: &Endpoint<'_>) -> Result<(), Error> {
+    let mut socket = Socket::new();
+    let refused = |source| Error::Attach {
+        network: network.id.clone(),
+        interface: endpoint.interface.to_owned(),
+        address: endpoint.address,
+        source,
+    };
+    let veth = NewVeth {
+        host_name: endpoint.host_side,
+        group: network.group,
+        bridge: bridge_index(&mut socket, network)?,
+        peer_name: endpoint.interface,
+        peer_mac: endpoint.mac,
+        peer_netns: endpoint.netns,
+        mtu: network.mtu,
+    };
+    link::create_veth(&mut socket, &veth).map_err(refused)?;
+    let outcome = link::set_up(&mut socket, endpoint.host_side).map_err(refused).and_then(|()| {
+        namespace::within(endpoint.netns, || set_up_inside(network, endpoint, refused))
+            .map_err(Error::Namespace)?
+    });
+    // The first error is the one to tell; what is left carries the project's group.
+    outcome.inspect_err(|_| drop(link::delete(&mut socket, endpoint.host_side)))
+}
+
+/// The container's side of [`attach`], run by a thread inside its namespace.
+fn set_up_inside(
+    network: &Network,
+    endpoint: &Endpoint<'_>,
+    refused: impl Fn(Refused) -> Error,
+) -> Result<(), Error> {
+    switch_ipv6_off(endpoint.interface)?;
+    let mut socket = Socket::new();
+    let found = link::index_of(&mut socket, endpoint.interface).map_err(&refused)?;
+    let index = found.expect("the veth's peer was made in this namespace a moment ago");
+    let own = interface_address(endpoint.address, network.subnet);
+    address::add(&mut socket, index, own).map_err(&refused)?;
+    link::set_up(&mut socket, endpoint.interface).map_err(&refused)?;
+    if endpoint.default_route && !network.internal {
+        route::add_default(&mut socket, index, network.gateway).map_err(&refused)?;
+    }
+    Ok(())
+}
+
+/// Takes a container off a network by deleting its link; that it is gone already is no error.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn detach(host_side: &str) -> Result<(), Error> {
+    link::delete(&mut Socket::new(), host_side)
+        .map_err(|source| Error::Delete { name: host_side.to_owned(), source })
+}
+
+/// Brings up the loopback interface of a namespace, with 127.0.0.1 and ::1.
+///
+/// # Errors
+/// When the namespace cannot be entered or the kernel refuses.
+pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<(), Error> {
+    namespace::within(netns, || link::set_loopback_up(&mut Socket::new()))
+        .map_err(Error::Namespace)?
+        .map_err(Error::Loopback)
+}
+
+/// All links of a group, that is of a project.
+///
+/// # Errors
+/// When the kernel does not list its links.
+pub fn links_of_group(group: u32) -> Result<Vec<Link>, Error> {
+    let mut links = link::list(&mut Socket::new()).map_err(Error::List)?;
+    links.retain(|link| link.group == group);
+    Ok(links)
+}
+
+/// Deletes all links of a group by one request, which blocks its caller for 30 to 60 ms: call it in
+/// a process that nobody waits for, and learn from [`wait_unlisted`] when they are gone.
+///
+/// # Errors
+/// When the kernel refuses, or when the group is 0, which holds the host's own links.
+pub fn delete_group(group: u32) -> Result<(), Error> {
+    let refused = |source| Error::DeleteGroup { group, source };
+    if group == 0 {
+        let own = io::Error::new(io::ErrorKind::InvalidInput, "group 0 holds the host's own links");
+        return Err(refused(own.into()));
+    }
+    link::delete_group(&mut Socket::new(), group).map_err(refused)
+}
+
+/// Waits until no link of the group is listed any more; false when some still are after `patience`.
+///
+/// # Errors
+/// When the kernel does not list its links.
+pub fn wait_unlisted(group: u32, patience: Duration) -> Result<bool, Error> {
+    /// The links leave the list 0.4 to 4 ms after the request.
+    const PAUSE: Duration = Duration::from_micros(200);
+    let deadline = Instant::now() + patience;
+    loop {
+        if links_of_group(group)?.is_empty() {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn bridge_index(socket: &mut Socket, network: &Network) -> Result<u32, Error> {
+    link::index_of(socket, &network.bridge).map_err(Error::List)?.ok_or_else(|| Error::NoBridge {
+        network: network.id.clone(),
+        bridge: network.bridge.clone(),
+    })
+}
+
+fn interface_address(address: Ipv4Addr, subnet: Ipv4Network) -> Ipv4Network {
+    Ipv4Network::new(address, subnet.prefix()).expect("the prefix comes from a valid network")
+}
+
+/// Switches IPv6 off on an interface before it comes up: no link-local address, no router
+/// advertisement is ever taken. The path is that of the calling thread's network namespace.
+fn switch_ipv6_off(interface: &str) -> Result<(), Error> {
+    let path = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+    match fs::write(path, "1") {
+        // A kernel without IPv6 has no such file and needs none.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome
+            .map_err(|source| Error::SwitchIpv6Off { interface: interface.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

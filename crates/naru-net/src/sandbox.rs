@@ -1,0 +1,71 @@
+//! Network namespaces for tests: never the machine's own.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::resume_unwind;
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::Uid;
+
+use crate::network;
+
+/// A network namespace that lives as long as a descriptor of it.
+pub(crate) struct Netns(OwnedFd);
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Netns {
+    /// A new namespace with its loopback interface up.
+    pub(crate) fn new() -> Self {
+        let netns = thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            Self(current())
+        })
+        .join()
+        .unwrap();
+        network::loopback_up(netns.as_fd()).unwrap();
+        netns
+    }
+
+    /// Runs `work` inside.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        crate::namespace::within(self.as_fd(), work).unwrap()
+    }
+
+    /// Starts a thread that stays inside.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> thread::JoinHandle<T> {
+        let own = Self(self.0.try_clone().unwrap());
+        thread::spawn(move || {
+            nix::sched::setns(own.as_fd(), CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        })
+    }
+}
+
+/// The namespace of the calling thread.
+pub(crate) fn current() -> OwnedFd {
+    fs_err::File::open("/proc/thread-self/ns/net").unwrap().into_file().into()
+}
+
+/// Runs a test in a thread with a network namespace of its own, with loopback up.
+pub(crate) fn run<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
+    let outcome = thread::spawn(move || {
+        enter();
+        network::loopback_up(current().as_fd()).unwrap();
+        test()
+    })
+    .join();
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn enter() {
+    assert!(Uid::effective().is_root(), "the network tests need root, to make namespaces");
+    unshare(CloneFlags::CLONE_NEWNET).unwrap();
+}
