@@ -1,0 +1,170 @@
+//! `stop`, `start` and `restart`: containers change what they do, and none is made or removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use naru_compose::project::{Dependency, Project};
+
+use crate::observed::{Container, Observed};
+use crate::stops::{Stops, graph, in_stop_order, subject};
+use crate::{Action, Cause, Error, Gate, Graph, Plan, StepId, Subject};
+
+/// Plans to stop services (all when empty), dependents first, and nothing else.
+///
+/// # Errors
+/// When a service is asked for that neither the file nor a container knows.
+pub fn stop(
+    project: Option<&Project>,
+    observed: &Observed,
+    services: &[String],
+) -> Result<Plan, Error> {
+    check_names(project, observed, services)?;
+    let graph = graph(project, observed);
+    let mut plan = Plan::default();
+    let mut stops = Stops::new(&graph);
+    for container in in_stop_order(&graph, replicas(observed)) {
+        if services.is_empty() || services.contains(&container.service) {
+            stops.stop(&mut plan, container, Cause::Requested, &[]);
+        }
+    }
+    Ok(plan)
+}
+
+/// Plans to start the existing containers of services (all when empty) and of what they depend on.
+///
+/// # Errors
+/// When a service is asked for that neither the file nor a container knows.
+pub fn start(
+    project: Option<&Project>,
+    observed: &Observed,
+    services: &[String],
+) -> Result<Plan, Error> {
+    check_names(project, observed, services)?;
+    let graph = graph(project, observed);
+    let selected = (!services.is_empty()).then(|| graph.with_dependencies(services));
+    let mut plan = Plan::default();
+    let starts = Starts { project, observed, graph: &graph };
+    starts.push(&mut plan, |container| {
+        let is_selected = selected.as_ref().is_none_or(|names| names.contains(&container.service));
+        (is_selected && !container.state.is_active()).then_some((Cause::Requested, None))
+    });
+    Ok(plan)
+}
+
+/// Plans to restart services (all when empty), running or not, and the running containers of those that
+/// depend on them with `restart: true`, unless `no_deps` says otherwise.
+///
+/// # Errors
+/// When a service is asked for that neither the file nor a container knows.
+pub fn restart_services(
+    project: Option<&Project>,
+    observed: &Observed,
+    services: &[String],
+    no_deps: bool,
+) -> Result<Plan, Error> {
+    check_names(project, observed, services)?;
+    let graph = graph(project, observed);
+    let starts = Starts { project, observed, graph: &graph };
+    let mut causes: BTreeMap<&str, Cause> = BTreeMap::new();
+    for container in replicas(observed) {
+        if services.is_empty() || services.contains(&container.service) {
+            causes.insert(&container.service, Cause::Requested);
+        }
+    }
+    if !no_deps {
+        for container in replicas(observed).filter(|c| c.state.is_active()) {
+            let asked = |name: &&String| causes.get(name.as_str()) == Some(&Cause::Requested);
+            let wanted = starts.dependencies(container);
+            let with = wanted.iter().filter(|(_, d)| d.restart).map(|(name, _)| name).find(asked);
+            if let Some(with) = with {
+                let cause = Cause::RestartsWith(with.clone());
+                causes.entry(&container.service).or_insert(cause);
+            }
+        }
+    }
+    let mut plan = Plan::default();
+    let mut stops = Stops::new(&graph);
+    for container in in_stop_order(&graph, replicas(observed)) {
+        if let Some(cause) = causes.get(container.service.as_str()) {
+            stops.stop(&mut plan, container, cause.clone(), &[]);
+        }
+    }
+    starts.push(&mut plan, |container| {
+        let cause = causes.get(container.service.as_str())?;
+        let stop = stops.of(container);
+        (stop.is_some() || *cause == Cause::Requested).then(|| (cause.clone(), stop))
+    });
+    Ok(plan)
+}
+
+/// Refuses names that neither the file nor a container knows.
+pub(crate) fn check_names(
+    project: Option<&Project>,
+    observed: &Observed,
+    services: &[String],
+) -> Result<(), Error> {
+    let known: BTreeSet<&String> = observed
+        .containers
+        .iter()
+        .map(|container| &container.service)
+        .chain(project.into_iter().flat_map(|p| p.services.keys()))
+        .collect();
+    match services.iter().find(|name| !known.contains(name)) {
+        Some(name) => Err(Error::NoSuchService { name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// All containers but one-offs.
+fn replicas(observed: &Observed) -> impl Iterator<Item = &Container> {
+    observed.containers.iter().filter(|container| !container.one_off)
+}
+
+/// Where starts get their order and gates from.
+struct Starts<'a> {
+    project: Option<&'a Project>,
+    observed: &'a Observed,
+    graph: &'a Graph,
+}
+
+impl<'a> Starts<'a> {
+    /// What a container waits for: as the file says, or as recorded where the file is silent.
+    fn dependencies(&self, container: &'a Container) -> &'a BTreeMap<String, Dependency> {
+        let service = self.project.and_then(|p| p.services.get(&container.service));
+        service.map_or(&container.depends_on, |service| &service.depends_on)
+    }
+
+    /// Adds a start for every container that `wants` gives a cause for, dependencies first.
+    fn push(&self, plan: &mut Plan, wants: impl Fn(&Container) -> Option<(Cause, Option<StepId>)>) {
+        let mut started: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
+        let mut sorted = in_stop_order(self.graph, replicas(self.observed));
+        sorted.reverse();
+        for container in sorted {
+            let Some((cause, after)) = wants(container) else { continue };
+            let gates = self.gates(container, &started);
+            let service = container.service.clone();
+            let action = Action::StartContainer { service, container: subject(container) };
+            let step = plan.push_gated(action, cause, after, gates);
+            started.entry(&container.service).or_default().push(step);
+        }
+    }
+
+    fn gates(&self, container: &'a Container, started: &BTreeMap<&str, Vec<StepId>>) -> Vec<Gate> {
+        let wanted = self.dependencies(container).iter();
+        wanted
+            .filter_map(|(name, dependency)| {
+                let of_service = replicas(self.observed).filter(|c| c.service == *name);
+                let containers: Vec<Subject> = of_service.map(subject).collect();
+                (!containers.is_empty()).then(|| Gate {
+                    service: name.clone(),
+                    condition: dependency.condition,
+                    required: dependency.required,
+                    started_by: started.get(name.as_str()).cloned().unwrap_or_default(),
+                    containers,
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

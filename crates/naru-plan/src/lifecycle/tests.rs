@@ -1,0 +1,99 @@
+//! Plans of `stop`, `start` and `restart` as text.
+
+use serde_json::json;
+
+use super::*;
+use crate::fixture::{needs, project, running};
+use crate::observed::State;
+
+#[track_caller]
+fn check(plan: Result<Plan, Error>, want: &str) {
+    let plan = plan.unwrap();
+    crate::fixture::check_order(&plan);
+    crate::fixture::check(&plan.to_string(), want);
+}
+
+fn shop() -> Project {
+    project(json!({
+        "db": {},
+        "api": {"depends_on": {"db": {"condition": "service_healthy", "restart": true, "required": true}}},
+        "web": {"depends_on": needs(&[("api", "service_started")])}
+    }))
+}
+
+fn stopped() -> Observed {
+    let mut seen = running(&shop());
+    seen.containers.iter_mut().for_each(|c| c.state = State::Exited { code: Some(0) });
+    seen
+}
+
+#[test]
+fn stop_goes_from_dependents_to_dependencies() {
+    check(
+        stop(None, &running(&shop()), &[]),
+        "
+            1 stop container p-web-1: requested
+            2 stop container p-api-1 [after 1]: requested
+            3 stop container p-db-1 [after 2]: requested
+        ",
+    );
+}
+
+#[test]
+fn stop_of_a_service_touches_only_that() {
+    check(
+        stop(None, &running(&shop()), &["db".to_owned()]),
+        "
+            1 stop container p-db-1: requested
+        ",
+    );
+    check(stop(None, &stopped(), &[]), "");
+}
+
+#[test]
+fn start_brings_dependencies_and_waits_for_them() {
+    check(
+        start(None, &stopped(), &["api".to_owned()]),
+        "
+            1 start container p-db-1: requested
+            2 start container p-api-1 [after 1; db healthy]: requested
+        ",
+    );
+    check(start(Some(&shop()), &running(&shop()), &[]), "");
+}
+
+#[test]
+fn restart_takes_along_those_who_asked_for_it() {
+    check(
+        restart_services(None, &running(&shop()), &["db".to_owned()], false),
+        "
+            1 stop container p-api-1: restarts with db
+            2 stop container p-db-1 [after 1]: requested
+            3 start container p-db-1 [after 2]: requested
+            4 start container p-api-1 [after 1, 3; db healthy]: restarts with db
+        ",
+    );
+    check(
+        restart_services(None, &running(&shop()), &["db".to_owned()], true),
+        "
+            1 stop container p-db-1: requested
+            2 start container p-db-1 [after 1]: requested
+        ",
+    );
+}
+
+#[test]
+fn restart_starts_what_was_stopped_but_not_its_stopped_dependents() {
+    check(
+        restart_services(None, &stopped(), &["db".to_owned()], false),
+        "
+            1 start container p-db-1: requested
+        ",
+    );
+}
+
+#[test]
+fn names_nobody_knows_are_refused() {
+    let error = stop(None, &stopped(), &["nope".to_owned()]).unwrap_err();
+    assert_eq!(error.to_string(), "no such service: nope");
+}
