@@ -1,0 +1,235 @@
+//! The loop: waits for sockets, timers and commands, and hands each event to TCP or UDP.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+
+use super::Command;
+use super::tcp::Tcp;
+use super::udp::Udp;
+use crate::ports::{Bound, Protocol};
+
+/// What an event is about: the kind in the upper byte, a running number below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Token(u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Wake = 0,
+    Listener = 1,
+    Client = 2,
+    Server = 3,
+    Datagrams = 4,
+    Flow = 5,
+}
+
+impl Token {
+    const SHIFT: u32 = 56;
+
+    pub(super) fn new(kind: Kind, number: u64) -> Self {
+        Self((kind as u64) << Self::SHIFT | number)
+    }
+
+    fn kind(self) -> Option<Kind> {
+        [Kind::Wake, Kind::Listener, Kind::Client, Kind::Server, Kind::Datagrams, Kind::Flow]
+            .into_iter()
+            .find(|kind| *kind as u64 == self.0 >> Self::SHIFT)
+    }
+
+    fn number(self) -> u64 {
+        self.0 & ((1 << Self::SHIFT) - 1)
+    }
+}
+
+/// The epoll instance and the numbers given to what it watches.
+pub(super) struct Poll {
+    epoll: OwnedFd,
+    next_number: u64,
+}
+
+impl Poll {
+    pub(super) fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    pub(super) fn watch(
+        &self,
+        socket: impl AsFd,
+        token: Token,
+        events: EventFlags,
+    ) -> rustix::io::Result<()> {
+        epoll::add(&self.epoll, socket, EventData::new_u64(token.0), events)
+    }
+
+    /// Needed before a socket is closed of which another process holds a duplicate.
+    pub(super) fn forget(&self, socket: impl AsFd) {
+        drop(epoll::delete(&self.epoll, socket));
+    }
+}
+
+/// One published port.
+struct Publication {
+    protocol: Protocol,
+    /// Numbers of its listeners or datagram sockets.
+    sockets: Vec<u64>,
+}
+
+/// Everything the thread owns.
+pub(super) struct EventLoop {
+    poll: Poll,
+    wake: Arc<OwnedFd>,
+    inbox: Receiver<Command>,
+    publications: HashMap<String, Publication>,
+    tcp: Tcp,
+    udp: Udp,
+}
+
+/// Whether the loop goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Continue,
+    Stop,
+}
+
+impl EventLoop {
+    pub(super) fn new(
+        wake: Arc<OwnedFd>,
+        inbox: Receiver<Command>,
+        most_descriptors: usize,
+    ) -> rustix::io::Result<Self> {
+        let poll = Poll { epoll: epoll::create(CreateFlags::CLOEXEC)?, next_number: 0 };
+        poll.watch(&wake, Token::new(Kind::Wake, 0), EventFlags::IN)?;
+        let publications = HashMap::new();
+        Ok(Self {
+            poll,
+            wake,
+            inbox,
+            publications,
+            tcp: Tcp::new(most_descriptors),
+            udp: Udp::new(),
+        })
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) {
+        // Writing to a connection that the other side has reset is an error, not a signal.
+        let mut broken_pipe = SigSet::empty();
+        broken_pipe.add(Signal::SIGPIPE);
+        drop(broken_pipe.thread_block());
+
+        let mut events = Vec::with_capacity(512);
+        loop {
+            let timeout = self.timeout();
+            events.clear();
+            match epoll::wait(
+                &self.poll.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the proxy's epoll instance failed");
+                    return;
+                }
+            }
+            for event in &events {
+                // Copied: the kernel's structure is packed.
+                let Event { flags, data } = *event;
+                if self.handle(Token(data.u64()), flags) == Next::Stop {
+                    return;
+                }
+            }
+            let now = Instant::now();
+            self.tcp.after_events(&mut self.poll, now);
+            self.udp.expire(now);
+        }
+    }
+
+    /// How long the loop may sleep.
+    fn timeout(&self) -> Option<Timespec> {
+        if self.tcp.has_ready() {
+            return Some(Timespec::default());
+        }
+        let next = match (self.tcp.next_timer(), self.udp.next_expiry()) {
+            (Some(tcp), Some(udp)) => tcp.min(udp),
+            (tcp, udp) => tcp.or(udp)?,
+        };
+        // A moment longer, so that the timer is due when the loop wakes up.
+        let wait = next.saturating_duration_since(Instant::now()) + Duration::from_micros(50);
+        Timespec::try_from(wait).ok()
+    }
+
+    fn handle(&mut self, token: Token, flags: EventFlags) -> Next {
+        let number = token.number();
+        match token.kind() {
+            Some(Kind::Wake) => return self.take_commands(),
+            Some(Kind::Listener) => self.tcp.accept(&mut self.poll, number),
+            Some(Kind::Client) => self.tcp.client_event(number, flags),
+            Some(Kind::Server) => self.tcp.server_event(number, flags),
+            Some(Kind::Datagrams) => self.udp.from_clients(&mut self.poll, number),
+            Some(Kind::Flow) => self.udp.from_container(number),
+            None => {}
+        }
+        Next::Continue
+    }
+
+    fn take_commands(&mut self) -> Next {
+        let mut counter = [0; 8];
+        drop(rustix::io::read(&self.wake, &mut counter));
+        while let Ok(command) = self.inbox.try_recv() {
+            match command {
+                Command::Publish { id, bound, target } => self.publish(id, bound, target),
+                Command::Retarget { id, target } => self.retarget(&id, target),
+                Command::Withdraw { id } => self.withdraw(&id),
+                Command::Stop => return Next::Stop,
+            }
+        }
+        Next::Continue
+    }
+
+    fn publish(&mut self, id: String, bound: Bound, target: SocketAddr) {
+        self.withdraw(&id);
+        let protocol = bound.protocol();
+        let mut sockets = Vec::new();
+        for socket in bound.into_sockets() {
+            let added = match protocol {
+                Protocol::Tcp => self.tcp.listen(&mut self.poll, socket, target),
+                Protocol::Udp => self.udp.listen(&mut self.poll, socket, target),
+            };
+            match added {
+                Ok(number) => sockets.push(number),
+                Err(error) => tracing::error!(%error, %id, "cannot watch a published port"),
+            }
+        }
+        self.publications.insert(id, Publication { protocol, sockets });
+    }
+
+    fn retarget(&mut self, id: &str, target: SocketAddr) {
+        let Some(Publication { protocol, sockets }) = self.publications.get(id) else { return };
+        for number in sockets {
+            match protocol {
+                Protocol::Tcp => self.tcp.retarget(&mut self.poll, *number, target),
+                Protocol::Udp => self.udp.retarget(*number, target),
+            }
+        }
+    }
+
+    fn withdraw(&mut self, id: &str) {
+        let Some(Publication { protocol, sockets }) = self.publications.remove(id) else { return };
+        for number in sockets {
+            match protocol {
+                Protocol::Tcp => self.tcp.close(&self.poll, number),
+                Protocol::Udp => self.udp.close(&self.poll, number),
+            }
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Real traffic: clients in the host's namespace or a neighbour's, servers in a container's.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::network;
+use crate::network::tests::{container, network};
+use crate::ports::{self, Protocol, Publish};
+use crate::sandbox::{self, Netns};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A host with one network and one container, and a proxy that runs on the host.
+struct Host {
+    proxy: Proxy,
+    container: Netns,
+    address: Ipv4Addr,
+}
+
+fn host() -> Host {
+    let network = network(1, false);
+    network::create(&network).unwrap();
+    let (container, address) = container(&network, 2);
+    Host { proxy: Proxy::start().unwrap(), container, address }
+}
+
+impl Host {
+    fn listen(&self, port: u16) -> TcpListener {
+        let address = (self.address, port);
+        self.container.run(move || TcpListener::bind(address)).unwrap()
+    }
+
+    fn target(&self, port: u16) -> SocketAddr {
+        (self.address, port).into()
+    }
+
+    /// Publishes a container's port and returns the port on the host.
+    fn publish(&self, port: u16, protocol: Protocol) -> u16 {
+        let bound = ports::bind(&Publish { host_ip: None, host_port: 0, protocol }).unwrap();
+        let host_port = bound.port();
+        self.proxy.publish("web", bound, self.target(port)).unwrap();
+        host_port
+    }
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251).to_le_bytes()[0] ^ (at >> 12).to_le_bytes()[0]).collect()
+}
+
+#[test]
+fn ten_megabytes_arrive_byte_for_byte_in_both_directions() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        let sent = pattern(10 << 20);
+        let echo = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut input = stream.try_clone().unwrap();
+            let mut output = stream;
+            std::io::copy(&mut input, &mut output).unwrap();
+        });
+        let client = connect(port);
+        let mut writer = client.try_clone().unwrap();
+        let data = sent.clone();
+        let sender = thread::spawn(move || {
+            writer.write_all(&data).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut received = Vec::new();
+        (&client).read_to_end(&mut received).unwrap();
+        assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+        sender.join().unwrap();
+        echo.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_that_pauses_gets_everything() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        let sent = pattern(10 << 20);
+        let data = sent.clone();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(&data).unwrap();
+        });
+        let mut client = connect(port);
+        let mut received = Vec::new();
+        let mut buffer = vec![0; 300_000];
+        loop {
+            let length = client.read(&mut buffer).unwrap();
+            if length == 0 {
+                break;
+            }
+            received.extend_from_slice(&buffer[..length]);
+            thread::sleep(Duration::from_millis(3));
+        }
+        assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn a_client_that_ends_its_sending_still_gets_the_answer() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            stream.read_to_string(&mut request).unwrap();
+            stream.write_all(format!("answer to {request}").as_bytes()).unwrap();
+        });
+        let mut client = connect(port);
+        client.write_all(b"question").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "answer to question");
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_ends_its_sending_still_gets_the_rest() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut rest = String::new();
+            stream.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        let mut client = connect(port);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        client.write_all(b"more").unwrap();
+        drop(client);
+        assert_eq!(server.join().unwrap(), "more");
+    });
+}
+
+#[test]
+fn a_reset_is_passed_on_as_a_reset() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        let mut client = connect(port);
+        client.write_all(b"x").unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        rustix::net::sockopt::set_socket_linger(&server, Some(Duration::ZERO)).unwrap();
+        drop(server);
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn a_connection_made_before_the_server_listens_is_held() {
+    sandbox::run(|| {
+        let host = host();
+        let port = host.publish(80, Protocol::Tcp);
+        let mut client = connect(port);
+        client.write_all(b"early").unwrap();
+        thread::sleep(Duration::from_millis(300));
+        let listener = host.listen(80);
+        let (mut server, _) = listener.accept().unwrap();
+        let mut message = [0; 5];
+        server.read_exact(&mut message).unwrap();
+        assert_eq!(&message, b"early");
+    });
+}
+
+#[test]
+fn without_a_server_a_connection_is_reset_after_a_second() {
+    sandbox::run(|| {
+        let host = host();
+        let port = host.publish(80, Protocol::Tcp);
+        let start = Instant::now();
+        let mut client = connect(port);
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let waited = start.elapsed();
+        assert!(waited > Duration::from_millis(900), "held for {waited:?}");
+        assert!(waited < Duration::from_secs(5), "held for {waited:?}");
+    });
+}
+
+#[test]
+fn both_families_and_all_own_addresses_answer() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        for address in ["127.0.0.1", "::1", "10.213.1.1"] {
+            let address: IpAddr = address.parse().unwrap();
+            let mut client = TcpStream::connect((address, port)).unwrap();
+            let (mut server, peer) = listener.accept().unwrap();
+            assert_eq!(peer.ip(), IpAddr::from([10, 213, 1, 1]), "the container sees the gateway");
+            server.write_all(b"x").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_restarted_container_resets_old_connections_and_gets_new_ones() {
+    sandbox::run(|| {
+        let host = host();
+        let old = host.listen(80);
+        let new = host.listen(81);
+        let port = host.publish(80, Protocol::Tcp);
+        let mut client = connect(port);
+        let (_server, _) = old.accept().unwrap();
+        host.proxy.retarget("web", host.target(81)).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let _client = connect(port);
+        new.accept().unwrap();
+    });
+}
+
+#[test]
+fn a_withdrawn_port_is_free_and_a_duplicate_keeps_it() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let wanted = Publish { host_ip: None, host_port: 8080, protocol: Protocol::Tcp };
+        let bound = ports::bind(&wanted).unwrap();
+        let kept = bound.duplicate().unwrap();
+        host.proxy.publish("web", bound, host.target(80)).unwrap();
+        let mut client = connect(8080);
+        let (_server, _) = listener.accept().unwrap();
+        host.proxy.withdraw("web").unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert!(ports::bind(&wanted).is_err(), "the duplicate holds the port");
+
+        // What arrives meanwhile waits for the next one to serve the port.
+        let mut waiting = connect(8080);
+        waiting.write_all(b"still here").unwrap();
+        let second = host.listen(81);
+        host.proxy.publish("web", kept, host.target(81)).unwrap();
+        let (mut server, _) = second.accept().unwrap();
+        server.read_exact(&mut [0; 10]).unwrap();
+
+        drop(host.proxy);
+        ports::bind(&wanted).unwrap();
+    });
+}
+
+#[test]
+fn a_thousand_connections_at_once_are_all_answered() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        let server = thread::spawn(move || {
+            let mut held = Vec::new();
+            for _ in 0..1000 {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(b"x").unwrap();
+                held.push(stream);
+            }
+            held
+        });
+        let clients: Vec<_> = (0..1000).map(|_| connect(port)).collect();
+        for mut client in &clients {
+            client.read_exact(&mut [0]).unwrap();
+        }
+        assert_eq!(server.join().unwrap().len(), 1000);
+    });
+}
+
+#[test]
+fn datagrams_come_back_from_the_address_they_were_sent_to() {
+    sandbox::run(|| {
+        let host = host();
+        let target = host.target(53);
+        let server = host.container.run(move || UdpSocket::bind(target)).unwrap();
+        let port = host.publish(53, Protocol::Udp);
+        let echo = thread::spawn(move || {
+            let mut buffer = [0; 2000];
+            for _ in 0..6 {
+                let (length, peer) = server.recv_from(&mut buffer).unwrap();
+                server.send_to(&buffer[..length], peer).unwrap();
+            }
+        });
+        for (own, to) in [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.5"), ("::1", "::1")] {
+            let client = UdpSocket::bind((own.parse::<IpAddr>().unwrap(), 0)).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            let to = SocketAddr::new(to.parse().unwrap(), port);
+            for message in [b"one".as_slice(), &[7; 1400]] {
+                client.send_to(message, to).unwrap();
+                let mut buffer = [0; 2000];
+                let (length, from) = client.recv_from(&mut buffer).unwrap();
+                assert_eq!((&buffer[..length], from), (message, to));
+            }
+        }
+        echo.join().unwrap();
+    });
+}
+
+#[test]
+fn a_neighbour_reaches_published_ports_only() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let lan = network(7, false);
+        network::create(&lan).unwrap();
+        let (neighbour, _) = container(&lan, 2);
+        let loopback = Publish {
+            host_ip: Some(Ipv4Addr::LOCALHOST.into()),
+            host_port: 8081,
+            protocol: Protocol::Tcp,
+        };
+        let port = host.publish(80, Protocol::Tcp);
+        let bound = ports::bind(&loopback).unwrap();
+        host.proxy.publish("private", bound, host.target(80)).unwrap();
+        let gateway = lan.gateway;
+        neighbour.run(move || {
+            TcpStream::connect((gateway, port)).unwrap();
+            TcpStream::connect((gateway, 8081)).unwrap_err();
+        });
+        listener.accept().unwrap();
+    });
+}
+
+#[test]
+fn small_messages_and_bulk_data_are_fast() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        let (done, finished) = mpsc::channel();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
+            let mut byte = [0];
+            for _ in 0..2000 {
+                stream.read_exact(&mut byte).unwrap();
+                stream.write_all(&byte).unwrap();
+            }
+            let block = vec![1; 1 << 20];
+            for _ in 0..256 {
+                stream.write_all(&block).unwrap();
+            }
+            done.send(()).unwrap();
+        });
+        let mut client = connect(port);
+        client.set_nodelay(true).unwrap();
+        let mut times = Vec::new();
+        for _ in 0..2000 {
+            let start = Instant::now();
+            client.write_all(b"x").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+            times.push(start.elapsed());
+        }
+        times.sort_unstable();
+        let start = Instant::now();
+        let mut buffer = vec![0; 1 << 20];
+        let mut left = 256 << 20;
+        while left > 0 {
+            left -= client.read(&mut buffer).unwrap();
+        }
+        let rate = f64::from(256 << 20) * 8.0 / start.elapsed().as_secs_f64() / 1e9;
+        finished.recv().unwrap();
+        eprintln!("ping-pong median {:?}, bulk {rate:.1} Gbit/s", times[1000]);
+    });
+}
