@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | images | demo | bench | dist`.
+//! Project tasks: `cargo xtask test | images | demo | bench`.
 //!
 //! A task is a straight list of [`task::step`]s, each announced, timed and stopped at by its first failure. Tasks may run
 //! host tools (cargo, apt-get, npm); naru itself never does.
@@ -9,7 +9,9 @@
     reason = "a task runner talks to the person who started it"
 )]
 
+mod bench;
 mod debian;
+mod demo;
 mod images;
 mod task;
 mod test;
@@ -32,12 +34,18 @@ enum Task {
     Test,
     /// Make the base images of the samples where no registry can be reached, and load them
     Images(images::Options),
+    /// Build naru, make the images and bring the nest-postgres-mongo sample up (as root)
+    Demo,
+    /// Measure naru beside docker compose, runc, crun and the bare kernel (as root)
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Test => test::run(),
         Task::Images(options) => images::run(&options),
+        Task::Demo => demo::run(),
+        Task::Bench(options) => bench::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

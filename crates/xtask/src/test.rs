@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use crate::images;
 use crate::task::{self, cargo, step};
 
 /// Runs all checks; stops at the first that fails.
@@ -12,6 +13,7 @@ pub(crate) fn run() -> Result<()> {
     step("format", || task::run(&mut cargo(["fmt", "--all", "--check"])))?;
     step("lints", lints)?;
     step("dependencies", dependencies)?;
+    images::run(&images::Options { no_load: true, ..Default::default() })?;
     step("tests", tests)
 }
 
@@ -52,6 +54,7 @@ fn dependencies() -> Result<()> {
 /// Every test of every crate; the scenarios, the demo among them, are tests of the root package.
 fn tests() -> Result<()> {
     let mut nextest = cargo(["nextest", "run", "--workspace", "--locked"]);
+    nextest.env("NARU_IMAGES", images::output(&images::Options::default()));
     if std::env::var_os("CI").is_some() {
         nextest.args(["--profile", "ci"]);
     }

@@ -1,0 +1,99 @@
+//! `naru-bench` is the part of the benchmark that holds the clock: it does one thing again and again and prints how
+//! long each time took, in microseconds, one per line.
+//!
+//! It is static and needs nothing, so that `cargo xtask bench` can run the same program on the host and inside the
+//! root file system of the programs naru is compared with: what starting *it* costs is never part of a time.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "a benchmark's tool: its output is its purpose"
+)]
+
+mod floor;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, Subcommand};
+
+/// Measures one thing, COUNT times.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How often
+    #[arg(long, default_value_t = 1)]
+    count: u32,
+    /// How long nothing happens before each time, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    quiet: u64,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The kernel operations that any container needs, and nothing else
+    Floor {
+        /// The root file system, whose /bin/true is run
+        root: PathBuf,
+        /// An empty folder for the overlay's upper and work folders
+        scratch: PathBuf,
+        /// Makes, joins and removes cgroups of this name in the hierarchies that naru uses
+        #[arg(long)]
+        cgroup: Option<String>,
+    },
+    /// A command, from its start to its end; `{n}` in an argument becomes the number of the time
+    Command {
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+fn main() {
+    if let Err(error) = run(&Arguments::parse()) {
+        eprintln!("naru-bench: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let floor = match &arguments.what {
+        What::Floor { root, scratch, cgroup } => {
+            Some(floor::Floor::prepare(root, scratch, cgroup.as_deref())?)
+        }
+        What::Command { .. } => None,
+    };
+    for number in 0..arguments.count {
+        std::thread::sleep(Duration::from_millis(arguments.quiet));
+        let begin = Instant::now();
+        match &arguments.what {
+            What::Floor { .. } => floor.iter().try_for_each(floor::Floor::once)?,
+            What::Command { words } => command(words, number)?,
+        }
+        println!("{}", begin.elapsed().as_micros());
+    }
+    Ok(())
+}
+
+fn command(words: &[String], number: u32) -> Result<()> {
+    let (program, arguments) = words.split_first().context("no command")?;
+    let arguments = arguments.iter().map(|word| word.replace("{n}", &number.to_string()));
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {program}"))?;
+    if !output.status.success() {
+        bail!(
+            "{program} ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}

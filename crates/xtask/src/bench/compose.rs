@@ -1,0 +1,159 @@
+//! `up -d` and `down` of several services, and the memory it costs to keep ten of them running.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::peers::SHARE;
+use super::table::{Samples, Table, Unit, clocked, gather};
+use super::{Bench, memory};
+use crate::task;
+
+const IMAGE: &str = "naru-bench-busybox";
+
+/// The number of services whose memory is compared.
+const WITH_MEMORY: usize = 10;
+
+/// What one program does in one round, and what it took.
+#[derive(Default)]
+struct Taken {
+    up: Option<Samples>,
+    down: Option<Samples>,
+    memory: Option<Samples>,
+}
+
+pub(crate) fn measure(bench: &Bench, services: usize, table: &mut Table) -> Result<()> {
+    let folder = bench.share.join(format!("compose-{services}"));
+    fs_err::create_dir_all(&folder)?;
+    fs_err::write(folder.join("compose.yaml"), compose_file(services))?;
+    let naru = Naru::prepare(bench)?;
+    if let Ok(mut image) = bench.peers.command("image", [IMAGE]) {
+        task::run(&mut image)?;
+    }
+    let (mut ours, mut theirs) = (Taken::default(), Taken::default());
+    // The first round warms caches up and is not counted.
+    for round in 0..=bench.rounds {
+        let (us, them) = (naru.round(bench, &folder), docker_round(bench, &folder));
+        if round > 0 {
+            ours.add(us);
+            theirs.add(them);
+        }
+    }
+    naru.remove();
+    let mut row = |what: String, unit, ours: Option<Samples>, theirs: Option<Samples>, name| {
+        let missing = || Err("no round".to_owned());
+        table.row(
+            &what,
+            unit,
+            &ours.unwrap_or_else(missing),
+            &[(name, theirs.unwrap_or_else(missing))],
+        );
+    };
+    row(
+        format!("`up -d`, services: {services}"),
+        Unit::Milliseconds,
+        ours.up,
+        theirs.up,
+        "docker compose",
+    );
+    row(
+        format!("`down`, services: {services}"),
+        Unit::Milliseconds,
+        ours.down,
+        theirs.down,
+        "docker compose",
+    );
+    if services == WITH_MEMORY {
+        let what = format!("private memory, services: {services}");
+        row(what, Unit::Mebibytes, ours.memory, theirs.memory, "dockerd + containerd + shims");
+    }
+    Ok(())
+}
+
+impl Taken {
+    fn add(&mut self, round: Self) {
+        for (all, one) in [
+            (&mut self.up, round.up),
+            (&mut self.down, round.down),
+            (&mut self.memory, round.memory),
+        ] {
+            if let Some(one) = one {
+                gather(all.get_or_insert_with(|| Ok(Vec::new())), one);
+            }
+        }
+    }
+}
+
+fn compose_file(services: usize) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::from("name: naru-bench\nservices:\n");
+    for number in 1..=services {
+        // `init` makes the sleep end at once when it is asked to: no program waits for a grace period.
+        let service = format!(
+            "  s{number}:\n    image: {IMAGE}\n    init: true\n    command: [sleep, \"3600\"]\n"
+        );
+        text.write_str(&service).unwrap_or_default();
+    }
+    text
+}
+
+/// A naru with directories of its own.
+struct Naru {
+    directories: PathBuf,
+}
+
+impl Naru {
+    fn prepare(bench: &Bench) -> Result<Self> {
+        let naru = Self { directories: PathBuf::from("/var/tmp/naru-bench") };
+        fs_err::create_dir_all(&naru.directories)?;
+        let tar = naru.directories.join("busybox.tar");
+        task::run(Command::new("tar").arg("-C").arg(bench.root()).arg("-cf").arg(&tar).arg("."))?;
+        task::run(naru.with_directories(
+            Command::new(&bench.naru).args(["image", "import"]).arg(&tar).arg(IMAGE),
+        ))?;
+        Ok(naru)
+    }
+
+    fn with_directories<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("NARU_ROOT", self.directories.join("root"))
+            .env("NARU_RUN", self.directories.join("run"))
+    }
+
+    fn round(&self, bench: &Bench, folder: &Path) -> Taken {
+        let compose = |words: &[&str]| {
+            let mut clock = Command::new(&bench.clock);
+            clock.arg("command").arg(&bench.naru).args(words).current_dir(folder);
+            clocked(self.with_directories(&mut clock))
+        };
+        let up = compose(&["up", "-d"]);
+        let memory = memory::of(|process| process.command == "naru" && process.in_our_network);
+        Taken { up: Some(up), memory: Some(memory), down: Some(compose(&["down", "-t", "0"])) }
+    }
+
+    fn remove(self) {
+        drop(fs_err::remove_dir_all(self.directories));
+    }
+}
+
+fn docker_round(bench: &Bench, folder: &Path) -> Taken {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let file = format!("{SHARE}/{name}/compose.yaml");
+    let compose = |words: &[&str]| -> Samples {
+        let clock = format!("{SHARE}/naru-bench");
+        let mut all = vec![clock.as_str(), "command", "docker", "compose", "-f", &file];
+        all.extend(words);
+        clocked(&mut bench.peers.command("exec", all)?)
+    };
+    let up = compose(&["up", "-d"]);
+    let memory = match up {
+        Ok(_) => memory::of(|process| {
+            let name = process.command.as_str();
+            matches!(name, "dockerd" | "containerd" | "docker-proxy")
+                || name.starts_with("containerd-shim")
+        }),
+        Err(ref reason) => Err(reason.clone()),
+    };
+    Taken { up: Some(up), memory: Some(memory), down: Some(compose(&["down", "-t", "0"])) }
+}

@@ -1,0 +1,56 @@
+//! Memory that would be free if a process were not there.
+
+use super::table::Samples;
+
+/// What a process is chosen by.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// The kernel's short name of it.
+    pub(crate) command: String,
+    /// It is in this task's network namespace.
+    pub(crate) in_our_network: bool,
+}
+
+/// The private memory (`Private_Dirty` and swap, from smaps_rollup) of all chosen processes together, in bytes.
+pub(crate) fn of(chosen: impl Fn(&Process) -> bool) -> Samples {
+    let network = fs_err::read_link("/proc/self/ns/net").ok();
+    let mut total = 0.0;
+    let mut found = 0;
+    for entry in fs_err::read_dir("/proc").into_iter().flatten().filter_map(Result::ok) {
+        let folder = entry.path();
+        // A process that ends meanwhile is none.
+        let Ok(command) = fs_err::read_to_string(folder.join("comm")) else {
+            continue;
+        };
+        let process = Process {
+            command: command.trim_end().to_owned(),
+            in_our_network: fs_err::read_link(folder.join("ns/net")).ok() == network,
+        };
+        if chosen(&process) {
+            found += 1;
+            total +=
+                private(&fs_err::read_to_string(folder.join("smaps_rollup")).unwrap_or_default());
+        }
+    }
+    if found == 0 { Err("no such process".to_owned()) } else { Ok(vec![total]) }
+}
+
+fn private(rollup: &str) -> f64 {
+    let kilobytes = rollup.lines().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        matches!(name, "Private_Dirty" | "Swap").then_some(())?;
+        value.trim().trim_end_matches(" kB").parse::<f64>().ok()
+    });
+    kilobytes.sum::<f64>() * 1024.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_else_shares_counts() {
+        let rollup = "Rss:  900 kB\nPrivate_Clean:  100 kB\nPrivate_Dirty:  40 kB\nSwap:  2 kB\nSwapPss: 2 kB\n";
+        assert_eq!(private(rollup), 42.0 * 1024.0);
+    }
+}
