@@ -1,5 +1,6 @@
-//! Tests of the whole: the repository's own rules, the command line, and scenarios with real containers.
+//! Tests of the whole: the repository's own rules, and scenarios with real containers.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the failure")]
 
 mod repository;
+mod scenario;

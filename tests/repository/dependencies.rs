@@ -13,8 +13,5 @@ fn every_dependency_is_explained_and_every_explanation_has_its_dependency() {
         .lines()
         .filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned()))
         .collect();
-    assert_eq!(
-        explained, used,
-        "left: docs/dependencies.md, right: [workspace.dependencies]"
-    );
+    assert_eq!(explained, used, "left: docs/dependencies.md, right: [workspace.dependencies]");
 }

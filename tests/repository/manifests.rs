@@ -19,14 +19,8 @@ const DOWNWARDS: &[&str] = &[
 
 /// What planning and loading must stay free of: I/O, clocks, async and logging.
 const PURE: &[(&str, &[&str])] = &[
-    (
-        "naru-plan",
-        &["fs-err", "nix", "rustix", "tokio", "tracing", "naru-sys"],
-    ),
-    (
-        "naru-compose",
-        &["nix", "rustix", "tokio", "tracing", "naru-sys"],
-    ),
+    ("naru-plan", &["fs-err", "nix", "rustix", "tokio", "tracing", "naru-sys"]),
+    ("naru-compose", &["nix", "rustix", "tokio", "tracing", "naru-sys"]),
 ];
 
 #[test]
@@ -90,10 +84,7 @@ fn manifest_of(name: &str) -> Option<String> {
         "naru" => "Cargo.toml".to_owned(),
         member => format!("crates/{member}/Cargo.toml"),
     };
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(&path)
-        .exists()
-        .then(|| super::read(&path))
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(&path).exists().then(|| super::read(&path))
 }
 
 /// The names in a crate's `[dependencies]`; what its tests use is no part of the direction.
@@ -101,7 +92,5 @@ fn dependencies_of(name: &str) -> Vec<String> {
     let Some(manifest) = manifest_of(name) else {
         return Vec::new();
     };
-    super::section(&manifest, "dependencies")
-        .filter_map(super::key)
-        .collect()
+    super::section(&manifest, "dependencies").filter_map(super::key).collect()
 }

@@ -132,6 +132,12 @@ fn processes() -> Vec<String> {
         .collect()
 }
 
+/// How many processes of this pid namespace the kernel knows by this short name.
+pub fn processes_named(name: &str) -> usize {
+    let wanted = format!("process {name} (");
+    processes().iter().filter(|fact| fact.starts_with(&wanted)).count()
+}
+
 /// The namespaces that processes of this pid namespace live in, by kind; their number is what must not grow.
 fn namespaces() -> Vec<String> {
     let mut seen = std::collections::BTreeSet::new();

@@ -23,6 +23,7 @@
 mod command;
 mod filter;
 mod host;
+pub mod http;
 mod image;
 pub mod leak;
 mod project;

@@ -1,0 +1,48 @@
+//! Real projects in test hosts: what the kernel and the user see is checked, then what naru says.
+
+mod bad_input;
+mod dependencies;
+mod exec;
+mod foreground;
+mod heavy;
+mod images;
+mod isolation;
+mod lifecycle;
+mod limits;
+mod listing;
+mod logs;
+mod names;
+mod ports;
+mod process;
+mod restart;
+mod samples;
+mod secrets;
+mod volumes;
+
+use naru_test::{RootTar, TestHost};
+
+/// A test host with the image `test`: busybox, naru-check, and a user `app` (1000).
+fn host(body: impl FnOnce(&TestHost)) {
+    naru_test::host(env!("CARGO_BIN_EXE_naru"), |host| {
+        let tar = RootTar::new().busybox().program(env!("CARGO_BIN_EXE_naru-check"));
+        host.import("test", tar, &["CMD [\"naru-check\", \"sleep\"]"]);
+        body(host);
+    });
+}
+
+/// A folder of the repository.
+fn repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What `naru-check report` prints in a running container of this service.
+fn report(project: &naru_test::Project<'_>, service: &str) -> serde_json::Value {
+    let outcome = project.naru(["exec", "-T", service, "naru-check", "report"]).succeeds();
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+/// The report of a service whose command is `naru-check report`: process 1 itself, from its log.
+fn report_of_process_1(project: &naru_test::Project<'_>, service: &str) -> serde_json::Value {
+    let log = project.until_logged(service, "\n}\n");
+    serde_json::from_str(&log).unwrap_or_else(|error| panic!("{error}: {log}"))
+}

@@ -1,0 +1,89 @@
+//! Service names, aliases and networks: who finds whom.
+
+use naru_test::eventually;
+
+use super::host;
+
+fn exec(project: &naru_test::Project<'_>, service: &str, words: &[&str]) -> naru_test::Outcome {
+    let mut all = vec!["exec", "-T", service, "naru-check"];
+    all.extend(words);
+    project.naru(all)
+}
+
+#[test]
+fn services_find_each_other_by_name_and_container_name() {
+    host(|host| {
+        let file = "
+services:
+  web: { image: test, command: naru-check listen 80, container_name: the-web }
+  client: { image: test }
+";
+        let project = host.project("names").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let by_service = exec(&project, "client", &["resolve", "web"]).succeeds().stdout;
+        let by_container = exec(&project, "client", &["resolve", "the-web"]).succeeds().stdout;
+        assert_eq!(by_service, by_container);
+        assert_eq!(by_service.lines().count(), 1);
+        eventually("web answers", || {
+            let outcome = exec(&project, "client", &["connect", "web", "80"]);
+            if outcome.code == 0 { Ok(()) } else { Err(outcome.to_string()) }
+        });
+        exec(&project, "client", &["resolve", "nobody"]).exits_with(1);
+    });
+}
+
+#[test]
+fn networks_keep_services_apart_that_share_none() {
+    host(|host| {
+        let file = "
+services:
+  front: { image: test, networks: [outer] }
+  middle: { image: test, networks: { outer: {}, inner: { aliases: [store] } }, command: naru-check listen 80 }
+  back: { image: test, networks: [inner] }
+networks: { outer: {}, inner: { internal: true } }
+";
+        let project = host.project("apart").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        exec(&project, "front", &["resolve", "middle"]).succeeds();
+        exec(&project, "back", &["resolve", "middle"]).succeeds();
+        exec(&project, "back", &["resolve", "store"]).succeeds();
+        exec(&project, "front", &["resolve", "store"]).exits_with(1);
+        exec(&project, "front", &["resolve", "back"]).exits_with(1);
+    });
+}
+
+#[test]
+fn two_projects_do_not_see_each_other() {
+    host(|host| {
+        let file = "services: { web: { image: test, command: naru-check listen 80 } }";
+        let one = host.project("one").file("compose.yaml", file);
+        let file = "services: { other: { image: test } }";
+        let two = host.project("two").file("compose.yaml", file);
+        one.naru(["up", "-d"]).succeeds();
+        two.naru(["up", "-d"]).succeeds();
+        let address = exec(&one, "web", &["resolve", "web"]).succeeds().stdout;
+        exec(&two, "other", &["resolve", "web"]).exits_with(1);
+        exec(&two, "other", &["connect", address.trim(), "80"]).exits_with(1);
+    });
+}
+
+#[test]
+fn extra_hosts_are_in_the_hosts_file() {
+    host(|host| {
+        let file = "
+services:
+  a: { image: test, extra_hosts: ['fixed:10.1.2.3', 'host.docker.internal:host-gateway'], hostname: here }
+";
+        let project = host.project("extra").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let report = super::report(&project, "a");
+        let hosts = report["hosts"].as_str().unwrap();
+        assert!(hosts.contains("127.0.0.1\tlocalhost"), "{hosts}");
+        assert!(hosts.contains("10.1.2.3\tfixed"), "{hosts}");
+        assert!(hosts.contains("\thost.docker.internal"), "{hosts}");
+        assert!(!hosts.contains("host-gateway"), "{hosts}");
+        assert!(hosts.contains("\there"), "{hosts}");
+        assert_eq!(report["hostname"], "here");
+        assert!(report["resolv_conf"].as_str().unwrap().contains("nameserver 127.0.0.11"));
+    });
+}
