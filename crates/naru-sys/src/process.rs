@@ -40,6 +40,19 @@ pub fn take_inherited(number: RawFd) -> Result<std::os::fd::OwnedFd, Errno> {
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(number) })
 }
 
+/// Looks at the descriptor `number`, if it is open, without taking it: for one that was handed over
+/// by exec, before anything else was opened.
+pub fn with_inherited<T>(number: RawFd, look: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+    // SAFETY: F_GETFD only reads a flag of the descriptor.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags < 0 {
+        return None;
+    }
+    // SAFETY: the descriptor is open, and the borrow ends before this function returns; its
+    // owner, if there is one, is a value of the same program's start and lives longer.
+    Some(look(unsafe { BorrowedFd::borrow_raw(number) }))
+}
+
 /// The two sides of a fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fork {

@@ -1,0 +1,275 @@
+//! Creating and starting a container, from the caller's side.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use naru_sys::spawn::{Spawn, SpawnError, Spawned, spawn};
+use oci_spec::runtime::Spec;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
+
+use crate::plan::{self, JoinNamespace, Plan, RootSource};
+use crate::process::{start_time, wait};
+use crate::seccomp::Program;
+use crate::wire::{Channel, Report};
+use crate::{Binary, Cgroup, Error, Process, Stdio, role};
+
+/// What [`create`] needs.
+#[derive(Debug)]
+pub struct Create<'a> {
+    /// The container: process, mounts, namespaces, security. `root.path` is not looked at.
+    pub spec: &'a Spec,
+    /// Its root file system.
+    pub root: Root<'a>,
+    /// Its control groups, which exist.
+    pub cgroup: &'a Cgroup,
+    /// Its standard files.
+    pub stdio: Stdio,
+    /// Whose child its first process is.
+    pub parent: Parent,
+    /// naru's own program.
+    pub binary: &'a Binary,
+    /// Run the command under naru's own pid 1, which reaps and forwards signals.
+    pub init: bool,
+}
+
+/// A root file system.
+#[derive(Debug)]
+pub enum Root<'a> {
+    /// A directory of the host, with everything mounted below it.
+    Path(&'a Path),
+    /// A detached mount (fsmount(2) or open_tree(2)).
+    Mount(OwnedFd),
+}
+
+/// Whose child a process of a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// The calling process's.
+    Own,
+    /// The calling process's parent's, who has to reap it, also when its set-up fails.
+    Sibling,
+}
+
+/// A container whose first process exists and sets itself up.
+///
+/// When it is dropped without [`start`](Self::start), that process is killed.
+#[derive(Debug)]
+pub struct Created {
+    /// The first process's number in the caller's pid namespace.
+    pub pid: i32,
+    /// Its descriptor.
+    pub pidfd: OwnedFd,
+    /// When it started, in clock ticks since boot.
+    pub start_time: u64,
+    /// Its network namespace.
+    pub netns: OwnedFd,
+    conversation: Conversation,
+}
+
+/// Makes the container's first process in its namespaces and gives it the plan.
+///
+/// It returns as soon as the process and its namespaces exist; the set-up goes on inside, and
+/// its failures are told by [`Created::start`].
+///
+/// # Errors
+/// [`Error::Unsupported`] and [`Error::Invalid`] name a field of the specification, before
+/// anything was made.
+pub fn create(create: Create<'_>) -> Result<Created, Error> {
+    let mut envelope: Vec<BorrowedFd<'_>> = Vec::new();
+    let root = match &create.root {
+        Root::Mount(mount) => {
+            envelope.push(mount.as_fd());
+            RootSource::Mount(0)
+        }
+        Root::Path(path) => RootSource::Path(absolute(path)?),
+    };
+    let cgroup = create.cgroup;
+    let (mut plan, namespaces) =
+        plan::container_plan(create.spec, root, cgroup.tasks(), &cgroup.as_seen_inside())?;
+    let joined = open_namespaces(&namespaces.joined)?;
+    for ((kind, flag, _), namespace) in namespaces.joined.iter().zip(&joined) {
+        let (kind, descriptor) = ((*kind).to_owned(), envelope.len());
+        plan.joins.push(JoinNamespace { kind, flag: *flag, descriptor });
+        envelope.push(namespace.as_fd());
+    }
+    plan.process = plan.process.with_stdio(create.stdio.enclose(&mut envelope));
+    plan.reaper = create.init;
+
+    let seccomp = create.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    let filter = seccomp.map(Program::compile).transpose()?;
+    // The cgroup namespace is made inside, once the process is in its cgroups.
+    let at_clone = namespaces.fresh & !plan::CGROUP_NAMESPACE;
+    let plan = Plan::Container(Box::new(plan));
+    let entry = Entry {
+        role: role::Role::Container,
+        namespaces: at_clone,
+        parent: create.parent,
+        binary: create.binary,
+        cgroup,
+    };
+    let conversation = entry.begin(&plan, filter.as_ref(), &envelope)?;
+    let pid = conversation.pid;
+    let (Some(start_time), Ok(netns)) = (start_time(pid), network_namespace(pid)) else {
+        return Err(conversation.failure());
+    };
+    let pidfd = duplicate(&conversation.pidfd)?;
+    Ok(Created { pid, pidfd, start_time, netns, conversation })
+}
+
+impl Created {
+    /// Waits until the set-up is done, lets the command run and waits until it does.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] says what failed inside; [`Stage::Command`](crate::Stage::Command) and
+    /// [`Stage::Exec`](crate::Stage::Exec) mean the command itself.
+    pub fn start(self) -> Result<Process, Error> {
+        let Self { pid, pidfd, start_time, conversation, .. } = self;
+        let (terminal, warnings) = conversation.finish(true)?;
+        Ok(Process { pid, pidfd, start_time, terminal, warnings })
+    }
+}
+
+/// How a process of a container is made.
+pub(crate) struct Entry<'a> {
+    pub(crate) role: role::Role,
+    pub(crate) namespaces: u32,
+    pub(crate) parent: Parent,
+    pub(crate) binary: &'a Binary,
+    pub(crate) cgroup: &'a Cgroup,
+}
+
+/// A process that sets itself up, and the socket to talk to it. Dropped, it kills the process.
+pub(crate) struct Conversation {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    parent: Parent,
+    channel: Channel,
+    over: bool,
+}
+
+impl Entry<'_> {
+    /// Makes the process and sends it the plan.
+    pub(crate) fn begin(
+        &self,
+        plan: &Plan,
+        filter: Option<&Program>,
+        envelope: &[BorrowedFd<'_>],
+    ) -> Result<Conversation, Error> {
+        let plan = serde_json::to_vec(plan)
+            .map_err(|_| Error::invalid("spec", "it contains a path that is not UTF-8"))?;
+        let filter = filter.map(Program::to_bytes).unwrap_or_default();
+        let (channel, theirs) = Channel::pair().map_err(Error::Channel)?;
+        let group = self.cgroup.unified_directory()?;
+        let spawned = spawn(&Spawn {
+            program: self.binary.as_fd(),
+            arguments: &[c"naru", self.role.argument()],
+            environment: &[],
+            socket: theirs.as_fd(),
+            namespaces: self.namespaces.into(),
+            sibling: self.parent == Parent::Sibling,
+            cgroup: group.as_ref().map(AsFd::as_fd),
+        });
+        let spawned = match spawned {
+            Ok(spawned) => spawned,
+            Err(SpawnError::Clone(errno)) => return Err(Error::Clone(errno)),
+            Err(SpawnError::Exec(errno, spawned)) => {
+                drop(Conversation::new(spawned, self.parent, channel));
+                return Err(Error::Enter(errno));
+            }
+        };
+        drop(theirs);
+        let conversation = Conversation::new(spawned, self.parent, channel);
+        match conversation.channel.send_plan(&plan, &filter, envelope) {
+            Ok(()) => Ok(conversation),
+            Err(_) => Err(conversation.failure()),
+        }
+    }
+}
+
+impl Conversation {
+    fn new(spawned: Spawned, parent: Parent, channel: Channel) -> Self {
+        Self { pid: spawned.pid, pidfd: spawned.pidfd, parent, channel, over: false }
+    }
+
+    /// Follows the set-up to its end: the terminal's master and the warnings. With `start` the
+    /// process waits for the word to go on.
+    pub(crate) fn finish(mut self, start: bool) -> Result<(Option<OwnedFd>, Vec<String>), Error> {
+        let mut terminal = None;
+        let mut ready = None;
+        loop {
+            match self.channel.receive_report().map_err(Error::Channel)? {
+                Some((Report::Terminal, descriptors)) => {
+                    terminal = descriptors.into_iter().next();
+                }
+                Some((Report::Ready { warnings }, _)) => {
+                    ready = Some(warnings);
+                    if start {
+                        self.channel.send_start().map_err(Error::Channel)?;
+                    }
+                }
+                Some((Report::Failed(failure), _)) => return Err(failure.into()),
+                None => break,
+            }
+        }
+        let warnings = ready.ok_or(Error::Vanished)?;
+        self.over = true;
+        Ok((terminal, warnings))
+    }
+
+    /// Why the process did not get on: its own word if it left one.
+    pub(crate) fn failure(self) -> Error {
+        while let Ok(Some((report, _))) = self.channel.receive_report() {
+            if let Report::Failed(failure) = report {
+                return failure.into();
+            }
+        }
+        Error::Vanished
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        // Both fail only when the process has ended and was reaped, which is what is wanted.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        if self.parent == Parent::Own {
+            let _ = wait(self.pidfd.as_fd());
+        }
+    }
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Conversation").field("pid", &self.pid).finish_non_exhaustive()
+    }
+}
+
+fn duplicate(file: &OwnedFd) -> Result<OwnedFd, Error> {
+    file.try_clone().map_err(|error| Error::host("copy a descriptor", error))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path)
+        .map_err(|error| Error::host(format!("resolve {}", path.display()), error))
+}
+
+fn open_namespaces(joined: &[(&'static str, u32, PathBuf)]) -> Result<Vec<OwnedFd>, Error> {
+    let open = |(kind, _, path): &(&'static str, u32, PathBuf)| {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| {
+            let action = format!("open the {kind} namespace {}", path.display());
+            Error::host(action, io::Error::from(errno))
+        })
+    };
+    joined.iter().map(open).collect()
+}
+
+fn network_namespace(pid: i32) -> Result<OwnedFd, rustix::io::Errno> {
+    let path = format!("/proc/{pid}/ns/net");
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}

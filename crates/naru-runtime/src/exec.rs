@@ -1,0 +1,86 @@
+//! Running a further process in a container, from the caller's side.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::thread;
+
+use oci_spec::runtime::{Process as OciProcess, Spec};
+use rustix::thread::ThreadNameSpaceType;
+
+use crate::container::{Conversation, Entry};
+use crate::plan::{self, Plan};
+use crate::process::start_time;
+use crate::seccomp::Program;
+use crate::{Binary, Cgroup, Error, Parent, Process, Stdio, role};
+
+/// What [`exec`] needs.
+#[derive(Debug)]
+pub struct Exec<'a> {
+    /// The specification the container was made from: its namespaces and its system call filter.
+    pub spec: &'a Spec,
+    /// A process of the container, usually its first.
+    pub container: BorrowedFd<'a>,
+    /// What to run, as whom.
+    pub process: &'a OciProcess,
+    /// The container's control groups.
+    pub cgroup: &'a Cgroup,
+    /// The standard files.
+    pub stdio: Stdio,
+    /// Whose child it is.
+    pub parent: Parent,
+    /// naru's own program.
+    pub binary: &'a Binary,
+}
+
+/// Runs a process in a running container and returns when its program runs.
+///
+/// The process is made inside the container's pid namespace, so nothing is forked on the way and
+/// it is the direct child of the caller (or of the caller's parent).
+///
+/// # Errors
+/// As [`Created::start`](crate::Created::start); `ESRCH` at [`Error::Clone`] when the container
+/// has ended.
+pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
+    let mut envelope = vec![exec.container];
+    let mut plan = plan::exec_plan(exec.spec, exec.process, 0, exec.cgroup.tasks())?;
+    plan.process = plan.process.with_stdio(exec.stdio.enclose(&mut envelope));
+    let seccomp = exec.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    let filter = seccomp.map(Program::compile).transpose()?;
+    let plan = Plan::Exec(Box::new(plan));
+    let entry = Entry {
+        role: role::Role::Exec,
+        namespaces: 0,
+        parent: exec.parent,
+        binary: exec.binary,
+        cgroup: exec.cgroup,
+    };
+    let conversation =
+        inside_pid_namespace(exec.container, || entry.begin(&plan, filter.as_ref(), &envelope))?;
+    let pid = conversation.pid;
+    let Some(start_time) = start_time(pid) else { return Err(conversation.failure()) };
+    let pidfd = conversation.pidfd.try_clone();
+    let pidfd = pidfd.map_err(|error| Error::host("copy a descriptor", error))?;
+    let (terminal, warnings) = conversation.finish(false)?;
+    Ok(Process { pid, pidfd, start_time, terminal, warnings })
+}
+
+/// Calls `begin` on a thread whose children are born into the pid namespace of `container`; the
+/// thread ends with the call, so nothing else of the calling process is changed.
+fn inside_pid_namespace(
+    container: BorrowedFd<'_>,
+    begin: impl FnOnce() -> Result<Conversation, Error> + Send,
+) -> Result<Conversation, Error> {
+    let enter = || {
+        let kind = ThreadNameSpaceType::PROCESS_ID;
+        rustix::thread::move_into_thread_name_spaces(container, kind).map_err(Error::Clone)?;
+        begin()
+    };
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("naru".to_owned()).stack_size(256 * 1024);
+        let thread = builder
+            .spawn_scoped(scope, enter)
+            .map_err(|error| Error::host("start a thread", error))?;
+        let panicked = || io::Error::other("the thread panicked");
+        thread.join().map_err(|_| Error::host("enter the pid namespace", panicked()))?
+    })
+}

@@ -1,0 +1,127 @@
+//! The command: where it is, where it starts, and becoming it.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, FileType};
+use rustix::io::Errno;
+
+use super::Session;
+use super::tree::Tree;
+use crate::error::{At, Failure, Stage};
+use crate::plan::{ProcessPlan, StdioPlan};
+
+/// What execve(2) needs, found before the process gives up its rights.
+#[derive(Debug)]
+pub(super) struct Command {
+    path: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+/// Puts the standard files in place: the terminal, or what was sent, or the null device.
+pub(super) fn place_stdio(
+    plan: &StdioPlan,
+    terminal: Option<&OwnedFd>,
+    null: &OwnedFd,
+    session: &mut Session,
+) -> Result<(), Failure> {
+    for (number, slot) in plan.files.into_iter().enumerate() {
+        let sent = match slot {
+            Some(slot) if terminal.is_none() => Some(session.take(slot)?),
+            _ => None,
+        };
+        let file = sent.as_ref().or(terminal).unwrap_or(null);
+        let placed = match number {
+            0 => rustix::stdio::dup2_stdin(file),
+            1 => rustix::stdio::dup2_stdout(file),
+            _ => rustix::stdio::dup2_stderr(file),
+        };
+        placed.at(Stage::Stdio, || format!("place descriptor {number}"))?;
+    }
+    Ok(())
+}
+
+/// Makes the working directory, if it is missing, as the OCI runtimes do.
+pub(super) fn make_directory(tree: &Tree, cwd: &Path) -> Result<(), Failure> {
+    match tree.directory(cwd, 0o755) {
+        Ok(_) => Ok(()),
+        // It is on something that cannot be written, or no directory at all: entering it tells.
+        Err(Errno::ROFS | Errno::NOTDIR | Errno::INVAL | Errno::ACCESS) => Ok(()),
+        Err(errno) => {
+            let what = || format!("make the working directory {}", cwd.display());
+            Err(errno).at(Stage::Directory, what)
+        }
+    }
+}
+
+/// Enters the working directory, which must be inside the container.
+pub(super) fn enter_directory(cwd: &Path) -> Result<(), Failure> {
+    let what = || format!("enter the working directory {}", cwd.display());
+    rustix::process::chdir(cwd).at(Stage::Directory, what)?;
+    let inside = rustix::process::getcwd(Vec::new()).at(Stage::Directory, what)?;
+    if !inside.as_bytes().starts_with(b"/") {
+        let text = format!("the working directory {} is outside the container", cwd.display());
+        return Err(Failure::new(Stage::Directory, Errno::NOENT, text));
+    }
+    Ok(())
+}
+
+impl Command {
+    /// Looks for the command with the process's present user and directory.
+    pub(super) fn find(plan: &ProcessPlan) -> Result<Self, Failure> {
+        let name = plan.args.first().map(String::as_str).unwrap_or_default();
+        let what = || format!("find the command {name}");
+        let search = plan.env.iter().rev().find_map(|variable| variable.strip_prefix("PATH="));
+        let path = look_up(name, search.unwrap_or_default()).at(Stage::Command, what)?;
+        let strings = |list: &[String]| {
+            let convert = |text: &String| CString::new(text.as_str()).map_err(|_| Errno::INVAL);
+            list.iter().map(convert).collect::<Result<Vec<_>, _>>()
+        };
+        let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::INVAL);
+        Ok(Self {
+            path: path.at(Stage::Command, what)?,
+            arguments: strings(&plan.args).at(Stage::Command, what)?,
+            environment: strings(&plan.env).at(Stage::Command, what)?,
+        })
+    }
+
+    /// Becomes the command.
+    pub(super) fn execute(&self) -> Result<Infallible, Failure> {
+        naru_sys::signals::reset_dispositions();
+        naru_sys::signals::unblock_all();
+        nix::unistd::execve(&self.path, &self.arguments, &self.environment)
+            .map_err(|errno| Errno::from_raw_os_error(errno as i32))
+            .at(Stage::Exec, || format!("execute {}", self.path.to_string_lossy()))
+    }
+}
+
+/// The program's path: `name` itself when it has a slash, else the first match in `search`.
+/// A match that may not be executed is `EACCES`, if there is no better one; none is `ENOENT`.
+fn look_up(name: &str, search: &str) -> Result<PathBuf, Errno> {
+    if name.contains('/') {
+        let path = PathBuf::from(name);
+        check_executable(&path)?;
+        return Ok(path);
+    }
+    let mut failure = Errno::NOENT;
+    for directory in search.split(':').filter(|directory| !directory.is_empty()) {
+        let path = Path::new(directory).join(name);
+        match check_executable(&path) {
+            Ok(()) => return Ok(path),
+            Err(Errno::ACCESS) => failure = Errno::ACCESS,
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+fn check_executable(path: &Path) -> Result<(), Errno> {
+    let stat = rustix::fs::stat(path)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Errno::ACCESS);
+    }
+    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
+}

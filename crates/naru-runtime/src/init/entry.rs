@@ -1,0 +1,59 @@
+//! The recipe of a further process in a running container.
+
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::ThreadNameSpaceType;
+
+use super::command::{self, Command};
+use super::container::new_session;
+use super::files::{self, Proc};
+use super::tree::Tree;
+use super::{Session, cgroups, identity, kernel, terminal};
+use crate::error::{At, Failure, Stage};
+use crate::plan::ExecPlan;
+
+/// Enters the container and becomes the program. In this order, because
+///
+/// 1. the control groups are joined and the null device is opened while the host's mounts can
+///    still be seen, and /proc is made for the pid namespace, which this process was born into;
+/// 2. the namespaces are joined in one step, by the container's process; the cgroup namespace is
+///    one of them, and needs the groups to be joined;
+/// 3. everything after that believes nothing that the container's files say.
+pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failure> {
+    let process = &plan.process;
+    new_session()?;
+    cgroups::join(&plan.cgroup.tasks)?;
+    let null = files::open_null()?;
+    let proc = Proc::open()?;
+    kernel::limit(process, &proc, session)?;
+    drop(proc);
+
+    let container = session.take(plan.container)?;
+    let namespaces = ThreadNameSpaceType::from_bits_retain(plan.namespaces);
+    rustix::thread::move_into_thread_name_spaces(std::os::fd::AsFd::as_fd(&container), namespaces)
+        .at(Stage::Namespaces, || "enter the container".to_owned())?;
+    drop(container);
+
+    let console = match process.terminal {
+        Some(size) => Some(open_terminal(size, session)?),
+        None => None,
+    };
+    command::place_stdio(&process.stdio, console.as_ref(), &null, session)?;
+    drop((null, console));
+    identity::become_user(process)?;
+    command::enter_directory(&process.cwd)?;
+    let command = Command::find(process)?;
+    rustix::process::umask(Mode::from_bits_truncate(process.umask));
+
+    session.ready()?;
+    identity::confine(process, &session.filter)?;
+    match command.execute()? {}
+}
+
+fn open_terminal(size: (u16, u16), session: &Session) -> Result<std::os::fd::OwnedFd, Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty())
+        .at(Stage::Terminal, || "open the container's root".to_owned())?;
+    let console = terminal::open(&Tree::new(root), size, session)?;
+    terminal::control(&console)?;
+    Ok(console)
+}

@@ -1,0 +1,104 @@
+//! User, groups, capabilities and the system call filter, in the only order that works:
+//!
+//! 1. the bounding set, while `CAP_SETPCAP` is there;
+//! 2. groups, then user, keeping the permitted capabilities over the change of user;
+//! 3. (the working directory and the command are looked for with the user's ids by then);
+//! 4. with no_new_privs the final capabilities, then the filter; without it the filter first,
+//!    because installing it needs `CAP_SYS_ADMIN`, then the final capabilities.
+
+use rustix::process::{Gid, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::error::{At, Failure, Stage};
+use crate::plan::{CapabilityPlan, ProcessPlan};
+
+/// Capabilities a kernel can know.
+const CAPABILITIES: u32 = 64;
+
+/// Drops what nobody gets back, and becomes the user, with the capabilities still permitted.
+pub(super) fn become_user(plan: &ProcessPlan) -> Result<(), Failure> {
+    let what = |step: &'static str| move || step.to_owned();
+    drop_bounding(plan.capabilities.bounding)?;
+    let groups: Vec<Gid> = plan.groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    rustix::thread::set_thread_groups(&groups)
+        .at(Stage::Identity, what("set the additional groups"))?;
+    let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+        .at(Stage::Identity, || format!("become group {}", plan.gid))?;
+    rustix::thread::set_keep_capabilities(true).at(Stage::Identity, what("keep capabilities"))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+        .at(Stage::Identity, || format!("become user {}", plan.uid))?;
+    rustix::thread::set_keep_capabilities(false)
+        .at(Stage::Identity, what("keep capabilities no longer"))?;
+    if plan.uid != 0 && plan.seccomp_flags.is_some() && !plan.no_new_privileges {
+        // The change of user has emptied the effective set; the filter needs one of them.
+        let mut sets =
+            rustix::thread::capabilities(None).at(Stage::Identity, what("read capabilities"))?;
+        sets.effective = sets.permitted & (CapabilitySet::SYS_ADMIN | CapabilitySet::SETPCAP);
+        rustix::thread::set_capabilities(None, sets)
+            .at(Stage::Identity, what("raise capabilities"))?;
+    }
+    Ok(())
+}
+
+/// The last step before the program: only the filter, capset, prctl and execve are called here.
+pub(super) fn confine(
+    plan: &ProcessPlan,
+    filter: &[naru_sys::seccomp::Instruction],
+) -> Result<(), Failure> {
+    let install = || match plan.seccomp_flags {
+        Some(flags) => naru_sys::seccomp::install(filter, flags)
+            .at(Stage::Identity, || "install the system call filter".to_owned()),
+        None => Ok(()),
+    };
+    if plan.no_new_privileges {
+        rustix::thread::set_no_new_privs(true)
+            .at(Stage::Identity, || "set no_new_privs".to_owned())?;
+        limit_capabilities(&plan.capabilities)?;
+        install()
+    } else {
+        install()?;
+        limit_capabilities(&plan.capabilities)
+    }
+}
+
+fn drop_bounding(keep: u64) -> Result<(), Failure> {
+    for number in 0..CAPABILITIES {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        if keep & (1 << number) != 0 {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            Ok(()) => {}
+            // The first number that the kernel does not know.
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(errno) => {
+                let what = || format!("drop capability {number} from the bounding set");
+                return Err(errno).at(Stage::Identity, what);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn limit_capabilities(plan: &CapabilityPlan) -> Result<(), Failure> {
+    let what = || "set the capabilities".to_owned();
+    let now = rustix::thread::capabilities(None).at(Stage::Identity, what)?;
+    // A caller without some capability cannot give it; what is left is what there is.
+    let had = |wanted: u64| CapabilitySet::from_bits_retain(wanted) & now.permitted;
+    let sets = CapabilitySets {
+        effective: had(plan.effective),
+        permitted: had(plan.permitted),
+        inheritable: had(plan.inheritable),
+    };
+    rustix::thread::set_capabilities(None, sets).at(Stage::Identity, what)?;
+    rustix::thread::clear_ambient_capability_set().at(Stage::Identity, what)?;
+    for number in (0..CAPABILITIES).filter(|number| plan.ambient & (1 << number) != 0) {
+        let capability = CapabilitySet::from_bits_retain(1 << number) & sets.permitted;
+        if !capability.is_empty() {
+            rustix::thread::configure_capability_in_ambient_set(capability, true)
+                .at(Stage::Identity, what)?;
+        }
+    }
+    Ok(())
+}

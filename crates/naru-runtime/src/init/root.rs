@@ -1,0 +1,106 @@
+//! The container's root file system becomes the root.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use naru_sys::mount::{Attributes, set_attributes};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+
+use super::Session;
+use super::tree::Tree;
+use crate::error::{At, Failure, Stage};
+use crate::plan::{RootPlan, RootSource};
+
+const MS_PRIVATE: u64 = 1 << 18;
+
+/// Stops mounts made here from reaching the host; mounts that the host removes still go here, so
+/// that this namespace holds none of them until it has its own root.
+pub(super) fn isolate() -> Result<(), Failure> {
+    let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags).at(Stage::Root, || "make the mounts private".to_owned())
+}
+
+/// The root file system as a mount that is attached nowhere.
+pub(super) fn open(plan: &RootPlan, session: &mut Session) -> Result<OwnedFd, Failure> {
+    let path = match &plan.source {
+        RootSource::Mount(slot) => return session.take(*slot),
+        RootSource::Path(path) => path,
+    };
+    let what = || format!("open the root file system {}", path.display());
+    let root = clone_tree(path, true).at(Stage::Root, what)?;
+    let private = Attributes { propagation: MS_PRIVATE, ..Attributes::default() };
+    set_attributes(root.as_fd(), true, &private).at(Stage::Root, what)?;
+    Ok(root)
+}
+
+/// A detached copy of the mount at a path of the host, with `recursive` of all mounts below too.
+pub(super) fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(CWD, path, flags)
+}
+
+/// Makes `root` the root of this namespace and drops everything else.
+///
+/// It is attached on top of the old root, where no path of the host is needed, and the two change
+/// places by pivot_root(2) with both arguments the same directory.
+pub(super) fn change(root: &OwnedFd) -> Result<Tree, Failure> {
+    let what = |step: &'static str| move || step.to_owned();
+    attach(root, CWD, Path::new("/")).at(Stage::Root, what("attach the root file system"))?;
+    rustix::process::fchdir(root).at(Stage::Root, what("enter the root file system"))?;
+    match rustix::process::pivot_root(".", ".") {
+        Ok(()) => {
+            rustix::mount::unmount(".", UnmountFlags::DETACH)
+                .at(Stage::Root, what("leave the host's root file system"))?;
+        }
+        // The old root is the kernel's initial one, which cannot be exchanged.
+        Err(Errno::INVAL) => {
+            rustix::process::chroot(".").at(Stage::Root, what("change the root"))?;
+        }
+        Err(errno) => {
+            return Err(errno).at(Stage::Root, what("make the root file system the root"));
+        }
+    }
+    rustix::process::chdir("/").at(Stage::Root, what("enter the new root"))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open("/", flags, Mode::empty())
+        .map(Tree::new)
+        .at(Stage::Root, what("open the new root"))
+}
+
+/// Makes the root file system read-only, but not what is mounted in it.
+pub(super) fn make_read_only(root: &OwnedFd) -> Result<(), Failure> {
+    let read_only = Attributes { set: 0x1, ..Attributes::default() };
+    set_attributes(root.as_fd(), false, &read_only)
+        .at(Stage::Root, || "make the root file system read-only".to_owned())
+}
+
+/// Attaches a detached mount.
+fn attach(mount: &OwnedFd, directory: impl std::os::fd::AsFd, path: &Path) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(mount, "", directory, path, flags)
+}
+
+/// Attaches a detached mount on the file or directory that `target` is.
+pub(super) fn attach_on(
+    mount: impl std::os::fd::AsFd,
+    target: impl std::os::fd::AsFd,
+) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, "", target, "", flags)
+}
+
+/// A detached copy of the mount that `file` is on, from `file` down.
+pub(super) fn clone_of(file: impl std::os::fd::AsFd, recursive: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(file, "", flags)
+}

@@ -1,0 +1,97 @@
+//! Paths below the container's root, resolved on a held descriptor so that no link of the image or
+//! of a volume leads out of it.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// A directory that paths cannot leave.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: OwnedFd,
+}
+
+impl Tree {
+    /// The tree below `root`.
+    pub(super) fn new(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
+    /// The file or directory at `path`, links followed inside the tree; an `O_PATH` descriptor.
+    pub(super) fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        self.resolve(path, ResolveFlags::empty())
+    }
+
+    /// As [`open`](Self::open), but no component may be a link.
+    pub(super) fn open_plain(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        self.resolve(path, ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// The directory at `path`, made with what is missing above it.
+    pub(super) fn directory(&self, path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
+        match self.open(path) {
+            Err(Errno::NOENT) => {}
+            found => return found,
+        }
+        let (parent, name) = self.parent(path)?;
+        match rustix::fs::mkdirat(&parent, name, Mode::from_bits_truncate(mode)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        self.open(path)
+    }
+
+    /// The file at `path`, made empty with what is missing above it.
+    pub(super) fn file(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        match self.open(path) {
+            Err(Errno::NOENT) => {}
+            found => return found,
+        }
+        let (parent, name) = self.parent(path)?;
+        create_file(parent.as_fd(), name)?;
+        self.open(path)
+    }
+
+    /// The directory that `path` is in, made when missing, and its last component.
+    pub(super) fn parent<'a>(&self, path: &'a Path) -> Result<(OwnedFd, &'a OsStr), Errno> {
+        let name = path.file_name().ok_or(Errno::INVAL)?;
+        let above = path.parent().ok_or(Errno::INVAL)?;
+        Ok((self.directory(above, 0o755)?, name))
+    }
+
+    fn resolve(&self, path: &Path, flags: ResolveFlags) -> Result<OwnedFd, Errno> {
+        let resolve = flags | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            let open = OFlags::PATH | OFlags::CLOEXEC;
+            match rustix::fs::openat2(&self.root, path, open, Mode::empty(), resolve) {
+                // A rename somewhere in the system made the walk uncertain.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl AsFd for Tree {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+}
+
+/// Makes an empty file unless there is something of that name, which is not followed.
+pub(super) fn create_file(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, name, flags, Mode::from_bits_truncate(0o644)) {
+        Ok(_) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether the descriptor is a directory.
+pub(super) fn is_directory(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let stat = rustix::fs::statat(file, c"", AtFlags::EMPTY_PATH)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}

@@ -1,0 +1,136 @@
+//! What the process inside will do: computed from the specification by pure functions, printable,
+//! and sent to it as JSON. Nothing in here touches the system.
+
+mod capability;
+mod mounts;
+mod options;
+mod process;
+mod spec;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use mounts::{Hierarchy, MountOp};
+pub(crate) use options::{Atime, Options};
+pub(crate) use process::{CapabilityPlan, ProcessPlan};
+pub(crate) use spec::{container_plan, exec_plan};
+
+/// `CLONE_NEWCGROUP`, which is not for the clone.
+pub(crate) const CGROUP_NAMESPACE: u32 = 0x0200_0000;
+
+/// A descriptor of the plan's envelope, by its place.
+pub(crate) type Slot = usize;
+
+/// Everything the process inside does before it becomes the user's program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Plan {
+    /// It is the first process of a new container.
+    Container(Box<ContainerPlan>),
+    /// It enters a running container.
+    Exec(Box<ExecPlan>),
+}
+
+/// Set-up of a new container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ContainerPlan {
+    /// Namespaces that exist already.
+    pub(crate) joins: Vec<JoinNamespace>,
+    /// The root file system.
+    pub(crate) root: RootPlan,
+    /// Control groups to join and whether to hide what is above them.
+    pub(crate) cgroup: CgroupPlan,
+    /// The mounts, in order.
+    pub(crate) mounts: Vec<MountOp>,
+    /// Device nodes, paths below the root.
+    pub(crate) devices: Vec<DeviceNode>,
+    /// Make the links of /dev that the OCI specification asks for.
+    pub(crate) device_links: bool,
+    /// Paths that cannot be looked into.
+    pub(crate) masked: Vec<String>,
+    /// Paths that cannot be written to.
+    pub(crate) read_only: Vec<String>,
+    /// Files below /proc/sys and their values, sorted.
+    pub(crate) sysctls: Vec<(String, String)>,
+    /// Host name, if the container has its own.
+    pub(crate) hostname: Option<String>,
+    /// NIS domain name, if the container has its own.
+    pub(crate) domainname: Option<String>,
+    /// Set the loopback interface up.
+    pub(crate) loopback: bool,
+    /// Stay as pid 1, forward signals and reap.
+    pub(crate) reaper: bool,
+    /// The program.
+    pub(crate) process: ProcessPlan,
+}
+
+/// Entering a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExecPlan {
+    /// pidfd of a process of the container.
+    pub(crate) container: Slot,
+    /// `CLONE_NEW*` flags of the namespaces to join, the pid namespace excepted.
+    pub(crate) namespaces: u32,
+    /// Control groups to join.
+    pub(crate) cgroup: CgroupPlan,
+    /// The program.
+    pub(crate) process: ProcessPlan,
+}
+
+/// A namespace that exists already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JoinNamespace {
+    /// For messages: "network", "ipc"…
+    pub(crate) kind: String,
+    /// `CLONE_NEW*` flag.
+    pub(crate) flag: u32,
+    /// Where it is.
+    pub(crate) descriptor: Slot,
+}
+
+/// The root file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RootPlan {
+    /// A detached mount or a directory.
+    pub(crate) source: RootSource,
+    /// Mount it read-only when everything else is done.
+    pub(crate) read_only: bool,
+}
+
+/// Where the root file system comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RootSource {
+    /// A detached mount.
+    Mount(Slot),
+    /// A directory of the host.
+    Path(PathBuf),
+}
+
+/// Control groups of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CgroupPlan {
+    /// `tasks` files of cgroup v1 hierarchies: a thread that moves itself by them does not wait for
+    /// RCU, as it would (about 10 ms) by `cgroup.procs`. The cgroup v2 is joined by the clone.
+    pub(crate) tasks: Vec<PathBuf>,
+    /// Make a new cgroup namespace after the join.
+    pub(crate) unshare: bool,
+}
+
+/// A device node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeviceNode {
+    pub(crate) path: PathBuf,
+    /// `c`, `b` or `p`.
+    pub(crate) kind: char,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Standard files: a descriptor, or the null device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StdioPlan {
+    pub(crate) files: [Option<Slot>; 3],
+}

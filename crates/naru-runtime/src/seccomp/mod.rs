@@ -1,0 +1,8 @@
+//! System call filters: from the OCI form to the kernel's program.
+
+mod compile;
+mod profile;
+mod table;
+
+pub(crate) use compile::{Program, filter_flags};
+pub use profile::docker_profile;
