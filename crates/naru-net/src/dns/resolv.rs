@@ -76,11 +76,12 @@ impl Watched {
         let stamp = fs::metadata(&self.path)
             .map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
             .ok();
-        if stamp.is_some() && stamp != self.stamp {
-            if let Ok(config) = Config::read(&self.path) {
-                self.config = config;
-                self.stamp = stamp;
-            }
+        if stamp.is_some()
+            && stamp != self.stamp
+            && let Ok(config) = Config::read(&self.path)
+        {
+            self.config = config;
+            self.stamp = stamp;
         }
         &self.config.servers
     }

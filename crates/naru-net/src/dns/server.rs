@@ -108,12 +108,9 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Arc<Context>) {
     let mut buffer = vec![0; LONGEST_QUERY];
     let mut forwarded = JoinSet::new();
     loop {
-        let (length, client) = match socket.recv_from(&mut buffer).await {
-            Ok(received) => received,
-            Err(_) => {
-                sleep(PAUSE).await;
-                continue;
-            }
+        let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
+            sleep(PAUSE).await;
+            continue;
         };
         while forwarded.try_join_next().is_some() {}
         let packet = &buffer[..length];

@@ -1,1 +1,311 @@
+//! Real sockets: a container asks, a name server on the host's loopback interface stands behind.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use simple_dns::rdata::{A, RData};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE};
+use tokio::sync::watch;
+
+use super::*;
+use crate::sandbox::{self, Netns};
+
+const SERVER: (Ipv4Addr, u16) = (ADDRESS, PORT);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn question(name: &str, kind: TYPE) -> Vec<u8> {
+    let mut packet = Packet::new_query(7);
+    packet.set_flags(PacketFlag::RECURSION_DESIRED);
+    let name = Name::new(name).unwrap();
+    let question = simple_dns::Question::new(name, QTYPE::TYPE(kind), CLASS::IN.into(), false);
+    packet.questions.push(question);
+    packet.build_bytes_vec().unwrap()
+}
+
+fn by_udp(packet: &[u8]) -> Vec<u8> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(packet, SERVER).unwrap();
+    let mut buffer = vec![0; 4096];
+    let length = socket.recv(&mut buffer).unwrap();
+    buffer[..length].to_vec()
+}
+
+fn by_tcp(packet: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(SERVER).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = u16::try_from(packet.len()).unwrap();
+    stream.write_all(&[&length.to_be_bytes(), packet].concat()).unwrap();
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer).unwrap();
+    answer
+}
+
+/// The answer in words: addresses, or the code.
+fn words(answer: &[u8]) -> String {
+    let packet = Packet::parse(answer).unwrap();
+    if packet.rcode() != RCODE::NoError {
+        return format!("{:?}", packet.rcode());
+    }
+    let words = packet.answers.iter().map(|record| match &record.rdata {
+        RData::A(address) => Ipv4Addr::from(address.address).to_string(),
+        RData::PTR(name) => name.0.to_string(),
+        other => format!("{other:?}"),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn lookup(name: &str, kind: TYPE) -> String {
+    words(&by_udp(&question(name, kind)))
+}
+
+/// A `resolv.conf` of the test's own.
+fn resolv_conf(text: &str) -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("naru-resolv-{}-{number}.conf", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    fs_err::write(&path, text).unwrap();
+    path
+}
+
+/// A name server that gives `count` addresses for every name, by UDP as many as fit.
+fn name_server(address: &str, first: Ipv4Addr, count: u32) {
+    let address: SocketAddr = address.parse().unwrap();
+    let udp = UdpSocket::bind(address).unwrap();
+    let tcp = TcpListener::bind(address).unwrap();
+    let answer = move |packet: &[u8]| {
+        let mut answer = Packet::parse(packet).unwrap().into_reply();
+        let name = answer.questions[0].qname.clone();
+        for number in 0..count {
+            let address = A { address: u32::from(first) + number };
+            let record = ResourceRecord::new(name.clone(), CLASS::IN, 60, RData::A(address));
+            answer.answers.push(record);
+        }
+        answer.build_bytes_vec().unwrap()
+    };
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, peer)) = udp.recv_from(&mut buffer) {
+            let mut bytes = answer(&buffer[..length]);
+            if bytes.len() > 512 {
+                bytes.truncate(length);
+                bytes[2] |= 0x02;
+                bytes[6..8].fill(0);
+            }
+            udp.send_to(&bytes, peer).unwrap();
+        }
+    });
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = tcp.accept() {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut packet).unwrap();
+            let bytes = answer(&packet);
+            let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+            stream.write_all(&[&length, bytes.as_slice()].concat()).unwrap();
+        }
+    });
+}
+
+/// Runs `inside` in a container that is on the network `front`, with a server behind 127.0.0.11;
+/// `outside` runs in the host's namespace beforehand and names the `resolv.conf`.
+fn with_server(
+    forward: bool,
+    outside: impl FnOnce() -> PathBuf + Send + 'static,
+    inside: impl FnOnce(watch::Sender<Arc<Zone>>, PathBuf) + Send + 'static,
+) {
+    sandbox::run(move || {
+        let settings = outside();
+        let container = Netns::new();
+        let sockets = bind(container.as_fd()).unwrap();
+        let mut zone = Zone::default();
+        zone.add_network("front", "10.213.1.0/24".parse().unwrap());
+        zone.add("front", [10, 213, 1, 2].into(), "shop-web-1.front", ["web"]);
+        zone.add("front", [10, 213, 1, 3].into(), "shop-web-2.front", ["web"]);
+        let (sender, zones) = watch::channel(Arc::new(zone));
+        let view = View { networks: vec!["front".into()], forward };
+
+        let path = settings.clone();
+        let asking = container.spawn(move || inside(sender, path));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let upstream = Upstream::from_file(&settings);
+            let server = Server::spawn_with(sockets, zones, view, upstream).unwrap();
+            while !asking.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            drop(server);
+        });
+        fs_err::remove_file(settings).unwrap();
+        asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+fn no_servers() -> PathBuf {
+    resolv_conf("")
+}
+
+#[test]
+fn names_of_the_project_are_answered_by_udp_and_tcp_in_turn() {
+    with_server(true, no_servers, |_zones, _| {
+        assert_eq!(lookup("web", TYPE::A), "10.213.1.2 10.213.1.3");
+        assert_eq!(lookup("WEB", TYPE::A), "10.213.1.3 10.213.1.2");
+        assert_eq!(words(&by_tcp(&question("web", TYPE::A))), "10.213.1.2 10.213.1.3");
+        assert_eq!(lookup("web", TYPE::AAAA), "");
+        assert_eq!(lookup("3.1.213.10.in-addr.arpa", TYPE::PTR), "shop-web-2.front");
+        assert_eq!(lookup("nobody", TYPE::A), "NameError");
+    });
+}
+
+#[test]
+fn a_new_zone_is_used_by_the_next_question() {
+    with_server(true, no_servers, |zones, _| {
+        assert_eq!(lookup("db", TYPE::A), "NameError");
+        zones.send_modify(|zone| {
+            Arc::make_mut(zone).add("front", [10, 213, 1, 9].into(), "shop-db-1.front", ["db"]);
+        });
+        assert_eq!(lookup("db", TYPE::A), "10.213.1.9");
+    });
+}
+
+#[test]
+fn other_names_go_to_the_hosts_server_on_its_loopback_interface() {
+    let outside = || {
+        name_server("127.0.0.53:53", [198, 51, 100, 1].into(), 1);
+        resolv_conf("nameserver 127.0.0.53\n")
+    };
+    with_server(true, outside, |_zones, _| {
+        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.1");
+        assert_eq!(words(&by_tcp(&question("example.org", TYPE::A))), "198.51.100.1");
+        assert_eq!(lookup("nobody", TYPE::A), "NameError", "a single label never leaves");
+    });
+}
+
+#[test]
+fn a_long_answer_is_fetched_by_tcp() {
+    let outside = || {
+        name_server("127.0.0.53:53", [198, 51, 100, 1].into(), 60);
+        resolv_conf("nameserver 127.0.0.53\n")
+    };
+    with_server(true, outside, |_zones, _| {
+        let short = by_udp(&question("example.org", TYPE::A));
+        assert!(Packet::parse(&short).unwrap().has_flags(PacketFlag::TRUNCATION));
+        let whole = words(&by_tcp(&question("example.org", TYPE::A)));
+        assert_eq!(whole.split(' ').count(), 60);
+    });
+}
+
+#[test]
+fn a_server_that_is_silent_or_gone_is_passed_over() {
+    let outside = || {
+        // Silent: bound, never read. Gone: nobody listens on 127.0.0.2.
+        let silent = UdpSocket::bind("127.0.0.1:53").unwrap();
+        std::mem::forget(silent);
+        name_server("127.0.0.53:53", [198, 51, 100, 1].into(), 1);
+        resolv_conf("nameserver 127.0.0.1\nnameserver 127.0.0.2\nnameserver 127.0.0.53\n")
+    };
+    with_server(true, outside, |_zones, _| {
+        let start = Instant::now();
+        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.1");
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn changed_settings_of_the_host_are_used_by_the_next_question() {
+    let outside = || {
+        name_server("127.0.0.1:53", [198, 51, 100, 1].into(), 1);
+        name_server("127.0.0.2:53", [198, 51, 100, 2].into(), 1);
+        resolv_conf("nameserver 127.0.0.1\n")
+    };
+    with_server(true, outside, |_zones, settings| {
+        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.1");
+        let new = settings.with_extension("new");
+        fs_err::write(&new, "nameserver 127.0.0.2\n").unwrap();
+        fs_err::rename(new, settings).unwrap();
+        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.2");
+    });
+}
+
+#[test]
+fn without_servers_other_names_fail_at_once_and_own_names_go_on() {
+    with_server(true, no_servers, |_zones, _| {
+        let start = Instant::now();
+        assert_eq!(lookup("example.org", TYPE::A), "ServerFailure");
+        assert!(start.elapsed() < Duration::from_secs(1));
+        assert_eq!(lookup("web", TYPE::A), "10.213.1.2 10.213.1.3");
+    });
+}
+
+#[test]
+fn an_internal_container_sends_nothing_to_the_hosts_server() {
+    let outside = || {
+        let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
+        thread::spawn(move || {
+            socket.recv(&mut [0; 512]).unwrap();
+            std::process::abort();
+        });
+        resolv_conf("nameserver 127.0.0.1\n")
+    };
+    with_server(false, outside, |_zones, _| {
+        assert_eq!(lookup("x.attacker.test", TYPE::A), "NameError");
+        assert_eq!(lookup("web", TYPE::A), "10.213.1.2 10.213.1.3");
+    });
+}
+
+#[test]
+fn malformed_packets_and_rude_clients_do_not_disturb_others() {
+    with_server(true, no_servers, |_zones, _| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for length in 0..200_usize {
+            socket.send_to(&vec![0xc0; length], SERVER).unwrap();
+        }
+        for _ in 0..200 {
+            let mut stream = TcpStream::connect(SERVER).unwrap();
+            stream.write_all(&[0xff]).unwrap();
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+        }
+        let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(SERVER).unwrap()).collect();
+        let start = Instant::now();
+        assert!(lookup("web", TYPE::A).contains("10.213.1.2"));
+        assert!(words(&by_tcp(&question("web", TYPE::A))).contains("10.213.1.2"));
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        drop(idle);
+    });
+}
+
+#[test]
+fn an_idle_tcp_client_is_let_go_after_five_seconds() {
+    with_server(true, no_servers, |_zones, _| {
+        let mut stream = TcpStream::connect(SERVER).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let start = Instant::now();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        assert!(start.elapsed() > Duration::from_secs(4), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn two_thousand_questions_are_answered_within_milliseconds_each() {
+    with_server(true, no_servers, |_zones, _| {
+        let mut times: Vec<_> = (0..2000)
+            .map(|_| {
+                let start = Instant::now();
+                by_udp(&question("web", TYPE::A));
+                start.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        assert!(times[1000] < Duration::from_millis(5), "median {:?}", times[1000]);
+    });
+}

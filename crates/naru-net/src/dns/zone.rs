@@ -84,16 +84,16 @@ impl Zone {
                 _ => Answer::Nothing,
             };
         }
-        if let Some(address) = reversed(&question.name) {
-            if let Some(network) = visible().find(|network| network.subnet.contains(address)) {
-                return match network.reverse.get(&address) {
-                    Some(name) if matches!(question.kind, TYPE_PTR | TYPE_ANY) => {
-                        Answer::Names(vec![name.clone()])
-                    }
-                    Some(_) => Answer::Nothing,
-                    None => Answer::NoName,
-                };
-            }
+        if let Some(address) = reversed(&question.name)
+            && let Some(network) = visible().find(|network| network.subnet.contains(address))
+        {
+            return match network.reverse.get(&address) {
+                Some(name) if matches!(question.kind, TYPE_PTR | TYPE_ANY) => {
+                    Answer::Names(vec![name.clone()])
+                }
+                Some(_) => Answer::Nothing,
+                None => Answer::NoName,
+            };
         }
         // A single label means something in this project or nothing: it never leaves the host.
         let single_label = !question.name.is_empty() && !question.name.contains('.');

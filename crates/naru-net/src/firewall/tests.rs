@@ -133,9 +133,7 @@ fn a_table_is_replaced_whole_and_removed_without_a_trace() {
 fn a_hundred_networks_fit_in_one_transaction() {
     sandbox::run(|| {
         let networks: Vec<_> = (0..100).map(|number| network(number, false)).collect();
-        let start = std::time::Instant::now();
         replace(&table("a", &networks.iter().collect::<Vec<_>>())).unwrap();
-        eprintln!("300 rules in {:?}", start.elapsed());
-        remove("a").unwrap();
+        assert_eq!(projects().unwrap(), ["a"]);
     });
 }

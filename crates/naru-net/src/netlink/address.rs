@@ -4,11 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnetwork::Ipv4Network;
 use netlink_bindings::rt_addr::{Ifaddrmsg, Request};
-use nix::libc;
 
-use super::{Refused, Socket};
-
-const INET: u8 = libc::AF_INET as u8;
+use super::{INET, Refused, Socket};
 
 /// Gives a link its address; `network` holds the address and the length of its prefix.
 pub(crate) fn add(socket: &mut Socket, index: u32, network: Ipv4Network) -> Result<(), Refused> {

@@ -12,6 +12,10 @@ use std::io;
 
 use netlink_bindings::traits::NetlinkRequest;
 use netlink_socket2::{NetlinkSocket, ReplyError};
+use nix::libc;
+
+/// `AF_INET` in the width that message headers have.
+const INET: u8 = 2;
 
 /// The kernel's refusal of one netlink request, with its own explanation where it gave one.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +65,6 @@ impl From<io::Error> for Refused {
         Self { text: error.to_string(), errno: error.raw_os_error() }
     }
 }
-
-use nix::libc;
 
 /// A netlink connection to the kernel, opened on first use.
 pub(crate) struct Socket(NetlinkSocket);

@@ -14,6 +14,8 @@ use crate::firewall::rules::{Chain, ChainKind, Hook, Match, Rule, Ruleset, Verdi
 
 /// Table family `inet`: IPv4 and IPv6 in one.
 const INET: u8 = 1;
+/// `NFPROTO_IPV4`, as packets carry it.
+const IPV4: u8 = 2;
 /// `NFNL_SUBSYS_NFTABLES`, named in the batch header.
 const SUBSYSTEM: u16 = 10;
 /// Room for every message of a transaction.
@@ -234,7 +236,7 @@ fn push_match<'a>(list: Expressions<'a>, condition: &Match) -> Expressions<'a> {
         }
         Match::Source(network) => {
             let list = meta(list, MetaKeys::Nfproto);
-            let list = compare(list, CmpOps::Eq, &[libc::NFPROTO_IPV4 as u8])
+            let list = compare(list, CmpOps::Eq, &[IPV4])
                 .nested_elem()
                 .nested_data_payload()
                 .push_dreg(REGISTER)

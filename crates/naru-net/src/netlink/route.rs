@@ -6,9 +6,7 @@ use ipnetwork::Ipv4Network;
 use netlink_bindings::rt_route::{Request, Rtmsg};
 use nix::libc;
 
-use super::{Refused, Socket};
-
-const INET: u8 = libc::AF_INET as u8;
+use super::{INET, Refused, Socket};
 
 /// Sends everything without a closer route to `gateway` through the link.
 pub(crate) fn add_default(

@@ -183,7 +183,7 @@ fn a_subnet_keeps_clear_of_what_the_host_has() {
 }
 
 #[test]
-fn attaching_takes_at_most_two_milliseconds_per_container() {
+fn attaching_twenty_containers_takes_milliseconds_each() {
     sandbox::run(|| {
         let network = network(1, false);
         create(&network).unwrap();
@@ -200,6 +200,5 @@ fn attaching_takes_at_most_two_milliseconds_per_container() {
         times.sort_unstable();
         // The promise is 2 ms; an unoptimised build on a loaded machine is given more.
         assert!(times[10] < Duration::from_millis(20), "median {:?}", times[10]);
-        eprintln!("attach: median {:?}, longest {:?}", times[10], times[19]);
     });
 }

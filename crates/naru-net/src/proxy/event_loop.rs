@@ -72,7 +72,7 @@ impl Poll {
 
     /// Needed before a socket is closed of which another process holds a duplicate.
     pub(super) fn forget(&self, socket: impl AsFd) {
-        drop(epoll::delete(&self.epoll, socket));
+        let _ = epoll::delete(&self.epoll, socket);
     }
 }
 
@@ -124,7 +124,7 @@ impl EventLoop {
         // Writing to a connection that the other side has reset is an error, not a signal.
         let mut broken_pipe = SigSet::empty();
         broken_pipe.add(Signal::SIGPIPE);
-        drop(broken_pipe.thread_block());
+        let _ = broken_pipe.thread_block();
 
         let mut events = Vec::with_capacity(512);
         loop {
@@ -175,8 +175,8 @@ impl EventLoop {
             Some(Kind::Listener) => self.tcp.accept(&mut self.poll, number),
             Some(Kind::Client) => self.tcp.client_event(number, flags),
             Some(Kind::Server) => self.tcp.server_event(number, flags),
-            Some(Kind::Datagrams) => self.udp.from_clients(&mut self.poll, number),
-            Some(Kind::Flow) => self.udp.from_container(number),
+            Some(Kind::Datagrams) => self.udp.pass_in(&mut self.poll, number),
+            Some(Kind::Flow) => self.udp.pass_back(number),
             None => {}
         }
         Next::Continue
@@ -184,7 +184,7 @@ impl EventLoop {
 
     fn take_commands(&mut self) -> Next {
         let mut counter = [0; 8];
-        drop(rustix::io::read(&self.wake, &mut counter));
+        let _ = rustix::io::read(&self.wake, &mut counter);
         while let Ok(command) = self.inbox.try_recv() {
             match command {
                 Command::Publish { id, bound, target } => self.publish(id, bound, target),

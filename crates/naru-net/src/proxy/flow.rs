@@ -64,7 +64,7 @@ impl Resources {
         }
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
         // Refused beyond the user's quota of pipe memory: the default size works as well.
-        drop(fcntl_setpipe_size(&write, PIPE));
+        let _ = fcntl_setpipe_size(&write, PIPE);
         self.pipes += 1;
         Some(Pipe { read, write })
     }
@@ -158,10 +158,10 @@ impl Flow {
         to: &mut Side,
         resources: &mut Resources,
     ) -> Result<usize, Errno> {
-        if self.bulk {
-            if let Some(pipe) = resources.take() {
-                return self.fill_pipe(pipe, from, resources);
-            }
+        if self.bulk
+            && let Some(pipe) = resources.take()
+        {
+            return self.fill_pipe(pipe, from, resources);
         }
         let taken = match recv(&from.socket, resources.scratch.as_mut_slice(), RecvFlags::empty()) {
             Ok((taken, _)) => taken,

@@ -113,18 +113,18 @@ impl Proxy {
     fn send(&self, command: Command) -> Result<(), Error> {
         self.commands.send(command).map_err(|_| Error::Ended)?;
         // The counter is full only when the thread has been told to wake up often enough.
-        drop(rustix::io::write(&self.wake, &1_u64.to_ne_bytes()));
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
         Ok(())
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        if self.send(Command::Stop).is_ok() {
-            if let Some(thread) = self.thread.take() {
-                // A panic of the thread has been printed where it happened.
-                drop(thread.join());
-            }
+        if self.send(Command::Stop).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            // A panic of the thread has been printed where it happened.
+            drop(thread.join());
         }
     }
 }

@@ -202,8 +202,8 @@ impl Tcp {
 
     fn begin(&mut self, poll: &mut Poll, listener: u64, client: OwnedFd, target: SocketAddr) {
         // Not worth losing a connection over.
-        drop(set_tcp_nodelay(&client, true));
-        drop(set_socket_keepalive(&client, true));
+        let _ = set_tcp_nodelay(&client, true);
+        let _ = set_socket_keepalive(&client, true);
         let number = poll.number();
         let client = Side::new(client);
         if poll.watch(&client.socket, Token::new(Kind::Client, number), SIDE_EVENTS).is_err() {
@@ -357,9 +357,9 @@ impl Tcp {
     fn reset(&mut self, number: u64) {
         if let Some(connection) = self.connections.get(&number) {
             let at_once = Some(Duration::ZERO);
-            drop(set_socket_linger(&connection.client.socket, at_once));
+            let _ = set_socket_linger(&connection.client.socket, at_once);
             if let Stage::Open { server, .. } | Stage::Dialling { server, .. } = &connection.stage {
-                drop(set_socket_linger(&server.socket, at_once));
+                let _ = set_socket_linger(&server.socket, at_once);
             }
         }
         self.remove(number);
@@ -367,11 +367,11 @@ impl Tcp {
 
     fn remove(&mut self, number: u64) {
         self.set_timer(number, None);
-        if let Some(mut connection) = self.connections.remove(&number) {
-            if let Stage::Open { up, down, .. } = &mut connection.stage {
-                up.release(&mut self.resources);
-                down.release(&mut self.resources);
-            }
+        if let Some(connection) = self.connections.remove(&number)
+            && let Stage::Open { mut up, mut down, .. } = connection.stage
+        {
+            up.release(&mut self.resources);
+            down.release(&mut self.resources);
         }
     }
 }
@@ -380,7 +380,7 @@ fn start_connecting(target: SocketAddr) -> rustix::io::Result<OwnedFd> {
     let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
-    drop(set_tcp_nodelay(&socket, true));
+    let _ = set_tcp_nodelay(&socket, true);
     match connect(&socket, &target) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error),

@@ -2,7 +2,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -269,6 +268,9 @@ fn a_thousand_connections_at_once_are_all_answered() {
     sandbox::run(|| {
         let host = host();
         let listener = host.listen(80);
+        // Beyond the server's own queue (128 by default) its kernel answers with SYN cookies, and
+        // loses connections on which the server speaks first.
+        rustix::net::listen(&listener, 4096).unwrap();
         let port = host.publish(80, Protocol::Tcp);
         let server = thread::spawn(move || {
             let mut held = Vec::new();
@@ -338,48 +340,5 @@ fn a_neighbour_reaches_published_ports_only() {
             TcpStream::connect((gateway, 8081)).unwrap_err();
         });
         listener.accept().unwrap();
-    });
-}
-
-#[test]
-fn small_messages_and_bulk_data_are_fast() {
-    sandbox::run(|| {
-        let host = host();
-        let listener = host.listen(80);
-        let port = host.publish(80, Protocol::Tcp);
-        let (done, finished) = mpsc::channel();
-        thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.set_nodelay(true).unwrap();
-            let mut byte = [0];
-            for _ in 0..2000 {
-                stream.read_exact(&mut byte).unwrap();
-                stream.write_all(&byte).unwrap();
-            }
-            let block = vec![1; 1 << 20];
-            for _ in 0..256 {
-                stream.write_all(&block).unwrap();
-            }
-            done.send(()).unwrap();
-        });
-        let mut client = connect(port);
-        client.set_nodelay(true).unwrap();
-        let mut times = Vec::new();
-        for _ in 0..2000 {
-            let start = Instant::now();
-            client.write_all(b"x").unwrap();
-            client.read_exact(&mut [0]).unwrap();
-            times.push(start.elapsed());
-        }
-        times.sort_unstable();
-        let start = Instant::now();
-        let mut buffer = vec![0; 1 << 20];
-        let mut left = 256 << 20;
-        while left > 0 {
-            left -= client.read(&mut buffer).unwrap();
-        }
-        let rate = f64::from(256 << 20) * 8.0 / start.elapsed().as_secs_f64() / 1e9;
-        finished.recv().unwrap();
-        eprintln!("ping-pong median {:?}, bulk {rate:.1} Gbit/s", times[1000]);
     });
 }

@@ -125,7 +125,7 @@ impl Udp {
     }
 
     /// Passes on what clients sent to a published port.
-    pub(super) fn from_clients(&mut self, poll: &mut Poll, number: u64) {
+    pub(super) fn pass_in(&mut self, poll: &mut Poll, number: u64) {
         let now = Instant::now();
         for _ in 0..AT_ONCE {
             let Some(port) = self.ports.get(&number) else { return };
@@ -170,7 +170,7 @@ impl Udp {
     }
 
     /// Passes the container's answers back to the client.
-    pub(super) fn from_container(&mut self, number: u64) {
+    pub(super) fn pass_back(&mut self, number: u64) {
         let now = Instant::now();
         for _ in 0..AT_ONCE {
             let Some(flow) = self.flows.get_mut(&number) else { return };
@@ -180,7 +180,7 @@ impl Udp {
             flow.last_used = now;
             let Some(port) = self.ports.get(&flow.client.port) else { return };
             // A datagram that cannot be sent is lost, as datagrams are.
-            drop(answer(&port.socket, &self.buffer[..length], &flow.client));
+            let _ = answer(&port.socket, &self.buffer[..length], &flow.client);
         }
     }
 }
