@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use oci_spec::runtime::{
     Capability, Linux, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder,
     LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxNamespaceBuilder,
-    LinuxNamespaceType, LinuxResourcesBuilder, Mount, MountBuilder, Process, ProcessBuilder, Spec,
-    SpecBuilder, UserBuilder,
+    LinuxNamespaceType, LinuxResourcesBuilder, Mount, MountBuilder, Process, ProcessBuilder, Root,
+    RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
 pub use crate::seccomp::docker_profile as seccomp;
@@ -76,6 +76,7 @@ pub fn default_spec() -> Spec {
     SpecBuilder::default()
         .version("1.2.0")
         .hostname("localhost")
+        .root(writable_root())
         .mounts(default_mounts())
         .process(default_process())
         .linux(default_linux())
@@ -142,6 +143,11 @@ pub fn masked_paths() -> Vec<String> {
         paths
     });
     ALL.clone()
+}
+
+/// The path is not looked at: the root file system is given to [`create`](crate::create).
+fn writable_root() -> Root {
+    RootBuilder::default().path("rootfs").readonly(false).build().expect("the path is set")
 }
 
 fn default_process() -> Process {

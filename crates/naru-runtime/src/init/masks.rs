@@ -15,6 +15,8 @@ use crate::plan::Options;
 const READ_ONLY: u64 = 0x1;
 /// Read-only, and nothing in it is a program, a device or runs as somebody else.
 const LOCKED: u64 = 0xf;
+/// As [`LOCKED`], but it is a device.
+const DEVICE: u64 = 0xb;
 
 /// Covers files with the null device and directories with an empty read-only file system.
 ///
@@ -44,8 +46,10 @@ impl Covering {
 impl Mask {
     /// `null` is a verified null device, in the host's mounts.
     pub(super) fn new(null: &OwnedFd) -> Result<Self, Failure> {
-        let mount =
-            clone_of(null, false).at(Stage::Mask, || "copy the null device's mount".to_owned())?;
+        let what = || "copy the null device's mount".to_owned();
+        let mount = clone_of(null, false).at(Stage::Mask, what)?;
+        let attributes = Attributes { set: DEVICE, ..Attributes::default() };
+        set_attributes(mount.as_fd(), false, &attributes).at(Stage::Mask, what)?;
         Ok(Self { null: Covering { mount, attached: false }, empty: None })
     }
 
