@@ -1,0 +1,123 @@
+//! `naru config`: the project as naru understands it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use naru_compose::Loaded;
+use naru_compose::project::Dollar;
+
+use crate::error::{Blame, CommandError};
+use crate::settings::Settings;
+use crate::ui::Printer;
+
+/// Parse, resolve and render the Compose file in canonical form
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of docker compose config")]
+pub(crate) struct Args {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+    /// Format the output: yaml or json
+    #[arg(long, value_name = "FORMAT", default_value = "yaml", value_parser = ["yaml", "json"])]
+    format: String,
+    /// Only the names of services
+    #[arg(long = "services", group = "what")]
+    only_services: bool,
+    /// Only the names of volumes
+    #[arg(long, group = "what")]
+    volumes: bool,
+    /// Only the names of networks
+    #[arg(long, group = "what")]
+    networks: bool,
+    /// Only the names of images
+    #[arg(long, group = "what")]
+    images: bool,
+    /// Only the names of profiles
+    #[arg(long, group = "what")]
+    profiles: bool,
+    /// The environment used for interpolation
+    #[arg(long, group = "what")]
+    environment: bool,
+    /// Only check, print nothing
+    #[arg(short, long)]
+    quiet: bool,
+    /// Don't interpolate environment variables
+    #[arg(long)]
+    no_interpolate: bool,
+    /// Save to a file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
+    let mut request = settings.request(&args.services);
+    request.interpolate = !args.no_interpolate;
+    let mut loaded = naru_compose::load(&request).map_err(CommandError::config)?;
+    loaded.warnings.iter().for_each(|problem| printer.say(&problem.to_string()));
+    select(&mut loaded, &args.services)?;
+    let text = text(args, &loaded);
+    match &args.output {
+        _ if args.quiet => {}
+        Some(path) => fs::write(path, text).host("save the configuration")?,
+        None => printer.data(&text)?,
+    }
+    Ok(0)
+}
+
+/// Leaves only the services named on the command line and what they depend on.
+fn select(loaded: &mut Loaded, services: &[String]) -> Result<(), CommandError> {
+    if services.is_empty() {
+        return Ok(());
+    }
+    let all = &mut loaded.project.services;
+    let mut wanted = BTreeSet::new();
+    let mut open: Vec<String> = services.to_vec();
+    while let Some(name) = open.pop() {
+        let Some(service) = all.get(&name) else {
+            return Err(CommandError::user(format!("no such service: {name}")));
+        };
+        if wanted.insert(name) {
+            open.extend(service.depends_on.keys().filter(|&name| all.contains_key(name)).cloned());
+        }
+    }
+    all.retain(|name, _| wanted.contains(name));
+    Ok(())
+}
+
+fn text(args: &Args, loaded: &Loaded) -> String {
+    let project = &loaded.project;
+    let list = |names: Vec<String>| names.iter().map(|name| format!("{name}\n")).collect();
+    let dollar = if args.no_interpolate { Dollar::Plain } else { Dollar::Doubled };
+    match args {
+        Args { only_services: true, .. } => list(project.services.keys().cloned().collect()),
+        Args { volumes: true, .. } => list(project.volumes.keys().cloned().collect()),
+        Args { networks: true, .. } => list(project.networks.keys().cloned().collect()),
+        Args { images: true, .. } => list(images(loaded)),
+        Args { profiles: true, .. } => list(profiles(loaded).into_iter().collect()),
+        Args { environment: true, .. } => {
+            list(loaded.environment.iter().map(|(name, value)| format!("{name}={value}")).collect())
+        }
+        _ if args.format == "json" => project.to_json(dollar) + "\n",
+        _ => project.to_yaml(dollar),
+    }
+}
+
+/// The image of each service; of one that is only built, the name that its image gets.
+fn images(loaded: &Loaded) -> Vec<String> {
+    let name = |(name, service): (&String, &naru_compose::project::Service)| match service
+        .image
+        .as_str()
+    {
+        "" => format!("{}-{name}", loaded.project.name),
+        image => image.to_owned(),
+    };
+    loaded.project.services.iter().map(name).collect()
+}
+
+fn profiles(loaded: &Loaded) -> BTreeSet<String> {
+    let project = &loaded.project;
+    let services = project.services.values().chain(project.disabled_services.values());
+    services.flat_map(|service| service.profiles.iter().cloned()).collect()
+}

@@ -1,0 +1,49 @@
+//! The commands, one file each: its arguments on top, what it does below.
+
+pub(crate) mod config;
+pub(crate) mod down;
+pub(crate) mod exec;
+pub(crate) mod image;
+pub(crate) mod kill;
+pub(crate) mod logs;
+pub(crate) mod ls;
+pub(crate) mod ps;
+mod services;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod up;
+pub(crate) mod version;
+pub(crate) mod volume;
+
+use crate::arguments::{Command, Verb};
+use crate::error::CommandError;
+use crate::settings::Settings;
+use crate::ui::Printer;
+
+/// Runs a command and gives its exit code.
+///
+/// # Errors
+/// When it fails; `main` tells the user.
+pub(crate) fn run(
+    command: Command,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<u8, CommandError> {
+    match command {
+        Command::Compose(compose) => run(Command::Verb(compose.verb), settings, printer),
+        Command::Image(command) => image::run(&command, settings, printer),
+        Command::Volume(command) => volume::run(&command, settings, printer),
+        Command::Verb(verb) => match verb {
+            Verb::Up(args) => up::run(&args, settings, printer),
+            Verb::Down(args) => down::run(&args, settings, printer),
+            Verb::Ps(args) => ps::run(&args, settings, printer),
+            Verb::Logs(args) => logs::run(&args, settings, printer),
+            Verb::Exec(args) => exec::run(&args, settings, printer),
+            Verb::Stop(args) => stop::run(&args, settings, printer),
+            Verb::Kill(args) => kill::run(&args, settings, printer),
+            Verb::Config(args) => config::run(&args, settings, printer),
+            Verb::Ls(args) => ls::run(&args, settings, printer),
+            Verb::Version(args) => version::run(&args, printer),
+        },
+    }
+}

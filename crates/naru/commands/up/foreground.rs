@@ -1,0 +1,392 @@
+//! `naru up` in the foreground: output of the containers from their first byte, until all have ended or the
+//! user has had enough.
+//!
+//! Everything that happens is one [`Event`] in one channel: replies on the connections, grown logs, Ctrl-C.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+
+use naru_compose::Loaded;
+use naru_state::process::Identity;
+use naru_state::record::{Phase, now_ns};
+use naru_supervisor::client::Client;
+use naru_supervisor::observe::{self, Seen};
+use naru_supervisor::protocol::{Changed, Reply, Request, Stop};
+use nix::sys::signal::Signal;
+
+use super::Args;
+use crate::commands::logs::write;
+use crate::conversation::{self, TICK, listen};
+use crate::error::{Blame, CommandError, INTERRUPTED};
+use crate::follow::{Alarm, Logs, Selection, shown_name};
+use crate::settings::Target;
+use crate::signals;
+use crate::ui::{Layout, Output, Printer, Progress};
+
+/// What happens while `up` is in the foreground.
+#[derive(Debug)]
+enum Event {
+    /// A line of the answer to `up`; `None` when the connection ended.
+    Up(Option<Reply>),
+    /// A line of the answer to `watch`.
+    Watch(Option<Reply>),
+    /// A line of the answer to `stop`.
+    Stop(Option<Reply>),
+    /// Of the answer to `kill`: of no interest, the containers' ends come by `watch`.
+    Kill,
+    /// Logs have grown.
+    Logs,
+    /// The user wants an end.
+    Interrupted,
+}
+
+/// Why the containers are being stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    /// Ctrl-C.
+    Asked,
+    /// Ctrl-C again.
+    Forced,
+    /// A container exited, with this code, and an abort mode is on.
+    Aborted(u8),
+}
+
+/// What a foreground `up` is about.
+pub(super) struct Session<'a> {
+    pub(super) args: &'a Args,
+    pub(super) loaded: &'a Loaded,
+    pub(super) target: &'a Target,
+    pub(super) printer: &'a Printer,
+}
+
+impl Session<'_> {
+    /// Sends `request` and stays until the end; gives the exit code.
+    pub(super) fn run(&self, mut client: Client, request: &Request) -> Result<u8, CommandError> {
+        let doing = format!("bring up project {}", self.target.name);
+        let (sender, events) = mpsc::channel();
+        // Before any thread is started: they take over what is blocked.
+        let interrupted = sender.clone();
+        signals::listen(&[Signal::SIGINT, Signal::SIGTERM], move |_signal| {
+            drop(interrupted.send(Event::Interrupted));
+        })
+        .host("watch for Ctrl-C")?;
+        let attached = self.attached();
+        let selection = Selection {
+            services: Some(attached.clone()),
+            since_ns: Some(now_ns()),
+            ..Selection::default()
+        };
+        let layout = Layout {
+            prefix: !self.args.no_log_prefix,
+            colour: !self.args.no_color,
+            timestamps: self.args.timestamps,
+        };
+        let mut view = View {
+            session: self,
+            doing,
+            attached,
+            output: Output::new(self.printer, layout),
+            logs: Logs::new(self.target.directories.clone(), selection),
+            progress: Progress::new(self.printer),
+            sender,
+            is_up: false,
+            is_watching: false,
+            stopping: None,
+            announced: BTreeMap::new(),
+        };
+        view.announce_attached();
+        view.watch();
+        client.send(request).host(&view.doing)?;
+        listen(client, view.sender.clone(), Event::Up);
+        view.run(&events)
+    }
+
+    /// The services whose output is shown and whose end is awaited.
+    fn attached(&self) -> BTreeSet<String> {
+        let Args { services, attach, no_attach, attach_dependencies, .. } = self.args;
+        let project = &self.loaded.project.services;
+        let named = if attach.is_empty() { services } else { attach };
+        let everything = named.is_empty() || (attach.is_empty() && *attach_dependencies);
+        project
+            .iter()
+            .filter(|(name, _)| everything || named.contains(name))
+            .filter(|(name, service)| attach.contains(name) || service.attach != Some(false))
+            .filter(|(name, _)| !no_attach.contains(name))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+}
+
+/// The running state of a session.
+struct View<'a> {
+    session: &'a Session<'a>,
+    doing: String,
+    attached: BTreeSet<String>,
+    output: Output,
+    logs: Logs,
+    progress: Progress<'a>,
+    sender: Sender<Event>,
+    /// `up` is done.
+    is_up: bool,
+    is_watching: bool,
+    stopping: Option<Stopping>,
+    /// The process whose end was told last, by container.
+    announced: BTreeMap<String, Identity>,
+}
+
+impl View<'_> {
+    fn run(&mut self, events: &Receiver<Event>) -> Result<u8, CommandError> {
+        let sender = self.sender.clone();
+        let mut alarm = Alarm::new(&self.session.target.directories, move || {
+            let sender = sender.clone();
+            Box::new(move || drop(sender.send(Event::Logs)))
+        });
+        loop {
+            let mut patience = alarm.set();
+            if self.progress.is_live() {
+                patience = patience.min(TICK);
+            }
+            let event = match events.recv_timeout(patience) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => Event::Logs,
+                Err(RecvTimeoutError::Disconnected) => return Ok(1),
+            };
+            let mut end = self.take(event)?;
+            // Whatever else is there already: logs are read once for all of it.
+            while end.is_none() {
+                let Ok(event) = events.try_recv() else { break };
+                end = self.take(event)?;
+            }
+            self.show_logs()?;
+            self.progress.tick();
+            if !self.is_watching {
+                self.watch();
+            }
+            let end = match end {
+                None => self.end_of_all()?,
+                end => end,
+            };
+            if let Some(code) = end {
+                self.finish()?;
+                return Ok(code);
+            }
+        }
+    }
+
+    /// Deals with an event; gives the exit code when it was the last.
+    fn take(&mut self, event: Event) -> Result<Option<u8>, CommandError> {
+        match event {
+            Event::Up(reply) => self.take_up(reply).map(|()| None),
+            Event::Watch(Some(Reply::Changed(changed))) => {
+                self.take_change(&changed).map(|()| None)
+            }
+            Event::Watch(_) => {
+                self.is_watching = false;
+                Ok(None)
+            }
+            Event::Stop(reply) => Ok(self.take_stop(reply)),
+            Event::Kill | Event::Logs => Ok(None),
+            Event::Interrupted => self.interrupt(),
+        }
+    }
+
+    fn take_up(&mut self, reply: Option<Reply>) -> Result<(), CommandError> {
+        let Some(result) = conversation::show(self.session.printer, &mut self.progress, reply)
+        else {
+            return Ok(());
+        };
+        self.progress.finish();
+        match result {
+            Ok(()) => self.is_up = true,
+            // It was cut short: what follows is the stop.
+            Err(_) if self.stopping.is_some() => {}
+            Err(failure) => {
+                self.show_logs()?;
+                let loaded = Some(self.session.loaded);
+                return Err(conversation::explain(failure, loaded, &self.doing));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_stop(&mut self, reply: Option<Reply>) -> Option<u8> {
+        let result = conversation::show(self.session.printer, &mut self.progress, reply)?;
+        self.progress.finish();
+        if let Err(failure) = result {
+            let mut words = vec![failure.message];
+            words.extend(failure.causes);
+            self.session.printer.error(&words.join(": "));
+        }
+        Some(match self.stopping {
+            Some(Stopping::Aborted(code)) => self.code_from_service().unwrap_or(code),
+            _ => INTERRUPTED,
+        })
+    }
+
+    fn take_change(&mut self, changed: &Changed) -> Result<(), CommandError> {
+        let Changed { name, service, state } = changed;
+        let Some(exit) = &state.exit else { return Ok(()) };
+        let ended = matches!(state.phase, Phase::Exited | Phase::Restarting);
+        if !ended || self.announced.get(name) == Some(&exit.process) {
+            return Ok(());
+        }
+        self.announced.insert(name.clone(), exit.process.clone());
+        if self.attached.contains(service) {
+            self.announce_exit(name, exit, state.phase)?;
+        }
+        let aborts = match exit.code {
+            _ if state.phase == Phase::Restarting || self.stopping.is_some() => false,
+            Some(0) => self.aborts_on_exit(),
+            _ => self.aborts_on_exit() || self.session.args.abort_on_container_failure,
+        };
+        if aborts {
+            self.session.printer.say("Aborting on container exit...");
+            self.stop(Stopping::Aborted(exit.code.unwrap_or(1)))?;
+        }
+        Ok(())
+    }
+
+    fn announce_exit(
+        &mut self,
+        container: &str,
+        exit: &naru_state::record::Exit,
+        phase: Phase,
+    ) -> Result<(), CommandError> {
+        // Its last lines come before the news of its end.
+        self.show_logs()?;
+        let name = shown_name(container, self.session.target.name.as_str()).to_owned();
+        let rest = self.logs.finish(Some(&name));
+        self.progress.clear();
+        write(&mut self.output, &rest)?;
+        let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+        let why = if exit.out_of_memory { ", out of memory" } else { "" };
+        let then = if phase == Phase::Restarting { " (restarting)" } else { "" };
+        self.session.printer.say(&format!("{name} exited with code {code}{why}{then}"));
+        self.progress.show();
+        Ok(())
+    }
+
+    /// The first time asks the containers to stop, the second time ends them, the third time does not wait.
+    fn interrupt(&mut self) -> Result<Option<u8>, CommandError> {
+        match self.stopping {
+            None => {
+                let text = "Gracefully stopping... (press Ctrl+C again to force)";
+                self.progress.finish();
+                self.session.printer.say(text);
+                self.stop(Stopping::Asked)?;
+                Ok(None)
+            }
+            Some(Stopping::Asked | Stopping::Aborted(_)) => {
+                self.stopping = Some(Stopping::Forced);
+                let services = self.session.args.services.clone();
+                let request = Request::Kill { services, signal: Signal::SIGKILL as i32 };
+                self.ask(&request, |_reply| Event::Kill)?;
+                Ok(None)
+            }
+            Some(Stopping::Forced) => Ok(Some(INTERRUPTED)),
+        }
+    }
+
+    fn stop(&mut self, why: Stopping) -> Result<(), CommandError> {
+        self.stopping = Some(why);
+        let timeout = self.session.args.timeout.map(std::time::Duration::from_secs);
+        let request = Request::Stop(Stop { services: self.session.args.services.clone(), timeout });
+        self.ask(&request, Event::Stop)
+    }
+
+    /// Sends a request on a connection of its own.
+    fn ask(
+        &self,
+        request: &Request,
+        wrap: impl Fn(Option<Reply>) -> Event + Send + 'static,
+    ) -> Result<(), CommandError> {
+        let connected = Client::connect(&self.session.target.directories).host(&self.doing)?;
+        match connected {
+            Some(mut client) => {
+                client.send(request).host(&self.doing)?;
+                listen(client, self.sender.clone(), wrap);
+            }
+            // Nobody is there who could have containers.
+            None => drop(self.sender.send(wrap(Some(Reply::Done)))),
+        }
+        Ok(())
+    }
+
+    /// Asks to be told about changes; tried again at the next event when there is nobody to ask.
+    fn watch(&mut self) {
+        if let Ok(Some(mut client)) = Client::connect(&self.session.target.directories)
+            && client.send(&Request::Watch).is_ok()
+        {
+            self.is_watching = true;
+            listen(client, self.sender.clone(), Event::Watch);
+        }
+    }
+
+    /// 0 when `up` is done and no attached container runs or will.
+    fn end_of_all(&mut self) -> Result<Option<u8>, CommandError> {
+        if !self.is_up || self.stopping.is_some() {
+            return Ok(None);
+        }
+        let containers = observe::containers(&self.session.target.directories).host(&self.doing)?;
+        let is_watched =
+            |seen: &&Seen| self.attached.is_empty() || self.attached.contains(&seen.record.service);
+        let watched: Vec<_> = containers.iter().filter(is_watched).cloned().collect();
+        if watched.iter().any(|seen| seen.state.phase != Phase::Exited) {
+            return Ok(None);
+        }
+        // The news of the last end may still be on its way.
+        for Seen { record, state } in watched {
+            let service = record.service;
+            self.take_change(&Changed { name: record.name, service, state })?;
+        }
+        Ok(self.stopping.is_none().then_some(0))
+    }
+
+    fn aborts_on_exit(&self) -> bool {
+        self.session.args.abort_on_container_exit || self.session.args.exit_code_from.is_some()
+    }
+
+    /// The exit code of `--exit-code-from`'s service.
+    fn code_from_service(&self) -> Option<u8> {
+        let service = self.session.args.exit_code_from.as_ref()?;
+        let containers = observe::containers(&self.session.target.directories).ok()?;
+        let mut own = containers.iter().filter(|seen| seen.record.service == *service);
+        // An unknown code is no success.
+        own.next().map(|seen| seen.exit_code().unwrap_or(1))
+    }
+
+    fn announce_attached(&mut self) {
+        let project = &self.session.loaded.project.services;
+        let mut names = Vec::new();
+        for (name, service) in self.attached.iter().filter_map(|name| project.get_key_value(name)) {
+            let scale = self.session.args.scale.iter().find(|(scaled, _)| scaled == name);
+            let count = scale.map_or_else(|| service.replicas(), |(_, count)| *count);
+            match service.container_name.as_str() {
+                "" => names.extend((1..=count).map(|number| format!("{name}-{number}"))),
+                own => names.push(own.to_owned()),
+            }
+        }
+        names.iter().for_each(|name| self.output.widen(name));
+        if !names.is_empty() {
+            self.session.printer.say(&format!("Attaching to {}", names.join(", ")));
+        }
+    }
+
+    fn show_logs(&mut self) -> Result<(), CommandError> {
+        let entries = self.logs.read().host(&self.doing)?;
+        if !entries.is_empty() {
+            self.progress.clear();
+            write(&mut self.output, &entries)?;
+            self.progress.show();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), CommandError> {
+        self.show_logs()?;
+        let rest = self.logs.finish(None);
+        self.progress.finish();
+        write(&mut self.output, &rest)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! `naru up`.
+
+mod foreground;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use naru_compose::Loaded;
+use naru_supervisor::protocol::{self, Request};
+
+use crate::conversation::{connect_or_start, converse};
+use crate::error::CommandError;
+use crate::settings::Settings;
+use crate::ui::Printer;
+
+/// Create and start containers
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Services (default: all)
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+    /// Run containers in the background
+    #[arg(short, long, conflicts_with_all = ["attach", "attach_dependencies", "abort_on_container_exit", "abort_on_container_failure"])]
+    detach: bool,
+    /// Wait for services to be running or healthy; implies --detach
+    #[arg(long, conflicts_with_all = ["attach", "attach_dependencies", "abort_on_container_exit"])]
+    wait: bool,
+    /// Seconds to wait at most
+    #[arg(long, value_name = "SECONDS")]
+    wait_timeout: Option<u64>,
+    /// Recreate containers even if their configuration and image haven't changed
+    #[arg(long, conflicts_with = "no_recreate")]
+    force_recreate: bool,
+    /// If containers already exist, don't recreate them
+    #[arg(long)]
+    no_recreate: bool,
+    /// Don't start dependencies
+    #[arg(long)]
+    no_deps: bool,
+    /// Recreate dependencies too
+    #[arg(long, conflicts_with = "no_recreate")]
+    always_recreate_deps: bool,
+    /// Recreate anonymous volumes instead of taking over their data
+    #[arg(short = 'V', long, conflicts_with = "no_recreate")]
+    renew_anon_volumes: bool,
+    /// Remove containers of services that are not in the Compose file
+    #[arg(long)]
+    remove_orphans: bool,
+    /// Number of containers of a service, over the file's
+    #[arg(long, value_name = "SERVICE=NUM", value_parser = parse_scale)]
+    scale: Vec<(String, u32)>,
+    /// Seconds until running containers are killed when they are replaced or stopped
+    #[arg(short, long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Show timestamps
+    #[arg(long)]
+    timestamps: bool,
+    /// Don't print prefix in logs
+    #[arg(long)]
+    no_log_prefix: bool,
+    /// Produce monochrome output
+    #[arg(long)]
+    no_color: bool,
+    /// Show the output of these services only
+    #[arg(long, value_name = "SERVICE", conflicts_with = "attach_dependencies")]
+    attach: Vec<String>,
+    /// Don't show the output of these services
+    #[arg(long, value_name = "SERVICE")]
+    no_attach: Vec<String>,
+    /// Show the output of dependencies too
+    #[arg(long)]
+    attach_dependencies: bool,
+    /// Stop all containers as soon as one exits
+    #[arg(long, conflicts_with = "abort_on_container_failure")]
+    abort_on_container_exit: bool,
+    /// Stop all containers as soon as one exits with a failure
+    #[arg(long)]
+    abort_on_container_failure: bool,
+    /// Return the exit code of this service's container; implies --abort-on-container-exit
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait"])]
+    exit_code_from: Option<String>,
+    /// When to pull images; naru does not pull yet, so `always` and `build` are refused
+    #[arg(long, value_name = "POLICY", default_value = "policy", value_parser = parse_pull)]
+    pull: String,
+    /// Pull without progress
+    #[arg(long)]
+    quiet_pull: bool,
+    /// Don't build an image, even if it's missing
+    #[arg(long)]
+    no_build: bool,
+    /// Assume "yes"; naru does not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+fn parse_scale(text: &str) -> Result<(String, u32), String> {
+    let parts = text.split_once('=');
+    let parsed = parts.and_then(|(service, count)| Some((service.to_owned(), count.parse().ok()?)));
+    parsed.ok_or_else(|| "it must be SERVICE=NUM".to_owned())
+}
+
+fn parse_pull(text: &str) -> Result<String, String> {
+    match text {
+        "policy" | "missing" | "never" => Ok(text.to_owned()),
+        "always" | "build" => Err("naru cannot pull or build images yet".to_owned()),
+        _ => Err("it must be policy, missing or never".to_owned()),
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
+    let loaded = settings.load(&args.services)?;
+    loaded.warnings.iter().chain(&loaded.notes()).for_each(|problem| {
+        printer.say(&problem.to_string());
+    });
+    check(args, &loaded)?;
+    if !settings.is_root {
+        let text =
+            "cannot bring containers up without root: running as an ordinary user is not there yet";
+        return Err(CommandError::user(text).hint(
+            "run it with sudo; once naru runs without root, its files will be under \
+             ~/.local/share/naru instead of /var/lib/naru",
+        ));
+    }
+    let target = settings.named(&loaded.project.name, None)?;
+    let client = connect_or_start(&settings.directories, &target.name)?;
+    let request = Request::Up(Box::new(request(args, &loaded, settings)));
+    if args.detach || args.wait {
+        let doing = format!("bring up project {}", target.name);
+        converse(printer, client, &request, Some(&loaded), &doing)?;
+        return Ok(0);
+    }
+    let session = foreground::Session { args, loaded: &loaded, target: &target, printer };
+    session.run(client, &request)
+}
+
+/// What makes `up` impossible, all of it at once.
+fn check(args: &Args, loaded: &Loaded) -> Result<(), CommandError> {
+    let services = &loaded.project.services;
+    let scaled = args.scale.iter().map(|(service, _count)| service);
+    let named = args.services.iter().chain(scaled).chain(&args.attach).chain(&args.no_attach);
+    if let Some(name) = named.chain(&args.exit_code_from).find(|&name| !services.contains_key(name))
+    {
+        return Err(CommandError::user(format!("no such service: {name}")));
+    }
+    if services.is_empty() {
+        return Err(CommandError::user("no service selected"));
+    }
+    let refusals = loaded.refusals(&args.services);
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let text: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+    Err(CommandError::config(text.join("\n\n")))
+}
+
+fn request(args: &Args, loaded: &Loaded, settings: &Settings) -> protocol::Up {
+    protocol::Up {
+        project: loaded.project.clone(),
+        services: args.services.clone(),
+        force_recreate: args.force_recreate || args.renew_anon_volumes,
+        no_recreate: args.no_recreate,
+        no_deps: args.no_deps,
+        always_recreate_deps: args.always_recreate_deps,
+        renew_anon_volumes: args.renew_anon_volumes,
+        remove_orphans: args.remove_orphans,
+        scale: args.scale.iter().cloned().collect::<BTreeMap<_, _>>(),
+        wait: args.wait,
+        wait_timeout: args.wait_timeout.map(Duration::from_secs),
+        stop_timeout: args.timeout.map(Duration::from_secs),
+        caller: settings.caller(),
+    }
+}

@@ -1,0 +1,131 @@
+//! Commands and flags of docker compose that naru does not have yet. They are refused by name, so that
+//! nobody takes them for a typing error, and never ignored.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Commands of docker compose without a counterpart here yet.
+const COMMANDS: [&str; 27] = [
+    "alpha",
+    "attach",
+    "bridge",
+    "build",
+    "commit",
+    "cp",
+    "create",
+    "events",
+    "export",
+    "images",
+    "pause",
+    "port",
+    "publish",
+    "pull",
+    "push",
+    "restart",
+    "rm",
+    "run",
+    "scale",
+    "start",
+    "stats",
+    "top",
+    "unpause",
+    "volumes",
+    "wait",
+    "watch",
+    "container",
+];
+
+/// Flags of docker compose by command; the first are those before the command.
+const FLAGS: [(&str, &[&str]); 7] = [
+    (
+        "",
+        &[
+            "--all-resources",
+            "--compatibility",
+            "--dry-run",
+            "--parallel",
+            "--verbose",
+            "--no-ansi",
+        ],
+    ),
+    ("up", &["--build", "--menu", "--no-start", "--quiet-build", "--watch", "-w", "--dry-run"]),
+    ("down", &["--rmi", "--dry-run"]),
+    ("exec", &["--privileged", "--detach-keys", "--dry-run"]),
+    ("kill", &["--remove-orphans", "--dry-run"]),
+    ("stop", &["--dry-run"]),
+    (
+        "config",
+        &[
+            "--hash",
+            "--lock-image-digests",
+            "--models",
+            "--no-consistency",
+            "--no-normalize",
+            "--no-path-resolution",
+            "--no-env-resolution",
+            "--resolve-image-digests",
+            "--variables",
+        ],
+    ),
+];
+
+/// What to say when `error` is about something that docker compose has and naru has not.
+pub(crate) fn known(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let command = text(ContextKind::InvalidSubcommand)?;
+            COMMANDS.contains(&command).then(|| format!("`{command}` is not possible yet"))
+        }
+        ErrorKind::UnknownArgument => {
+            let flag = text(ContextKind::InvalidArg)?;
+            let flag = flag.split_once('=').map_or(flag, |(flag, _value)| flag);
+            let position = arguments.iter().position(|argument| is(argument, flag))?;
+            let before = &arguments[..position];
+            let (command, _flags) = FLAGS.iter().rev().find(|(command, flags)| {
+                let is_given = before.iter().any(|argument| argument == command);
+                flags.contains(&flag) && (command.is_empty() || is_given)
+            })?;
+            let place = if command.is_empty() { "" } else { " " };
+            Some(format!("`{command}{place}{flag}` is not possible yet"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether `argument` is the flag, with or without a value.
+fn is(argument: &OsStr, flag: &str) -> bool {
+    let rest = argument.as_encoded_bytes().strip_prefix(flag.as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"=") || !flag.starts_with("--"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(line: &str) -> Option<String> {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let error = crate::arguments::parse_error(&arguments);
+        known(&error, &arguments)
+    }
+
+    #[test]
+    fn what_docker_compose_has_is_refused_by_name() {
+        let cases = [
+            ("naru build", "`build` is not possible yet"),
+            ("naru compose run web", "`run` is not possible yet"),
+            ("naru up --build", "`up --build` is not possible yet"),
+            ("naru down --rmi=all", "`down --rmi` is not possible yet"),
+            ("naru --dry-run up", "`--dry-run` is not possible yet"),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(message(line).as_deref(), Some(expected), "{line}");
+        }
+        assert_eq!(message("naru up --bulid"), None);
+        assert_eq!(message("naru upp"), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the arguments and the environment mean. Commands ask here and never read the environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use naru_compose::{LoadRequest, Loaded};
+use naru_state::{Directories, ProjectDirectories, ProjectName};
+use naru_supervisor::protocol::Caller;
+
+use crate::arguments::Globals;
+use crate::error::{Blame, CommandError};
+
+/// The environment as text; a variable that is not UTF-8 is left out.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// Everything that all commands share.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where naru's files are.
+    pub(crate) directories: Directories,
+    /// Runs as root.
+    pub(crate) is_root: bool,
+    /// The environment naru was called with.
+    pub(crate) environment: BTreeMap<String, String>,
+    globals: Globals,
+    working_directory: PathBuf,
+}
+
+/// A project that a command is about, with its model when that was read.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Its name.
+    pub(crate) name: ProjectName,
+    /// Its directories.
+    pub(crate) directories: ProjectDirectories,
+    /// The Compose files' content; absent when only the name was given.
+    pub(crate) loaded: Option<Loaded>,
+}
+
+impl Settings {
+    /// Works out the settings.
+    ///
+    /// # Errors
+    /// When there is no working directory.
+    pub(crate) fn resolve(
+        globals: Globals,
+        environment: BTreeMap<String, String>,
+    ) -> Result<Self, CommandError> {
+        let is_root = rustix::process::geteuid().is_root();
+        let working_directory = std::env::current_dir().host("find the working directory")?;
+        let variable = |name: &str| environment.get(name).cloned();
+        let directories = Directories::from_environment(variable, is_root);
+        Ok(Self { directories, is_root, environment, globals, working_directory })
+    }
+
+    /// The user behind `sudo`, where there is one.
+    pub(crate) fn caller(&self) -> Option<Caller> {
+        let number = |name| self.environment.get(name)?.parse().ok();
+        let caller = Caller { uid: number("SUDO_UID")?, gid: number("SUDO_GID")? };
+        self.is_root.then_some(caller)
+    }
+
+    /// What to load: the files of the command line, else of COMPOSE_FILE, else those that are found.
+    pub(crate) fn request(&self, services: &[String]) -> LoadRequest {
+        LoadRequest {
+            files: self.globals.files.clone(),
+            project_directory: self.globals.project_directory.clone(),
+            project_name: self.globals.project_name.clone(),
+            profiles: self.globals.profiles.clone(),
+            env_files: self.globals.env_files.clone(),
+            working_directory: self.working_directory.clone(),
+            environment: self.environment.clone(),
+            services: services.to_vec(),
+            ..LoadRequest::default()
+        }
+    }
+
+    /// Loads the project; `services` enable their profiles.
+    ///
+    /// # Errors
+    /// With everything that is wrong in the files.
+    pub(crate) fn load(&self, services: &[String]) -> Result<Loaded, CommandError> {
+        naru_compose::load(&self.request(services)).map_err(CommandError::config)
+    }
+
+    /// The project that a command without need of the model is about: `-p NAME` (or COMPOSE_PROJECT_NAME
+    /// where there is no file) is enough.
+    ///
+    /// # Errors
+    /// When there is neither a name nor a file that can be read.
+    pub(crate) fn target(&self, services: &[String]) -> Result<Target, CommandError> {
+        if let (Some(name), true) = (&self.globals.project_name, self.globals.files.is_empty()) {
+            return self.named(name, None);
+        }
+        match (self.load(services), self.environment.get("COMPOSE_PROJECT_NAME")) {
+            (Ok(loaded), _) => {
+                let name = loaded.project.name.clone();
+                self.named(&name, Some(loaded))
+            }
+            (Err(_), Some(name)) if !name.is_empty() => self.named(name, None),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// A project with its directories.
+    ///
+    /// # Errors
+    /// When the name is not a project's.
+    pub(crate) fn named(&self, name: &str, loaded: Option<Loaded>) -> Result<Target, CommandError> {
+        let name = ProjectName::new(name).asked("use this project name")?;
+        let directories = self.directories.project(&name);
+        Ok(Target { name, directories, loaded })
+    }
+}

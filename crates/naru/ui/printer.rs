@@ -1,0 +1,137 @@
+//! Writes to stdout and stderr, and knows what they are.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::{Colour, metadata};
+
+/// `--ansi`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Ansi {
+    /// Control characters are never used.
+    Never,
+    /// Always, whatever stdout and stderr are.
+    Always,
+    /// On terminals.
+    #[default]
+    Auto,
+}
+
+/// `--progress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// A list that is updated in place on a terminal, lines elsewhere.
+    #[default]
+    Auto,
+    /// A list that is updated in place.
+    Tty,
+    /// A line for every step.
+    Plain,
+    /// A line of JSON for every step.
+    Json,
+    /// Nothing.
+    Quiet,
+}
+
+/// The two streams and how each is written to.
+#[derive(Debug, Clone)]
+pub(crate) struct Printer {
+    /// stdout is a terminal.
+    pub(crate) stdout_terminal: bool,
+    /// stderr is a terminal.
+    pub(crate) stderr_terminal: bool,
+    /// stdout takes colours.
+    pub(crate) stdout_colour: bool,
+    /// stderr takes colours.
+    pub(crate) stderr_colour: bool,
+    /// How progress is shown; never `Auto`.
+    pub(crate) progress: ProgressMode,
+}
+
+impl Printer {
+    /// Finds out what the streams are. `no_color` is whether NO_COLOR is set.
+    pub(crate) fn new(ansi: Ansi, progress: ProgressMode, no_color: bool) -> Self {
+        let (stdout_terminal, stderr_terminal) =
+            (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let colour = |terminal| match ansi {
+            Ansi::Never => false,
+            Ansi::Always => true,
+            Ansi::Auto => terminal && !no_color,
+        };
+        let progress = match (progress, ansi) {
+            (ProgressMode::Auto, Ansi::Never) => ProgressMode::Plain,
+            (ProgressMode::Auto, _) if stderr_terminal => ProgressMode::Tty,
+            (ProgressMode::Auto, _) => ProgressMode::Plain,
+            (asked, _) => asked,
+        };
+        Self {
+            stdout_terminal,
+            stderr_terminal,
+            stdout_colour: colour(stdout_terminal),
+            stderr_colour: colour(stderr_terminal),
+            progress,
+        }
+    }
+
+    /// Writes data to stdout as it is.
+    ///
+    /// # Errors
+    /// When nobody takes it; the caller ends then.
+    pub(crate) fn data(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// Writes a line of data to stdout.
+    ///
+    /// # Errors
+    /// As [`Printer::data`].
+    pub(crate) fn data_line(&self, text: &str) -> io::Result<()> {
+        self.data(&format!("{text}\n"))
+    }
+
+    /// Tells the user something, a line or several.
+    pub(crate) fn say(&self, text: &str) {
+        let mut shown = String::new();
+        for line in text.lines() {
+            shown.push_str(&metadata(line));
+            shown.push('\n');
+        }
+        self.conversation(&shown);
+    }
+
+    /// Says what the user can do.
+    pub(crate) fn hint(&self, text: &str) {
+        self.headed("hint: ", Colour::CYAN, text);
+    }
+
+    /// Says what went wrong.
+    pub(crate) fn error(&self, text: &str) {
+        self.headed("naru: ", Colour::RED, text);
+    }
+
+    fn headed(&self, heading: &str, colour: Colour, text: &str) {
+        let heading = colour.paint(heading, self.stderr_colour);
+        let lines: Vec<_> = text.lines().map(metadata).collect();
+        self.conversation(&format!("{heading}{}\n", lines.join("\n")));
+    }
+
+    /// Writes to stderr as it is.
+    pub(crate) fn conversation(&self, text: &str) {
+        // When nobody listens there is nobody to tell.
+        let _written = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// Passes bytes of a process that the user runs by himself: to stderr or stdout, exactly as they are.
+///
+/// # Errors
+/// When nobody takes them.
+pub(crate) fn pass_through(to_stderr: bool, bytes: &[u8]) -> io::Result<()> {
+    if to_stderr {
+        return io::stderr().lock().write_all(bytes);
+    }
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
