@@ -61,6 +61,8 @@ pub struct Volume {
     pub version: u32,
     /// The volume's name.
     pub name: String,
+    /// Hash of the definition it was made from.
+    pub config_hash: String,
     /// The project that made it, with its key there.
     pub project: Option<(ProjectName, String)>,
     /// Made for an image's VOLUME or a mount without a source, and removed with `down -v`.
@@ -84,8 +86,8 @@ pub struct Container {
     pub service: String,
     /// 1 for the first replica.
     pub number: u32,
-    /// Hash of the service's resolved configuration.
-    pub config_hash: String,
+    /// What it was made from, as the planner's fingerprint: a change of it means a recreate.
+    pub fingerprint: serde_json::Value,
     /// The image as the file names it.
     pub image: String,
     /// Its image id, `sha256:…` of the configuration.
@@ -104,8 +106,8 @@ pub struct Container {
     pub volumes: BTreeMap<String, String>,
     /// The volumes among them that were made for this container alone.
     pub anonymous_volumes: Vec<String>,
-    /// Services it depends on with the condition, for `down` without a file.
-    pub depends_on: BTreeMap<String, String>,
+    /// Services it depends on, for `down` without a file.
+    pub depends_on: BTreeMap<String, Dependency>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// The signal that asks it to stop.
@@ -114,6 +116,17 @@ pub struct Container {
     pub stop_grace: Duration,
     /// Has a terminal.
     pub tty: bool,
+}
+
+/// A recorded `depends_on` entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// `service_started`, `service_healthy` or `service_completed_successfully`.
+    pub condition: String,
+    /// Whether a restart of the dependency restarts this container too.
+    pub restart: bool,
+    /// Whether it must be there at all.
+    pub required: bool,
 }
 
 /// A container's place in a network.

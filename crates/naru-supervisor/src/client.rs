@@ -107,7 +107,7 @@ fn make_private(path: &std::path::Path) -> io::Result<()> {
 }
 
 /// Starts the keeper, which starts the supervisor. It must outlive this process and its terminal.
-fn start(directories: &Directories, project: &ProjectName) -> io::Result<()> {
+pub(crate) fn start(directories: &Directories, project: &ProjectName) -> io::Result<()> {
     let run = directories.run().parent().unwrap_or(directories.run());
     let log = directories.project(project).run().join("supervisor.log");
     let log = fs::OpenOptions::new().create(true).append(true).open(log)?;

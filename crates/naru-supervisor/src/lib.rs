@@ -8,8 +8,47 @@
 //! This crate never parses YAML and never prints. Front ends use [`client::Client`] and [`observe`].
 
 pub mod client;
+mod keeper;
 pub mod observe;
 pub mod protocol;
+pub mod spec;
+mod supervisor;
+
+use std::process::ExitCode;
+
+use naru_state::{Directories, ProjectName};
 
 /// First argument of the process that is a project's keeper.
 pub(crate) const KEEPER_ROLE: &str = "keeper:";
+
+/// First argument of the process that is a project's supervisor.
+pub(crate) const SUPERVISOR_ROLE: &str = "supervisor:";
+
+/// First argument of the process that takes a project's links away while nobody waits for it.
+pub(crate) const UNLINK_ROLE: &str = "unlink:";
+
+/// When this process was started as a project's keeper or supervisor, runs it and gives its exit code.
+/// `main` calls this before it looks at its arguments.
+pub fn run_role_if_asked() -> Option<ExitCode> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, role, group] = arguments.as_slice()
+        && role == UNLINK_ROLE
+    {
+        return Some(supervisor::unlink(group));
+    }
+    let [_, role, data, run, project] = arguments.as_slice() else { return None };
+    let run_role = match role.as_str() {
+        KEEPER_ROLE => keeper::run,
+        SUPERVISOR_ROLE => supervisor::run,
+        _ => return None,
+    };
+    let project = ProjectName::new(project).ok()?;
+    let directories = Directories::new(data.into(), run.into());
+    match run_role(directories, project) {
+        Ok(()) => Some(ExitCode::SUCCESS),
+        Err(error) => {
+            tracing::error!(%error, role, "ended");
+            Some(ExitCode::FAILURE)
+        }
+    }
+}

@@ -59,13 +59,20 @@ pub fn ids(directories: &ProjectDirectories) -> io::Result<Vec<ContainerId>> {
 /// # Errors
 /// When the directory is there and cannot be read.
 pub fn projects(directories: &Directories) -> io::Result<Vec<ProjectName>> {
-    let mut projects: Vec<_> = names(&directories.projects())?
-        .into_iter()
-        .filter_map(|name| ProjectName::try_from(name).ok())
-        .collect();
+    let mut projects = recorded_projects(directories)?;
     projects.retain(|name| {
         ids(&directories.project(name)).is_ok_and(|containers| !containers.is_empty())
     });
+    Ok(projects)
+}
+
+/// All projects that have left anything here, also if it is only the logs of their last run, sorted by name.
+///
+/// # Errors
+/// When the directory is there and cannot be read.
+pub fn recorded_projects(directories: &Directories) -> io::Result<Vec<ProjectName>> {
+    let names = names(&directories.projects())?.into_iter();
+    let mut projects: Vec<_> = names.filter_map(|name| ProjectName::try_from(name).ok()).collect();
     projects.sort();
     Ok(projects)
 }

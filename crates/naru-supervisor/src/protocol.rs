@@ -56,6 +56,18 @@ pub struct Up {
     pub wait_timeout: Option<Duration>,
     /// Instead of each service's grace period, when containers are replaced.
     pub stop_timeout: Option<Duration>,
+    /// Whom directories made for missing bind sources belong to: the user behind `sudo`.
+    #[serde(default)]
+    pub caller: Option<Caller>,
+}
+
+/// The user on whose behalf a command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
 }
 
 /// `naru down`.

@@ -1,0 +1,231 @@
+//! Carrying a plan out: steps begin when they can, end by events, and the command is answered when all have.
+
+use naru_plan::gate::{Member, Verdict};
+use naru_plan::{Action, Step, Subject};
+use tokio::time::Instant;
+
+use super::Supervisor;
+use super::operation::{Operation, StepOf, Then, words};
+use super::timers::Due;
+use crate::protocol::{self, Failure, Reply};
+
+impl Supervisor {
+    /// A number for the next operation.
+    pub(super) fn next_operation(&mut self) -> u64 {
+        self.operations += 1;
+        self.operations
+    }
+
+    /// Begins every step that can begin, and answers when nothing is left. Called after each event.
+    pub(super) fn advance(&mut self) {
+        loop {
+            let Some(operation) = &mut self.operation else { return self.begin_next() };
+            let containers = &self.containers;
+            let created = operation.created.clone();
+            let next = operation.progress.next(|subject| {
+                let id = match subject {
+                    Subject::Existing { id, .. } => id.clone().try_into().ok()?,
+                    Subject::New { created_by, .. } => created.get(created_by)?.clone(),
+                };
+                let live = containers.get(&id)?;
+                Some(Member { name: &live.record.name, state: live.observed() })
+            });
+            for (step, reason) in next.refused {
+                let service =
+                    service_of(&step.action).map(|name| format!("services.{name}.depends_on"));
+                let failure = Failure { message: reason, key: service, ..Failure::default() };
+                operation.failure.get_or_insert(failure);
+            }
+            for (_, warning) in next.warnings {
+                drop(operation.client.send(Reply::Notice(warning)));
+            }
+            if next.begin.is_empty() {
+                break;
+            }
+            for step in next.begin {
+                self.begin_step(&step);
+            }
+        }
+        self.answer_if_over();
+    }
+
+    fn begin_step(&mut self, step: &Step) {
+        let Some(operation) = &self.operation else { return };
+        let of = StepOf { operation: operation.id, step: step.id };
+        let (kind, begins, _) = words(&step.action);
+        if !matches!(step.action, Action::RenameContainer { .. }) {
+            operation.tell(kind, step.action.name(), begins, None);
+        }
+        let timeout = operation.stop_timeout;
+        let subject = match &step.action {
+            Action::StartContainer { container, .. }
+            | Action::StopContainer { container, .. }
+            | Action::RemoveContainer { container, .. }
+            | Action::RenameContainer { container, .. } => operation.container(container),
+            _ => None,
+        };
+        match (&step.action, subject) {
+            (Action::CreateNetwork { key, .. }, _) => {
+                let result = self.create_network(key);
+                self.end_step(of, result);
+            }
+            (Action::RemoveNetwork { name }, _) => self.remove_network(name, of),
+            (Action::CreateVolume { key, name }, _) => {
+                let result = self.create_volume(key, name);
+                self.end_step(of, result);
+            }
+            (Action::RemoveVolume { name }, _) => self.remove_volume(name, of),
+            (Action::CreateContainer { service, number, name, replaces }, _) => {
+                let result = self.create_container(of, service, *number, name, replaces.as_ref());
+                self.end_step(of, result);
+            }
+            (Action::StartContainer { .. }, Some(id)) => self.start(&id, Some(of)),
+            (Action::StopContainer { .. }, Some(id)) => self.stop(&id, timeout, of),
+            (Action::RemoveContainer { anonymous_volumes, .. }, Some(id)) => {
+                self.remove_container(&id, *anonymous_volumes, of);
+            }
+            (Action::RenameContainer { to, .. }, Some(id)) => {
+                let result = self.rename_container(&id, to);
+                self.end_step(of, result);
+            }
+            (action, None) => {
+                let message = format!("cannot {action}: the container is gone");
+                self.end_step(of, Err(Failure { message, ..Failure::default() }));
+            }
+        }
+    }
+
+    /// A step has ended; one of an operation that is no longer there is of no interest.
+    pub(super) fn end_step(&mut self, of: StepOf, result: Result<(), Failure>) {
+        let Some(operation) = self.operation.as_mut().filter(|o| o.id == of.operation) else {
+            return;
+        };
+        if let Some(action) = operation.action(of.step) {
+            let (kind, _, ended) = words(action);
+            let name = match action {
+                Action::RenameContainer { to, .. } => to,
+                other => other.name(),
+            };
+            let ended = if result.is_ok() { ended } else { protocol::Step::Error };
+            let is_replacement =
+                matches!(action, Action::CreateContainer { replaces: Some(_), .. })
+                    && result.is_ok();
+            if !is_replacement {
+                operation.tell(kind, name, ended, None);
+            }
+        }
+        operation.end_step(of.step, result);
+    }
+
+    /// Ends the operation when no step runs and none will.
+    fn answer_if_over(&mut self) {
+        let Some(operation) = &self.operation else { return };
+        if operation.progress.is_busy() || !operation.progress.is_finished() {
+            return;
+        }
+        if operation.failure.is_none() && !operation.cancelled {
+            match self.wait_verdict(operation) {
+                Verdict::Wait => return,
+                Verdict::Open => {}
+                Verdict::Failed(message) => self.fail(Failure { message, ..Failure::default() }),
+            }
+        }
+        let Some(operation) = self.operation.take() else { return };
+        self.answer(operation);
+        self.begin_next();
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        if let Some(operation) = &mut self.operation {
+            operation.failure.get_or_insert(failure);
+        }
+    }
+
+    fn wait_verdict(&self, operation: &Operation) -> Verdict {
+        let Then::Wait(targets) = &operation.then else { return Verdict::Open };
+        let mut waiting = false;
+        for target in targets {
+            let of_service =
+                self.containers.values().filter(|l| l.record.service == target.service);
+            let members: Vec<_> = of_service
+                .map(|live| Member { name: &live.record.name, state: live.observed() })
+                .collect();
+            match naru_plan::wait::check(target, &members) {
+                Verdict::Open => {}
+                Verdict::Wait => waiting = true,
+                failed @ Verdict::Failed(_) => return failed,
+            }
+        }
+        if waiting { Verdict::Wait } else { Verdict::Open }
+    }
+
+    /// Takes back what a failed command left half made, and answers.
+    fn answer(&mut self, operation: Operation) {
+        if operation.failure.is_some() || operation.cancelled {
+            self.take_back(&operation);
+        }
+        let unused = operation.ports.values().flatten().cloned().collect::<Vec<_>>();
+        self.release_unused_ports(&unused);
+        let reply = match operation.failure {
+            Some(failure) => Reply::Failed(failure),
+            None if operation.cancelled => Reply::Failed(Failure {
+                message: "the command was interrupted by another one".into(),
+                ..Failure::default()
+            }),
+            None => Reply::Done,
+        };
+        drop(operation.client.send(reply));
+        self.end_if_empty();
+    }
+
+    /// No new step begins; those that run are let to end.
+    pub(super) fn cancel_operation(&mut self) {
+        if let Some(operation) = &mut self.operation {
+            operation.cancelled = true;
+            operation.progress.abandon();
+        }
+    }
+
+    /// A `--wait-timeout` has passed.
+    pub(super) fn out_of_patience(&mut self, operation: u64) {
+        if self.operation.as_ref().is_some_and(|current| current.id == operation) {
+            let waiting = self.not_ready();
+            let message = format!("application not healthy in time: {}", waiting.join(", "));
+            self.fail(Failure { message, ..Failure::default() });
+            if let Some(operation) = &mut self.operation {
+                operation.progress.abandon();
+            }
+        }
+    }
+
+    /// Names of containers that `--wait` still waits for.
+    fn not_ready(&self) -> Vec<String> {
+        let Some(Operation { then: Then::Wait(targets), .. }) = &self.operation else {
+            return Vec::new();
+        };
+        let waits = |live: &&super::container::Live| {
+            let member = [Member { name: &live.record.name, state: live.observed() }];
+            let target = targets.iter().find(|target| target.service == live.record.service);
+            target.is_some_and(|t| naru_plan::wait::check(t, &member) == Verdict::Wait)
+        };
+        self.containers.values().filter(waits).map(|live| live.record.name.clone()).collect()
+    }
+
+    /// Sets the end of a command's patience.
+    pub(super) fn set_patience(&mut self, timeout: std::time::Duration) {
+        if let Some(operation) = &self.operation {
+            self.timers.add(Instant::now() + timeout, Due::Patience(operation.id));
+        }
+    }
+}
+
+fn service_of(action: &Action) -> Option<&str> {
+    match action {
+        Action::CreateContainer { service, .. }
+        | Action::StartContainer { service, .. }
+        | Action::StopContainer { service, .. }
+        | Action::RemoveContainer { service, .. }
+        | Action::RenameContainer { service, .. } => Some(service),
+        _ => None,
+    }
+}

@@ -1,0 +1,150 @@
+//! A container in the supervisor's memory: its record, its state, and what goes on around it.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use naru_compose::project::Service;
+use naru_plan::observed;
+use naru_plan::{health, restart};
+use naru_state::process::Identity;
+use naru_state::record::{self, Phase};
+use tokio::time::Instant;
+
+use super::operation::StepOf;
+
+/// A container.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) record: record::Container,
+    pub(super) state: record::State,
+    /// What the file says of it; `None` when its service is no longer in the file.
+    pub(super) service: Option<Service>,
+    pub(super) running: Option<Running>,
+    pub(super) attempts: restart::Attempts,
+    /// An attempt to start it is under way.
+    pub(super) starting: Option<Starting>,
+    pub(super) stopping: Option<Stopping>,
+}
+
+/// What there is while its process runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) process: Identity,
+    pub(super) pidfd: Arc<OwnedFd>,
+    pub(super) since: Instant,
+    pub(super) probing: Option<Probing>,
+    /// Its resolver; dropping it ends it.
+    pub(super) dns: Option<naru_net::dns::Server>,
+}
+
+/// The health check of this run.
+#[derive(Debug)]
+pub(super) struct Probing {
+    pub(super) probes: health::Probes,
+    pub(super) command: Vec<String>,
+    pub(super) under_way: bool,
+}
+
+/// An attempt to start it.
+#[derive(Debug, Default)]
+pub(super) struct Starting {
+    /// The command's step that waits for it; a policy's restart has none.
+    pub(super) step: Option<StepOf>,
+    /// Somebody wants it stopped already.
+    pub(super) unwanted: bool,
+}
+
+/// It was asked to stop.
+#[derive(Debug)]
+pub(super) struct Stopping {
+    pub(super) steps: Vec<StepOf>,
+    pub(super) deadline: Instant,
+}
+
+impl Live {
+    /// A container that was just created.
+    pub(super) fn new(record: record::Container, service: Service) -> Self {
+        Self::adopted(record, record::State::created(), Some(service))
+    }
+
+    /// A container found on disk.
+    pub(super) fn adopted(
+        record: record::Container,
+        state: record::State,
+        service: Option<Service>,
+    ) -> Self {
+        Self {
+            record,
+            state,
+            service,
+            running: None,
+            attempts: restart::Attempts::default(),
+            starting: None,
+            stopping: None,
+        }
+    }
+
+    /// What the planner sees of it.
+    pub(super) fn observed(&self) -> observed::State {
+        match self.state.phase {
+            Phase::Created => observed::State::Created,
+            Phase::Restarting => observed::State::Restarting,
+            Phase::Exited => observed::State::Exited {
+                code: self.state.exit.as_ref().and_then(|exit| exit.code),
+            },
+            Phase::Running => observed::State::Running { health: self.health() },
+        }
+    }
+
+    fn health(&self) -> observed::Health {
+        let probing = self.running.as_ref().and_then(|running| running.probing.as_ref());
+        probing.map_or(observed::Health::None, |probing| probing.probes.status())
+    }
+
+    /// The policy that decides after an end; a service that is gone from the file is not restarted.
+    pub(super) fn policy(&self) -> restart::Policy {
+        let never = restart::Policy {
+            when: restart::When::Never,
+            max_attempts: None,
+            delay: None,
+            window: None,
+        };
+        self.service.as_ref().and_then(|s| restart::Policy::of(s).ok()).unwrap_or(never)
+    }
+
+    /// How long it may take to stop.
+    pub(super) fn grace(&self, asked: Option<Duration>) -> Duration {
+        asked.unwrap_or(self.record.stop_grace)
+    }
+
+    /// Writes the verdict and the history of its health check into its state.
+    pub(super) fn note_health(&mut self, started_ns: u64) {
+        let probing = self.running.as_ref().and_then(|running| running.probing.as_ref());
+        self.state.health = probing.map(|probing| health_record(&probing.probes, started_ns));
+    }
+}
+
+fn health_record(probes: &health::Probes, started_ns: u64) -> record::Health {
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    record::Health {
+        status: match probes.status() {
+            observed::Health::Healthy => record::HealthStatus::Healthy,
+            observed::Health::Unhealthy => record::HealthStatus::Unhealthy,
+            observed::Health::Starting | observed::Health::None => record::HealthStatus::Starting,
+        },
+        failing_streak: probes.failing_streak(),
+        log: probes
+            .history()
+            .map(|entry| record::Probe {
+                started_ns: started_ns.saturating_add(nanoseconds(entry.began)),
+                took: entry.ended.saturating_sub(entry.began),
+                code: match entry.outcome {
+                    health::Outcome::Exited(code) => Some(code),
+                    health::Outcome::TimedOut | health::Outcome::NotRun => None,
+                },
+                output: entry.output.clone(),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,165 @@
+//! Making a container: everything that it is, on disk, and nothing that runs.
+
+use std::collections::BTreeMap;
+
+use fs_err as fs;
+use naru_compose::project::{Attachment, MountKind, NetworkMode, Service};
+use naru_image::Image;
+use naru_plan::Replaced;
+use naru_state::{ContainerId, atomic, record};
+
+use super::Supervisor;
+use super::container::Live;
+use super::operation::StepOf;
+use crate::protocol::Failure;
+use crate::spec;
+
+impl Supervisor {
+    /// Makes a container: chooses its addresses and volumes, makes its directories, writes its record.
+    pub(super) fn create_container(
+        &mut self,
+        of: StepOf,
+        service: &str,
+        number: u32,
+        name: &str,
+        replaces: Option<&Replaced>,
+    ) -> Result<(), Failure> {
+        let failed = |error: &dyn std::error::Error| {
+            Failure::from_error(error).at(format!("services.{service}"))
+        };
+        let model = self.model.services.get(service).cloned().unwrap_or_default();
+        let image_name = self.image_name(service, &model);
+        let image = self.store.find(&image_name).map_err(|error| failed(&error))?;
+        let Some(image) = image else {
+            let message =
+                format!("image {image_name} of service {service} has gone from the store");
+            return Err(
+                Failure { message, ..Failure::default() }.at(format!("services.{service}.image"))
+            );
+        };
+        image
+            .check_platform()
+            .map_err(|error| failed(&error).at(format!("services.{service}.image")))?;
+        let facts = spec::Image::from(&image);
+        let id = ContainerId::random().map_err(|error| failed(&error))?;
+        let old = replaces.and_then(|old| old.id.clone().try_into().ok());
+        let old = old.filter(|_| replaces.is_some_and(|old| old.inherit_anonymous_volumes));
+        let (volumes, anonymous_volumes) =
+            self.choose_volumes(service, &model, &image, old.as_ref())?;
+        let ports =
+            self.operation.as_mut().and_then(|o| o.ports.remove(&of.step)).unwrap_or_default();
+        let record = record::Container {
+            version: record::VERSION,
+            id: id.clone(),
+            name: name.to_owned(),
+            service: service.to_owned(),
+            number,
+            fingerprint: serde_json::to_value(naru_plan::Fingerprint::of(&self.model, &model))
+                .unwrap_or_default(),
+            image: image_name,
+            image_id: image.id.to_string(),
+            command: spec::command(&model, &facts),
+            hostname: spec::hostname(&model, id.as_str()).to_owned(),
+            created_ns: record::now_ns(),
+            attachments: self.choose_attachments(service, &model)?,
+            ports,
+            volumes,
+            anonymous_volumes,
+            depends_on: model.depends_on.iter().map(dependency).collect(),
+            labels: model.labels.clone(),
+            stop_signal: spec::stop_signal(&model, &facts).map_err(|error| failed(&error))?,
+            stop_grace: spec::stop_grace(&model),
+            tty: model.tty,
+        };
+        self.write_container(&record).map_err(|error| failed(&error))?;
+        if let Some(operation) = &mut self.operation {
+            operation.created.insert(of.step, id.clone());
+        }
+        self.containers.insert(id.clone(), Live::new(record, model));
+        self.changed(&id);
+        Ok(())
+    }
+
+    fn write_container(&self, record: &record::Container) -> Result<(), atomic::Error> {
+        let directory = self.own.container(&record.id);
+        for path in [directory, self.own.container_run(&record.id)] {
+            fs::create_dir_all(path).map_err(atomic::Error::File)?;
+        }
+        atomic::save_durable(&self.own.container_file(&record.id), record)
+    }
+
+    /// Its networks in the order of its interfaces: by priority, then by name, as docker compose connects.
+    fn choose_attachments(
+        &self,
+        name: &str,
+        model: &Service,
+    ) -> Result<Vec<record::Attachment>, Failure> {
+        if matches!(model.network_mode, Some(NetworkMode::Host | NetworkMode::None)) {
+            return Ok(Vec::new());
+        }
+        let mut networks: Vec<(&String, Attachment)> =
+            model.networks.iter().map(|(key, a)| (key, a.clone().unwrap_or_default())).collect();
+        networks.sort_by_key(|(_, attachment)| std::cmp::Reverse(attachment.priority));
+        let mut chosen = Vec::new();
+        for (key, attachment) in networks {
+            let address =
+                self.choose_address(key, &attachment.ipv4_address).map_err(|message| {
+                    let failure = Failure { message, ..Failure::default() };
+                    failure.at(format!("services.{name}.networks.{key}"))
+                })?;
+            chosen.push(record::Attachment {
+                network: key.clone(),
+                address,
+                aliases: attachment.aliases,
+            });
+        }
+        Ok(chosen)
+    }
+
+    /// Volume names by mount target, and which of them are the container's own.
+    fn choose_volumes(
+        &self,
+        name: &str,
+        model: &Service,
+        image: &Image,
+        old: Option<&ContainerId>,
+    ) -> Result<(BTreeMap<String, String>, Vec<String>), Failure> {
+        let inherited = old.and_then(|id| self.containers.get(id)).map(|live| &live.record);
+        let mut volumes = BTreeMap::new();
+        let mut anonymous = Vec::new();
+        let mounts = model.volumes.iter().filter(|mount| mount.kind == MountKind::Volume);
+        for mount in mounts.clone().filter(|mount| !mount.source.is_empty()) {
+            let full = self.model.volumes.get(&mount.source).map(|volume| volume.name.clone());
+            volumes.insert(mount.target.clone(), full.unwrap_or_else(|| mount.source.clone()));
+        }
+        let unnamed =
+            mounts.filter(|mount| mount.source.is_empty()).map(|mount| mount.target.clone());
+        for target in unnamed.chain(spec::anonymous_volumes(model, &spec::Image::from(image))) {
+            let kept = inherited.and_then(|old| {
+                old.volumes.get(&target).filter(|name| old.anonymous_volumes.contains(name))
+            });
+            let volume = match kept {
+                Some(kept) => Ok(kept.clone()),
+                None => super::volumes::create_anonymous(&self.directories, &self.project, &target),
+            };
+            let volume = volume.map_err(|error| {
+                Failure::from_error(&error).at(format!("services.{name}.volumes"))
+            })?;
+            anonymous.push(volume.clone());
+            volumes.insert(target, volume);
+        }
+        Ok((volumes, anonymous))
+    }
+}
+
+fn dependency(
+    (service, dependency): (&String, &naru_compose::project::Dependency),
+) -> (String, record::Dependency) {
+    let condition = serde_json::to_value(dependency.condition).unwrap_or_default();
+    let recorded = record::Dependency {
+        condition: condition.as_str().unwrap_or_default().to_owned(),
+        restart: dependency.restart,
+        required: dependency.required,
+    };
+    (service.clone(), recorded)
+}

@@ -1,0 +1,185 @@
+//! `down`, and the end of the project: when nothing is left, so are the files and the two processes.
+
+use fs_err as fs;
+use naru_plan::DownOptions;
+use naru_plan::observed::{self, Observed};
+use naru_state::ContainerId;
+
+use super::Supervisor;
+use super::control::Client;
+use super::operation::{Operation, Then};
+use super::up::plan_failure;
+use crate::protocol::{Down, Failure, Reply};
+
+impl Supervisor {
+    /// Plans a `down` and begins.
+    pub(super) fn begin_down(&mut self, down: &Down, client: &Client) -> Result<(), Box<Failure>> {
+        let options = DownOptions {
+            services: down.services.clone(),
+            volumes: down.volumes,
+            // Without services the whole project goes; what has left the file is part of it.
+            remove_orphans: down.remove_orphans || self.model.services.is_empty(),
+        };
+        let model = (!self.model.services.is_empty()).then_some(&self.model);
+        let plan = naru_plan::down(model, &self.observed(), &options)
+            .map_err(|error| Box::new(plan_failure(&error)))?;
+        for notice in &plan.notices {
+            drop(client.send(Reply::Notice(notice.to_string())));
+        }
+        let mut operation =
+            Operation::new(self.next_operation(), plan, client.clone(), Then::Answer);
+        operation.stop_timeout = down.timeout;
+        self.operation = Some(operation);
+        Ok(())
+    }
+
+    /// What the planner is to know.
+    pub(super) fn observed(&self) -> Observed {
+        let own = &self.project;
+        let volumes = super::volumes::all(&self.directories).unwrap_or_default();
+        let (ours, foreign): (Vec<_>, Vec<_>) = volumes
+            .into_iter()
+            .filter(|volume| !volume.anonymous)
+            .partition(|volume| volume.project.as_ref().is_some_and(|(project, _)| project == own));
+        let networks = self.networks.record.networks.iter();
+        Observed {
+            project: own.as_str().to_owned(),
+            containers: self
+                .containers
+                .iter()
+                .map(|(id, live)| observed_container(self, id, live))
+                .collect(),
+            networks: networks
+                .map(|(key, network)| observed::Network {
+                    key: key.clone(),
+                    name: network.name.clone(),
+                    config_hash: network.config_hash.clone(),
+                })
+                .collect(),
+            volumes: ours
+                .into_iter()
+                .map(|volume| observed::Volume {
+                    key: volume.project.map(|(_, key)| key).unwrap_or_default(),
+                    name: volume.name,
+                    config_hash: volume.config_hash,
+                })
+                .collect(),
+            foreign_networks: Default::default(),
+            foreign_volumes: foreign.into_iter().map(|volume| volume.name).collect(),
+        }
+    }
+
+    /// Removes what a failed or interrupted command made and never ran.
+    pub(super) fn take_back(&mut self, operation: &Operation) {
+        for id in operation.created.values() {
+            let never_ran = self
+                .containers
+                .get(id)
+                .is_some_and(|live| live.running.is_none() && live.state.started_ns.is_none());
+            if !never_ran {
+                continue;
+            }
+            if let Some(live) = self.containers.remove(id) {
+                self.release_unused_ports(&live.record.ports);
+                let gone = super::remove::remove_files(&self.own, &self.cgroup(id), id);
+                if let Err(error) = gone {
+                    tracing::warn!(container = %live.record.name, %error, "not wholly taken back");
+                }
+                for volume in &live.record.anonymous_volumes {
+                    drop(super::volumes::remove(&self.directories.volume(volume)));
+                }
+            }
+        }
+    }
+
+    /// Ends the supervisor when the project has no container any more; networks that are left go too.
+    pub(super) fn end_if_empty(&mut self) {
+        if !self.containers.is_empty() || self.operation.is_some() || self.finished {
+            return;
+        }
+        self.remove_left_networks();
+        self.finished = self.queue.is_empty();
+        if self.finished
+            && let Err(error) = remove_project_files(&self.own)
+        {
+            tracing::warn!(%error, "files of the project are left");
+        }
+    }
+
+    fn remove_left_networks(&mut self) {
+        let keys: Vec<_> = self.networks.record.networks.keys().cloned().collect();
+        for key in keys {
+            let network = self.networks.get(&self.kernel_id(), &key);
+            let removed = network.map_or(Ok(()), |network| naru_net::network::remove(&network));
+            if let Err(error) = removed {
+                tracing::warn!(%error, key, "a network is left");
+            }
+            self.networks.record.networks.remove(&key);
+        }
+        if let Err(failure) = self.remove_firewall() {
+            tracing::warn!(message = failure.message, "firewall rules are left");
+        }
+    }
+}
+
+fn observed_container(
+    supervisor: &Supervisor,
+    id: &ContainerId,
+    live: &super::container::Live,
+) -> observed::Container {
+    let record = &live.record;
+    let network_name = |key: &String| {
+        let network = supervisor.networks.record.networks.get(key);
+        network.map_or_else(|| key.clone(), |network| network.name.clone())
+    };
+    let anonymous = |name: &&String| !record.anonymous_volumes.contains(name);
+    observed::Container {
+        id: id.as_str().to_owned(),
+        name: record.name.clone(),
+        service: record.service.clone(),
+        number: record.number,
+        one_off: false,
+        fingerprint: serde_json::from_value(record.fingerprint.clone()).unwrap_or_default(),
+        image_id: record.image_id.clone(),
+        depends_on: record.depends_on.iter().filter_map(dependency).collect(),
+        networks: record.attachments.iter().map(|a| network_name(&a.network)).collect(),
+        volumes: record
+            .volumes
+            .iter()
+            .filter(|(_, name)| anonymous(name))
+            .map(|(target, name)| (target.clone(), name.clone()))
+            .collect(),
+        state: live.observed(),
+    }
+}
+
+fn dependency(
+    (service, recorded): (&String, &naru_state::record::Dependency),
+) -> Option<(String, naru_compose::project::Dependency)> {
+    let condition = serde_json::Value::String(recorded.condition.clone());
+    let dependency = naru_compose::project::Dependency {
+        condition: serde_json::from_value(condition).ok()?,
+        restart: recorded.restart,
+        required: recorded.required,
+        ..Default::default()
+    };
+    Some((service.clone(), dependency))
+}
+
+/// Everything of a project that is down but its logs.
+fn remove_project_files(own: &naru_state::ProjectDirectories) -> std::io::Result<()> {
+    for file in [own.project_file(), own.networks_file()] {
+        ignore_missing(fs::remove_file(file))?;
+    }
+    ignore_missing(fs::remove_dir_all(own.containers()))?;
+    // Only when there are no logs either.
+    drop(fs::remove_dir(own.data()));
+    ignore_missing(fs::remove_dir_all(own.run()))
+}
+
+fn ignore_missing(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,29 @@
+//! Everything that makes the supervisor do something. There is one loop and this is its whole input.
+
+use std::os::fd::OwnedFd;
+
+use naru_plan::StepId;
+use naru_state::ContainerId;
+
+use super::control::Client;
+use super::health::Probed;
+use super::start::Started;
+use crate::keeper::link::ToSupervisor;
+use crate::protocol::{Failure, Request};
+
+/// An event.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A client asks for something.
+    Asked(Request, Client),
+    /// The keeper says something.
+    Keeper(ToSupervisor, Vec<OwnedFd>),
+    /// The keeper is gone.
+    KeeperGone,
+    /// An attempt to start a container has ended.
+    StartEnded(ContainerId, Box<Result<Started, Failure>>),
+    /// A step that needs no more than its result has ended.
+    StepEnded(u64, StepId, Result<(), Failure>),
+    /// A probe has ended.
+    Probed(ContainerId, Probed),
+}

@@ -1,0 +1,274 @@
+//! The supervisor: observes, plans, applies, and reacts to what happens.
+//!
+//! One loop owns all state of the project; workers get values and send [`Event`]s back. It holds the project
+//! lock for as long as it lives. What it knows can be rebuilt from records, states and the kernel
+//! ([`adopt`]), which is what it does at its start.
+
+mod adopt;
+mod apply;
+mod container;
+mod control;
+mod create;
+mod down;
+mod event;
+mod exits;
+mod health;
+mod mounts;
+mod names;
+mod networks;
+mod operation;
+mod ports;
+mod remove;
+mod requests;
+mod start;
+mod stop;
+mod timers;
+mod up;
+mod volumes;
+
+pub(crate) use networks::unlink;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use naru_compose::project::Project;
+use naru_image::Store;
+use naru_runtime::{Binary, Hierarchies};
+use naru_state::{
+    ContainerId, Directories, Lock, LockError, ProjectDirectories, ProjectName, atomic, record,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use crate::keeper::link::{Link, ToKeeper, ToSupervisor};
+use crate::protocol::{Changed, Reply, Request};
+use container::Live;
+use control::Client;
+use event::Event;
+use operation::Operation;
+use timers::{Due, Timers};
+
+/// How long a new supervisor waits for the one before it to let go of the lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many steps are worked on at once: they wait for the disk and the kernel more than they compute.
+const WORKERS: usize = 8;
+
+/// The supervisor of one project.
+#[derive(Debug)]
+struct Supervisor {
+    directories: Directories,
+    own: ProjectDirectories,
+    project: ProjectName,
+    _lock: Lock,
+    link: Arc<Link>,
+    events: UnboundedSender<Event>,
+    binary: Arc<Binary>,
+    hierarchies: Hierarchies,
+    store: Arc<Store>,
+    model: Project,
+    containers: BTreeMap<ContainerId, Live>,
+    networks: networks::Networks,
+    ports: ports::Ports,
+    names: names::Names,
+    timers: Timers,
+    operation: Option<Operation>,
+    queue: VecDeque<(Request, Client)>,
+    watchers: Vec<Client>,
+    caller: Option<crate::protocol::Caller>,
+    operations: u64,
+    /// The project is down and everybody who asked has been told.
+    finished: bool,
+}
+
+/// Runs the supervisor of a project; its standard input is the link to the keeper.
+///
+/// # Errors
+/// When it cannot take the project over.
+pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<()> {
+    let link = take_link()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(WORKERS)
+        .build()?;
+    runtime.block_on(async {
+        let (events, inbox) = unbounded_channel();
+        let mut supervisor = Supervisor::new(directories, project, link, events.clone())?;
+        let listener = control::bind(&supervisor.own)?;
+        let (link, inbox_of_keeper) = (Arc::clone(&supervisor.link), events.clone());
+        let thread = std::thread::Builder::new().name("naru".into()).stack_size(128 * 1024);
+        drop(thread.spawn(move || hear_keeper(&link, &inbox_of_keeper))?);
+        supervisor.adopt();
+        tokio::spawn(control::accept(listener, events));
+        supervisor.serve(inbox).await;
+        Ok(())
+    })
+}
+
+/// Moves the link away from descriptor 0, where a container or a probe would inherit it.
+fn take_link() -> io::Result<Link> {
+    let link = io::stdin().as_fd().try_clone_to_owned()?;
+    let null = fs_err::File::open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    Ok(Link::from_descriptor(link))
+}
+
+/// Turns what the keeper says into events, in a thread of its own that waits for nothing else.
+fn hear_keeper(link: &Link, events: &UnboundedSender<Event>) {
+    while let Ok(Some((message, beside))) = link.receive::<ToSupervisor>() {
+        if events.send(Event::Keeper(message, beside)).is_err() {
+            return;
+        }
+    }
+    drop(events.send(Event::KeeperGone));
+}
+
+impl Supervisor {
+    fn new(
+        directories: Directories,
+        project: ProjectName,
+        link: Link,
+        events: UnboundedSender<Event>,
+    ) -> io::Result<Self> {
+        let own = directories.project(&project);
+        let lock = take_lock(&own)?;
+        let store = Store::open(&directories.images()).map_err(io::Error::other)?;
+        let binary = Binary::open().map_err(io::Error::other)?;
+        let hierarchies = Hierarchies::detect().map_err(io::Error::other)?;
+        let networks = networks::Networks::load(&own).map_err(io::Error::other)?;
+        let ports = ports::Ports::start()?;
+        Ok(Self {
+            directories,
+            own,
+            project,
+            _lock: lock,
+            link: Arc::new(link),
+            events,
+            binary: Arc::new(binary),
+            hierarchies,
+            store: Arc::new(store),
+            model: Project::default(),
+            containers: BTreeMap::new(),
+            networks,
+            ports,
+            names: names::Names::new(),
+            timers: Timers::default(),
+            operation: None,
+            queue: VecDeque::new(),
+            watchers: Vec::new(),
+            caller: None,
+            operations: 0,
+            finished: false,
+        })
+    }
+
+    /// The loop.
+    async fn serve(&mut self, mut inbox: UnboundedReceiver<Event>) {
+        while !self.finished {
+            let due = self.timers.next();
+            tokio::select! {
+                event = inbox.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => return,
+                },
+                () = sleep_until(due) => {}
+            }
+            while let Some(due) = self.timers.take(Instant::now()) {
+                self.handle_due(due);
+            }
+            self.advance();
+        }
+        // Replies are written by tasks of this thread: let them be.
+        let _told = self.link.send(&ToKeeper::Finish, &[]);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Asked(request, client) => self.asked(request, client),
+            Event::Keeper(message, beside) => self.hear(message, beside),
+            Event::KeeperGone => self.keeper_gone(),
+            Event::StartEnded(id, result) => self.start_ended(&id, *result),
+            Event::StepEnded(operation, step, result) => {
+                self.end_step(operation::StepOf { operation, step }, result);
+            }
+            Event::Probed(id, probed) => self.probed(&id, probed),
+        }
+    }
+
+    fn handle_due(&mut self, due: Due) {
+        match due {
+            Due::Restart(id, generation) => self.restart_due(&id, generation),
+            Due::Probe(id, generation) => self.probe_due(&id, generation),
+            Due::StopCheck(id, generation) => self.stop_check(&id, generation),
+            Due::Idle => self.end_if_empty(),
+            Due::Patience(operation) => self.out_of_patience(operation),
+        }
+    }
+
+    fn hear(&mut self, message: ToSupervisor, beside: Vec<OwnedFd>) {
+        match message {
+            ToSupervisor::Held(port) => self.ports.take_back(port, beside),
+            ToSupervisor::Exited(id, exit) => self.exited(&id, exit),
+            ToSupervisor::Ready => self.resume_ports(),
+            ToSupervisor::Watching(_) => {}
+        }
+    }
+
+    /// Writes a container's state down and tells whoever watches.
+    fn changed(&mut self, id: &ContainerId) {
+        let Some(live) = self.containers.get(id) else { return };
+        if let Err(error) = atomic::save_volatile(&self.own.state_file(id), &live.state) {
+            tracing::error!(container = %live.record.name, %error, "a state could not be written");
+        }
+        let changed = Changed {
+            name: live.record.name.clone(),
+            service: live.record.service.clone(),
+            state: live.state.clone(),
+        };
+        self.watchers
+            .retain(|watcher| watcher.send(Reply::Changed(Box::new(changed.clone()))).is_ok());
+    }
+
+    /// What the user asked for, on disk.
+    fn save_model(&self) -> Result<(), atomic::Error> {
+        let model = serde_json::to_value(&self.model).map_err(|source| atomic::Error::Damaged {
+            path: self.own.project_file().display().to_string(),
+            source,
+        })?;
+        let files = self.model.compose_files.iter().map(|file| file.display().to_string());
+        let record = record::Project {
+            version: record::VERSION,
+            name: self.project.clone(),
+            working_directory: self.model.working_directory.display().to_string(),
+            compose_files: files.collect(),
+            model,
+        };
+        atomic::save_durable(&self.own.project_file(), &record)
+    }
+}
+
+/// Waits for the supervisor before this one to be gone.
+fn take_lock(own: &ProjectDirectories) -> io::Result<Lock> {
+    let holder = format!("pid {}: supervisor of {}", std::process::id(), own.name());
+    let deadline = std::time::Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Lock::try_take(&own.lock_file(), &holder) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Held { .. }) if std::time::Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,292 @@
+//! The project's networks: bridges, subnets, addresses, and the firewall table that goes with them.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ipnetwork::Ipv4Network;
+use naru_net::{firewall, forwarding, names, network, occupied, pool};
+use naru_state::{Directories, Lock, LockError, ProjectDirectories, ProjectName, atomic, record};
+
+use super::Supervisor;
+use super::operation::StepOf;
+use crate::observe;
+use crate::protocol::{Failure, Reply};
+
+/// How long one project waits for another that is choosing a subnet.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the kernel may take to unlist links.
+const UNLIST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The networks of the project as they exist.
+#[derive(Debug)]
+pub(super) struct Networks {
+    pub(super) record: record::Networks,
+}
+
+impl Networks {
+    /// Reads what is recorded.
+    pub(super) fn load(own: &ProjectDirectories) -> Result<Self, atomic::Error> {
+        let record = atomic::load(&own.networks_file())?;
+        let none = || record::Networks { version: record::VERSION, ..Default::default() };
+        Ok(Self { record: record.unwrap_or_else(none) })
+    }
+
+    /// The network of this key, in the network crate's terms.
+    pub(super) fn get(&self, project: &str, key: &str) -> Option<naru_net::Network> {
+        let record = self.record.networks.get(key)?;
+        Some(naru_net::Network {
+            id: record.name.clone(),
+            bridge: record.bridge.clone(),
+            group: names::group(project),
+            subnet: record.subnet.parse().ok()?,
+            gateway: record.gateway,
+            internal: record.internal,
+            mtu: None,
+        })
+    }
+}
+
+impl Supervisor {
+    /// What tells this project's kernel objects from those of a project of the same name in another root.
+    pub(super) fn kernel_id(&self) -> String {
+        format!("{}-{}", self.directories.root_id(), self.project)
+    }
+
+    /// Makes the network of this key.
+    pub(super) fn create_network(&mut self, key: &str) -> Result<(), Failure> {
+        let failed = |error: &dyn std::error::Error| {
+            Failure::from_error(error).at(format!("networks.{key}"))
+        };
+        let model = self.model.networks.get(key).cloned().unwrap_or_default();
+        // Between choosing a subnet and making the bridge nobody else may choose the same.
+        let _choosing = choose_alone(&self.directories).map_err(|error| failed(&error))?;
+        let bridge = names::bridge(&format!("{}/{}", self.kernel_id(), model.name));
+        let (subnet, gateway) = self.choose_subnet(key, &model, &bridge)?;
+        let entry = record::Network {
+            name: model.name.clone(),
+            bridge,
+            subnet: subnet.to_string(),
+            gateway,
+            internal: model.internal,
+            config_hash: naru_plan::hash::network(&model),
+        };
+        self.networks.record.networks.insert(key.to_owned(), entry);
+        let network = self.networks.get(&self.kernel_id(), key);
+        let made = network.map_or(Ok(()), |network| network::create(&network));
+        if let Err(error) = made {
+            self.networks.record.networks.remove(key);
+            return Err(failed(&error));
+        }
+        self.save_networks().map_err(|error| failed(&error))?;
+        self.replace_firewall()
+    }
+
+    fn choose_subnet(
+        &self,
+        key: &str,
+        model: &naru_compose::project::Network,
+        bridge: &str,
+    ) -> Result<(Ipv4Network, Ipv4Addr), Failure> {
+        let failed = |error: &dyn std::error::Error| {
+            Failure::from_error(error).at(format!("networks.{key}"))
+        };
+        let recorded = recorded_subnets(&self.directories, &self.project);
+        let occupied = occupied::occupied(&recorded).map_err(|error| failed(&error))?;
+        let asked = model.ipam.config.iter().find(|pool| !pool.subnet.is_empty());
+        let Some(asked) = asked else {
+            let subnet = pool::pick(&pool::Pool::default(), &occupied, &model.name);
+            let subnet = subnet.map_err(|error| failed(&error))?;
+            return Ok((subnet, pool::gateway(subnet)));
+        };
+        let key = format!("networks.{key}.ipam.config");
+        let wrong = |what: &str| {
+            Failure {
+                message: format!("{what} of network {} is not IPv4", model.name),
+                ..Failure::default()
+            }
+            .at(key.clone())
+        };
+        let subnet: Ipv4Network = asked.subnet.parse().map_err(|_| wrong("the subnet"))?;
+        pool::check(subnet, &occupied, Some(bridge))
+            .map_err(|error| Failure::from_error(&error).at(key.clone()))?;
+        let gateway = match asked.gateway.as_str() {
+            "" => pool::gateway(subnet),
+            text => text.parse().map_err(|_| wrong("the gateway"))?,
+        };
+        Ok((subnet, gateway))
+    }
+
+    /// Puts the project's whole firewall table in place, and forwarding on when a network has a way out.
+    pub(super) fn replace_firewall(&mut self) -> Result<(), Failure> {
+        let bridge = |entry: &record::Network| {
+            let subnet = entry.subnet.parse().ok()?;
+            Some(firewall::Bridge { name: entry.bridge.clone(), subnet, internal: entry.internal })
+        };
+        let bridges: Vec<_> = self.networks.record.networks.values().filter_map(bridge).collect();
+        let has_egress = bridges.iter().any(|bridge| !bridge.internal);
+        let marker = self.directories.run().join("forwarding-was-off");
+        if has_egress {
+            match forwarding::switch_on() {
+                Ok(true) => drop(fs_err::write(&marker, "")),
+                Ok(false) => {}
+                Err(error) => {
+                    self.note(&format!("containers have no way out of the host: {error}"))
+                }
+            }
+        }
+        let id = self.kernel_id();
+        let table = firewall::Table { id, bridges, only_own_forwarding: marker.exists() };
+        match firewall::replace(&table) {
+            Ok(warnings) => {
+                for warning in warnings {
+                    self.note(&warning.to_string());
+                }
+                Ok(())
+            }
+            Err(error) => Err(Failure::from_error(&error)),
+        }
+    }
+
+    /// Takes a network away: its record and rules at once, its links when no container's are left.
+    pub(super) fn remove_network(&mut self, name: &str, step: StepOf) {
+        let is_it = |entry: &record::Network| entry.name == name;
+        let found = self.networks.record.networks.iter().find(|(_, entry)| is_it(entry));
+        let Some(key) = found.map(|(key, _)| key.clone()) else {
+            return self.end_step(step, Ok(()));
+        };
+        let network = self.networks.get(&self.kernel_id(), &key);
+        self.networks.record.networks.remove(&key);
+        let rules = match self.networks.record.networks.is_empty() {
+            true => self.remove_firewall(),
+            false => self.replace_firewall(),
+        };
+        let last = self.networks.record.networks.is_empty();
+        let saved = self.save_networks().map_err(|error| Failure::from_error(&error)).and(rules);
+        let events = self.events.clone();
+        // Plain, short-lived: it waits for the kernel.
+        std::thread::spawn(move || {
+            let removed = network.map_or(Ok(()), |network| remove_links(&network, last));
+            let event =
+                super::event::Event::StepEnded(step.operation, step.step, saved.and(removed));
+            drop(events.send(event));
+        });
+    }
+
+    pub(super) fn remove_firewall(&self) -> Result<(), Failure> {
+        firewall::remove(&self.kernel_id()).map_err(|error| Failure::from_error(&error))?;
+        let marker = self.directories.run().join("forwarding-was-off");
+        let others = firewall::projects().unwrap_or_default();
+        if others.is_empty() && marker.exists() {
+            forwarding::switch_off().map_err(|error| Failure::from_error(&error))?;
+            drop(fs_err::remove_file(marker));
+        }
+        Ok(())
+    }
+
+    fn save_networks(&self) -> Result<(), atomic::Error> {
+        atomic::save_durable(&self.own.networks_file(), &self.networks.record)
+    }
+
+    /// A free address of the network, or the one that the file asks for.
+    pub(super) fn choose_address(&self, key: &str, asked: &str) -> Result<Ipv4Addr, String> {
+        let network = self.networks.get(&self.kernel_id(), key);
+        let network = network.ok_or_else(|| format!("network {key} does not exist"))?;
+        let taken: BTreeSet<_> = self
+            .containers
+            .values()
+            .flat_map(|live| &live.record.attachments)
+            .filter(|attachment| attachment.network == key)
+            .map(|attachment| attachment.address)
+            .collect();
+        if asked.is_empty() {
+            let address = pool::next_address(network.subnet, network.gateway, &taken);
+            return address.ok_or_else(|| format!("network {} has no free address", network.id));
+        }
+        let address: Ipv4Addr =
+            asked.parse().map_err(|_| format!("{asked} is not an IPv4 address"))?;
+        match network.subnet.contains(address) && address != network.gateway {
+            false => {
+                Err(format!("{address} is not an address for containers of {}", network.subnet))
+            }
+            true if taken.contains(&address) => {
+                Err(format!("{address} is taken by another container"))
+            }
+            true => Ok(address),
+        }
+    }
+
+    /// A sentence for whoever waits for the command under way.
+    pub(super) fn note(&self, text: &str) {
+        match &self.operation {
+            Some(operation) => drop(operation.client.send(Reply::Notice(text.to_owned()))),
+            None => tracing::warn!("{text}"),
+        }
+    }
+}
+
+/// The project's last network takes all its links along, in one request that the kernel takes 30 to 60 ms
+/// for; they are unlisted much sooner, so a process that nobody waits for makes it.
+fn remove_links(network: &naru_net::Network, last: bool) -> Result<(), Failure> {
+    if !last {
+        return network::remove(network).map_err(|error| Failure::from_error(&error));
+    }
+    unlink_in_background(network.group).map_err(|error| Failure::from_error(&error))?;
+    match network::wait_unlisted(network.group, UNLIST_PATIENCE) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure {
+            message: format!("the links of network {} are still there", network.id),
+            ..Failure::default()
+        }),
+        Err(error) => Err(Failure::from_error(&error)),
+    }
+}
+
+fn unlink_in_background(group: u32) -> std::io::Result<()> {
+    use std::os::unix::process::CommandExt;
+    let child = Command::new("/proc/self/exe")
+        .arg0("naru")
+        .args([crate::UNLINK_ROLE, &group.to_string()])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    // The keeper reaps it.
+    drop(child);
+    Ok(())
+}
+
+/// The process that nobody waits for: deletes all links of a group.
+pub(crate) fn unlink(group: &str) -> std::process::ExitCode {
+    let deleted = group.parse().map(network::delete_group);
+    match deleted {
+        Ok(Ok(())) => std::process::ExitCode::SUCCESS,
+        _ => std::process::ExitCode::FAILURE,
+    }
+}
+
+/// Subnets that other projects of this root have recorded; their bridges may be gone for a moment.
+fn recorded_subnets(directories: &Directories, own: &ProjectName) -> Vec<Ipv4Network> {
+    let projects = observe::recorded_projects(directories).unwrap_or_default();
+    let others = projects.iter().filter(|project| *project != own);
+    others
+        .filter_map(|project| Networks::load(&directories.project(project)).ok())
+        .flat_map(|networks| networks.record.networks.into_values())
+        .filter_map(|entry| entry.subnet.parse().ok())
+        .collect()
+}
+
+fn choose_alone(directories: &Directories) -> Result<Lock, LockError> {
+    let path = directories.run().join("subnets.lock");
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Lock::try_take(&path, &format!("pid {}", std::process::id())) {
+            Err(LockError::Held { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Taking a container away: its files, its cgroup, its volumes when asked. Its log stays.
+
+use std::io;
+
+use fs_err as fs;
+use naru_runtime::Cgroup;
+use naru_state::{ContainerId, ProjectDirectories, atomic, fit};
+
+use super::Supervisor;
+use super::event::Event;
+use super::operation::StepOf;
+use crate::protocol::Failure;
+
+impl Supervisor {
+    /// The control group of a container.
+    pub(super) fn cgroup(&self, id: &ContainerId) -> Cgroup {
+        let path = format!("{}/{id}", project_path(&self.directories, &self.project));
+        // Fails for relative paths and `..` only, and neither names nor ids can hold those.
+        Cgroup::within(&self.hierarchies, path).unwrap_or_else(|_| Cgroup::none())
+    }
+
+    /// Removes a container that does not run.
+    pub(super) fn remove_container(
+        &mut self,
+        id: &ContainerId,
+        anonymous_volumes: bool,
+        step: StepOf,
+    ) {
+        let Some(live) = self.containers.remove(id) else { return self.end_step(step, Ok(())) };
+        self.release_unused_ports(&live.record.ports);
+        self.refresh_names();
+        let volumes = match anonymous_volumes {
+            true => live.record.anonymous_volumes.clone(),
+            false => Vec::new(),
+        };
+        let volumes: Vec<_> = volumes.iter().map(|name| self.directories.volume(name)).collect();
+        let (own, cgroup, events, id) =
+            (self.own.clone(), self.cgroup(id), self.events.clone(), id.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut removed = remove_files(&own, &cgroup, &id);
+            for volume in volumes {
+                removed = removed.and(super::volumes::remove(&volume));
+            }
+            let result = removed.map_err(|error| Failure::from_error(&error));
+            drop(events.send(Event::StepEnded(step.operation, step.step, result)));
+        });
+    }
+
+    /// Gives a container its real name.
+    pub(super) fn rename_container(&mut self, id: &ContainerId, name: &str) -> Result<(), Failure> {
+        let Some(live) = self.containers.get_mut(id) else { return Ok(()) };
+        name.clone_into(&mut live.record.name);
+        let saved = atomic::save_durable(&self.own.container_file(id), &live.record);
+        saved.map_err(|error| Failure::from_error(&error))
+    }
+}
+
+/// Removes a container's directories and cgroup.
+pub(super) fn remove_files(
+    own: &ProjectDirectories,
+    cgroup: &Cgroup,
+    id: &ContainerId,
+) -> io::Result<()> {
+    let group = cgroup.remove().map_err(io::Error::other);
+    let mut result = group;
+    for path in [own.container_run(id), own.container(id)] {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                result = result.and(Err(error))
+            }
+            _ => {}
+        }
+    }
+    result
+}
+
+/// The cgroup of a project: `/naru/<root id>/<project>`.
+pub(crate) fn project_path(
+    directories: &naru_state::Directories,
+    project: &naru_state::ProjectName,
+) -> String {
+    format!("/naru/{}/{}", directories.root_id(), fit(project.as_str(), 100))
+}

@@ -1,0 +1,68 @@
+//! What clients ask for: one command at a time, the others wait their turn. A stop does not wait: it ends
+//! the `up` that is under way.
+
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::Supervisor;
+use super::control::Client;
+use crate::protocol::{Failure, Reply, Request};
+
+impl Supervisor {
+    /// Takes a request.
+    pub(super) fn asked(&mut self, request: Request, client: Client) {
+        match request {
+            Request::Watch => self.watchers.push(client),
+            Request::Kill { services, signal } => self.kill(&services, signal, &client),
+            Request::Stop(_) | Request::Down(_) if self.operation.is_some() => {
+                self.cancel_operation();
+                self.queue.push_back((request, client));
+            }
+            _ if self.operation.is_some() => {
+                let text = "another command on this project is under way; waiting for it";
+                drop(client.send(Reply::Notice(text.to_owned())));
+                self.queue.push_back((request, client));
+            }
+            _ => self.begin(request, client),
+        }
+    }
+
+    /// Begins a request that has had to wait, if there is one.
+    pub(super) fn begin_next(&mut self) {
+        while self.operation.is_none() && !self.finished {
+            let Some((request, client)) = self.queue.pop_front() else { return };
+            self.begin(request, client);
+        }
+    }
+
+    fn begin(&mut self, request: Request, client: Client) {
+        let begun = match request {
+            Request::Up(up) => self.begin_up(*up, &client),
+            Request::Down(down) => self.begin_down(&down, &client),
+            Request::Stop(stop) => self.begin_stop(&stop, &client),
+            Request::Kill { .. } | Request::Watch => Ok(()),
+        };
+        if let Err(failure) = begun {
+            drop(client.send(Reply::Failed(*failure)));
+            self.end_if_empty();
+        }
+    }
+
+    /// Sends a signal to running containers; restart policies do not undo what the user does.
+    fn kill(&mut self, services: &[String], signal: i32, client: &Client) {
+        let Some(signal) = Signal::from_named_raw(signal) else {
+            let message = format!("signal {signal} is not known");
+            drop(client.send(Reply::Failed(Failure { message, ..Failure::default() })));
+            return;
+        };
+        let chosen = |service: &String| services.is_empty() || services.contains(service);
+        for live in self.containers.values_mut().filter(|live| chosen(&live.record.service)) {
+            let Some(running) = &live.running else { continue };
+            if signal == Signal::KILL {
+                live.state.stopped_by_user = true;
+            }
+            // A process that has just ended needs no signal.
+            let _sent = pidfd_send_signal(&running.pidfd, signal);
+        }
+        drop(client.send(Reply::Done));
+    }
+}

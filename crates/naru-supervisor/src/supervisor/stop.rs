@@ -1,0 +1,160 @@
+//! Stopping: the stop signal, then up to the grace period, then the end of every process of the cgroup.
+//!
+//! A process that cannot receive the signal is not waited for: the first process of a pid namespace gets no
+//! signal that it has no handler for (pid_namespaces(7)), so a `sleep` as pid 1 would sit out the whole
+//! grace period. Its children, which can, are sent the signal instead, and waited for while they have a
+//! handler that may be at work.
+
+use std::time::Duration;
+
+use fs_err as fs;
+use naru_state::ContainerId;
+use naru_state::record::Phase;
+use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
+use tokio::time::Instant;
+
+use super::Supervisor;
+use super::container::Stopping;
+use super::operation::{Operation, StepOf, Then};
+use super::timers::Due;
+use crate::protocol::{Failure, Stop};
+
+/// How often it is looked whether anybody is left who can react.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What can be said of a process's reaction to a signal from `/proc/PID/status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reaction {
+    /// It has a handler, or has it blocked to read it from a descriptor.
+    Handles,
+    /// It ignores it, or dies of it if it is not the first process.
+    None,
+}
+
+impl Supervisor {
+    /// Begins a `stop`.
+    pub(super) fn begin_stop(
+        &mut self,
+        stop: &Stop,
+        client: &super::control::Client,
+    ) -> Result<(), Box<Failure>> {
+        let model = (!self.model.services.is_empty()).then_some(&self.model);
+        let plan = naru_plan::stop(model, &self.observed(), &stop.services)
+            .map_err(|error| Box::new(super::up::plan_failure(&error)))?;
+        let mut operation =
+            Operation::new(self.next_operation(), plan, client.clone(), Then::Answer);
+        operation.stop_timeout = stop.timeout;
+        self.operation = Some(operation);
+        Ok(())
+    }
+
+    /// Stops one container; the step ends when its process has.
+    pub(super) fn stop(&mut self, id: &ContainerId, timeout: Option<Duration>, step: StepOf) {
+        let Some(live) = self.containers.get_mut(id) else { return self.end_step(step, Ok(())) };
+        live.state.stopped_by_user = true;
+        if let Some(starting) = &mut live.starting {
+            starting.unwanted = true;
+        }
+        let Some(running) = &live.running else {
+            if live.state.phase == Phase::Restarting {
+                live.state.phase = Phase::Exited;
+            }
+            let ports = live.record.ports.clone();
+            self.release_ports(&ports);
+            self.changed(id);
+            return self.end_step(step, Ok(()));
+        };
+        if let Some(stopping) = &mut live.stopping {
+            stopping.steps.push(step);
+            return;
+        }
+        let deadline = Instant::now() + live.grace(timeout);
+        let generation = live.state.generation;
+        live.stopping = Some(Stopping { steps: vec![step], deadline });
+        let signal = live.record.stop_signal;
+        let reaction = reaction(running.process.pid, signal);
+        if let Some(signal) = Signal::from_named_raw(signal) {
+            // A process that has just ended needs no signal: its exit is on its way.
+            let _sent = pidfd_send_signal(&running.pidfd, signal);
+            if reaction == Reaction::None {
+                self.signal_others(id, signal);
+            }
+        }
+        self.changed(id);
+        self.stop_check(id, generation);
+    }
+
+    /// Sends the signal to all processes of the container but the first.
+    fn signal_others(&self, id: &ContainerId, signal: Signal) {
+        for pid in self.others(id) {
+            // They come and go; pids of a cgroup that was just read are its own.
+            let _sent = Pid::from_raw(pid).map(|pid| kill_process(pid, signal));
+        }
+    }
+
+    fn others(&self, id: &ContainerId) -> Vec<i32> {
+        let first = self.containers.get(id).and_then(|live| live.running.as_ref());
+        let first = first.map(|running| running.process.pid);
+        let all = self.cgroup(id).processes().unwrap_or_default();
+        all.into_iter().filter(|pid| Some(*pid) != first).collect()
+    }
+
+    /// Looks whether a stopping container still has somebody who may react, and ends it if not.
+    pub(super) fn stop_check(&mut self, id: &ContainerId, generation: u16) {
+        let Some(live) = self.containers.get(id) else { return };
+        let (Some(running), Some(stopping)) = (&live.running, &live.stopping) else { return };
+        if live.state.generation != generation {
+            return;
+        }
+        let signal = live.record.stop_signal;
+        let now = Instant::now();
+        let handles = |pid| reaction(pid, signal) == Reaction::Handles;
+        let first = running.process.pid;
+        if now < stopping.deadline && (handles(first) || self.others(id).into_iter().any(handles)) {
+            let next = (now + LOOK).min(stopping.deadline);
+            self.timers.add(next, Due::StopCheck(id.clone(), generation));
+            return;
+        }
+        if let Err(error) = self.cgroup(id).kill_all() {
+            tracing::warn!(container = %id, %error, "a container's processes could not all be ended");
+        }
+        // Also where the cgroup could not do it: the kernel ends the others with the first.
+        let _sent = pidfd_send_signal(&running.pidfd, Signal::KILL);
+    }
+}
+
+/// Reads the signal masks of proc_pid_status(5). SIGKILL needs no handler.
+fn reaction(pid: i32, signal: i32) -> Reaction {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return Reaction::None;
+    };
+    if status.lines().any(|line| line.starts_with("State:\tZ")) {
+        return Reaction::None;
+    }
+    parse_reaction(&status, signal)
+}
+
+fn parse_reaction(status: &str, signal: i32) -> Reaction {
+    let bit = 1_u64 << (signal.clamp(1, 64) - 1);
+    let has = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .is_some_and(|mask| mask & bit != 0)
+    };
+    if has("SigCgt:") || has("SigBlk:") { Reaction::Handles } else { Reaction::None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caught_or_blocked_signal_is_waited_for_and_no_other() {
+        let status =
+            "SigBlk:\t0000000000000002\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004000\n";
+        assert_eq!(parse_reaction(status, 15), Reaction::Handles);
+        assert_eq!(parse_reaction(status, 2), Reaction::Handles);
+        assert_eq!(parse_reaction(status, 13), Reaction::None);
+        assert_eq!(parse_reaction(status, 3), Reaction::None);
+    }
+}

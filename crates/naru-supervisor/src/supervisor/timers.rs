@@ -1,0 +1,49 @@
+//! All that is due at a later time, in one heap that the loop sleeps on. Times are monotonic: a clock that
+//! jumps moves no deadline.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use naru_state::ContainerId;
+use tokio::time::Instant;
+
+/// Something that is due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// A container's restart, if it has not been started since (the generation).
+    Restart(ContainerId, u16),
+    /// A container's next probe, for this generation.
+    Probe(ContainerId, u16),
+    /// Look again whether a container that was asked to stop can still do so.
+    StopCheck(ContainerId, u16),
+    /// The end of waiting for a first request.
+    Idle,
+    /// The end of a command's patience.
+    Patience(u64),
+}
+
+/// The heap.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, Due)>>,
+}
+
+impl Timers {
+    /// Adds `due` at `at`. It cannot be taken back: who is called looks whether it still matters.
+    pub(super) fn add(&mut self, at: Instant, due: Due) {
+        self.heap.push(Reverse((at, due)));
+    }
+
+    /// When the next is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes one that is due at `now`.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Due> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, due))| due)
+    }
+}

@@ -1,0 +1,197 @@
+//! `up`: everything that can be refused is refused before anything is made.
+
+use std::collections::BTreeMap;
+
+use naru_compose::project::Service;
+use naru_image::Image;
+use naru_plan::{Action, ImageFacts, Plan, Subject, UpOptions};
+use naru_state::record::Port;
+
+use super::Supervisor;
+use super::control::Client;
+use super::operation::{Operation, Then};
+use crate::protocol::{Failure, Reply, Up};
+
+impl Supervisor {
+    /// Plans an `up`, checks images, binds ports, and begins.
+    pub(super) fn begin_up(&mut self, up: Up, client: &Client) -> Result<(), Box<Failure>> {
+        self.caller = up.caller.or(self.caller);
+        let previous = std::mem::replace(&mut self.model, up.project.clone());
+        let begun = self.try_begin_up(&up, client);
+        if begun.is_err() {
+            self.model = previous;
+        }
+        begun
+    }
+
+    fn try_begin_up(&mut self, up: &Up, client: &Client) -> Result<(), Box<Failure>> {
+        let images = self.images()?;
+        let facts = images.iter().map(|(service, image)| (service.clone(), facts(image))).collect();
+        let plan = naru_plan::up(&self.model, &self.observed(), &options(up, facts))
+            .map_err(|error| Box::new(plan_failure(&error)))?;
+        self.check_images(&plan, &images)?;
+        let then = match up.wait {
+            true => Then::Wait(self.wait_targets(up)),
+            false => Then::Answer,
+        };
+        let notices: Vec<_> = plan.notices.iter().map(ToString::to_string).collect();
+        let mut operation = Operation::new(self.next_operation(), plan, client.clone(), then);
+        operation.stop_timeout = up.stop_timeout;
+        operation.ports = self.bind_all(operation.progress.plan())?;
+        self.adopt_model();
+        self.save_model().map_err(|error| Box::new(Failure::from_error(&error)))?;
+        for notice in notices {
+            drop(client.send(Reply::Notice(notice)));
+        }
+        self.operation = Some(operation);
+        if let Some(timeout) = up.wait_timeout {
+            self.set_patience(timeout);
+        }
+        Ok(())
+    }
+
+    /// The images of all services that have theirs in the store.
+    fn images(&self) -> Result<BTreeMap<String, Image>, Box<Failure>> {
+        let mut images = BTreeMap::new();
+        for (name, service) in &self.model.services {
+            let found = self.store.find(&self.image_name(name, service));
+            let found = found.map_err(|error| {
+                Box::new(Failure::from_error(&error).at(format!("services.{name}.image")))
+            })?;
+            images.extend(found.map(|image| (name.clone(), image)));
+        }
+        Ok(images)
+    }
+
+    /// The name that a service's image goes by: a service that is only built has `<project>-<service>`.
+    pub(super) fn image_name(&self, name: &str, service: &Service) -> String {
+        match service.image.as_str() {
+            "" => format!("{}-{name}", self.project),
+            image => image.to_owned(),
+        }
+    }
+
+    /// Every container that is to be made needs its image.
+    fn check_images(
+        &self,
+        plan: &Plan,
+        images: &BTreeMap<String, Image>,
+    ) -> Result<(), Box<Failure>> {
+        for step in &plan.steps {
+            let Action::CreateContainer { service, .. } = &step.action else { continue };
+            if images.contains_key(service) {
+                continue;
+            }
+            let Some(model) = self.model.services.get(service) else { continue };
+            return Err(Box::new(missing_image(service, model)));
+        }
+        Ok(())
+    }
+
+    /// Binds the ports of all containers that the plan makes or starts; on the first refusal none is kept.
+    fn bind_all(
+        &mut self,
+        plan: &Plan,
+    ) -> Result<BTreeMap<naru_plan::StepId, Vec<Port>>, Box<Failure>> {
+        let mut all: BTreeMap<_, Vec<Port>> = BTreeMap::new();
+        for step in &plan.steps {
+            let bound = match &step.action {
+                Action::CreateContainer { service, replaces, .. } => {
+                    let Some(model) = self.model.services.get(service).cloned() else { continue };
+                    let old = replaces.as_ref().and_then(|old| old.id.clone().try_into().ok());
+                    let old = old.and_then(|id| self.containers.get(&id));
+                    let reusable = old.map(|live| live.record.ports.clone()).unwrap_or_default();
+                    self.bind_ports(service, &model, &reusable)
+                        .map(|ports| drop(all.insert(step.id, ports)))
+                }
+                Action::StartContainer { container: Subject::Existing { id, .. }, .. } => {
+                    match id.clone().try_into() {
+                        Ok(id) => self.rebind_ports(&id),
+                        Err(_) => Ok(()),
+                    }
+                }
+                _ => Ok(()),
+            };
+            if let Err(failure) = bound {
+                let ports: Vec<_> = all.into_values().flatten().collect();
+                self.release_unused_ports(&ports);
+                return Err(failure);
+            }
+        }
+        Ok(all)
+    }
+
+    /// What `--wait` waits for.
+    fn wait_targets(&self, up: &Up) -> Vec<naru_plan::wait::Target> {
+        let all = || self.model.services.keys().cloned().collect();
+        let services = match up.services.is_empty() {
+            true => all(),
+            false => up.services.iter().cloned().collect(),
+        };
+        naru_plan::wait::targets(&self.model, &services)
+    }
+
+    /// Gives the containers that exist their services of the new file.
+    fn adopt_model(&mut self) {
+        for live in self.containers.values_mut() {
+            live.service = self.model.services.get(&live.record.service).cloned();
+        }
+    }
+}
+
+fn options(up: &Up, images: BTreeMap<String, ImageFacts>) -> UpOptions {
+    UpOptions {
+        services: up.services.clone(),
+        force_recreate: up.force_recreate,
+        no_recreate: up.no_recreate,
+        no_deps: up.no_deps,
+        always_recreate_deps: up.always_recreate_deps,
+        renew_anon_volumes: up.renew_anon_volumes,
+        remove_orphans: up.remove_orphans,
+        scale: up.scale.clone(),
+        start: true,
+        images,
+        recreate_volumes: Default::default(),
+    }
+}
+
+fn facts(image: &Image) -> ImageFacts {
+    ImageFacts { id: image.id.to_string(), has_healthcheck: image.healthcheck.is_some() }
+}
+
+fn missing_image(name: &str, service: &Service) -> Failure {
+    let ways = "load one with `naru image load -i FILE` or `naru image import FILE NAME`";
+    if service.image.is_empty() {
+        let message =
+            format!("service {name} has only `build`, and this naru cannot build images yet");
+        let failure =
+            Failure { message, ..Failure::default() }.at(format!("services.{name}.build"));
+        return failure.hint(format!("name an image with `image:` and {ways}"));
+    }
+    let message = format!("image {} of service {name} is not in the store", service.image);
+    let failure = Failure { message, ..Failure::default() }.at(format!("services.{name}.image"));
+    failure.hint(format!("this naru cannot pull images yet; {ways}"))
+}
+
+/// A planner's refusal, with its place in the file where it has one.
+pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
+    use naru_plan::Error::{
+        Cycle, ExternalNetworkMissing, ExternalVolumeMissing, NoHealthcheck, NoSuchService,
+        RestartPolicy, ScaledFixedName, UndefinedDependency,
+    };
+    let failure = Failure::from_error(error);
+    match error {
+        Cycle { path } => match path.first() {
+            Some(service) => failure.at(format!("services.{service}.depends_on")),
+            None => failure,
+        },
+        UndefinedDependency { service, dependency } | NoHealthcheck { service, dependency } => {
+            failure.at(format!("services.{service}.depends_on.{dependency}"))
+        }
+        ScaledFixedName { service, .. } => failure.at(format!("services.{service}.container_name")),
+        RestartPolicy { service, .. } => failure.at(format!("services.{service}.restart")),
+        NoSuchService { .. } | ExternalNetworkMissing { .. } | ExternalVolumeMissing { .. } => {
+            failure
+        }
+    }
+}
