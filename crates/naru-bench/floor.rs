@@ -1,17 +1,20 @@
 //! The floor: what the kernel itself takes to make a container, run `/bin/true` in it and take it away again.
 //!
-//! In this order, as any runtime must: make the cgroups; clone into new mount, pid, uts, ipc, network and cgroup
-//! namespaces; inside, join the cgroups, make the mounts private, mount the overlay and /proc, pivot_root into it, drop
-//! the old root, exec; outside, wait and remove the cgroups. No capability is dropped and no filter is installed.
+//! In this order, as any runtime must: make the cgroups; clone into new mount, pid, uts, ipc and network namespaces and
+//! into the v2 cgroup; inside, join the v1 cgroups and make the cgroup namespace, make the mounts private, mount the
+//! overlay and /proc, pivot_root into it, drop the old root, exec; outside, wait and remove the cgroups. The v1 groups
+//! are joined through `tasks`, which does not wait for RCU as `cgroup.procs` does. No capability is dropped and no
+//! filter is installed.
 
 use std::ffi::CString;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use naru_sys::clone::{Clone, clone};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::CloneFlags;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir, execv, pivot_root};
 
@@ -19,7 +22,20 @@ use nix::unistd::{Pid, chdir, execv, pivot_root};
 pub(crate) struct Floor {
     root: PathBuf,
     options: CString,
-    cgroups: Vec<PathBuf>,
+    cgroups: Vec<Cgroup>,
+}
+
+/// One folder in one hierarchy.
+struct Cgroup {
+    folder: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Unified,
+    Cpuset,
+    Other,
 }
 
 impl Floor {
@@ -44,15 +60,17 @@ impl Floor {
 
     pub(crate) fn once(&self) -> Result<()> {
         for cgroup in &self.cgroups {
-            fs_err::create_dir(cgroup)?;
+            cgroup.make()?;
         }
+        let unified = self.cgroups.iter().find(|cgroup| cgroup.kind == Kind::Unified);
+        let unified = unified.map(|cgroup| fs_err::File::open(&cgroup.folder)).transpose()?;
         let namespaces = CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWCGROUP;
-        match clone(u64::from(namespaces.bits().cast_unsigned()))? {
+            | CloneFlags::CLONE_NEWNET;
+        let into = unified.as_ref().map(AsFd::as_fd);
+        match clone(u64::from(namespaces.bits().cast_unsigned()), into)? {
             Clone::Child => {
                 let error = self.inside();
                 eprintln!("naru-bench: inside: {error:?}");
@@ -61,7 +79,7 @@ impl Floor {
             Clone::Parent(pid) => {
                 let status = waitpid(Pid::from_raw(pid), None)?;
                 for cgroup in &self.cgroups {
-                    fs_err::remove_dir(cgroup)?;
+                    fs_err::remove_dir(&cgroup.folder)?;
                 }
                 if !matches!(status, WaitStatus::Exited(_, 0)) {
                     bail!("/bin/true ended with {status:?}");
@@ -74,9 +92,10 @@ impl Floor {
     /// The child's side; comes back only with an error.
     fn inside(&self) -> Result<std::convert::Infallible> {
         let nothing: Option<&str> = None;
-        for cgroup in &self.cgroups {
-            fs_err::write(cgroup.join("cgroup.procs"), "0")?;
+        for cgroup in self.cgroups.iter().filter(|cgroup| cgroup.kind != Kind::Unified) {
+            fs_err::write(cgroup.folder.join("tasks"), "0")?;
         }
+        unshare(CloneFlags::CLONE_NEWCGROUP)?;
         mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
         let overlay = MsFlags::MS_NODEV;
         mount(Some("overlay"), &self.root, Some("overlay"), overlay, Some(self.options.as_c_str()))
@@ -92,17 +111,34 @@ impl Floor {
     }
 }
 
+impl Cgroup {
+    fn make(&self) -> Result<()> {
+        fs_err::create_dir(&self.folder)?;
+        if self.kind == Kind::Cpuset {
+            // A new group has no processors and no memory until somebody gives it some.
+            let above = self.folder.parent().context("a cgroup lies in a hierarchy")?;
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                fs_err::write(self.folder.join(file), fs_err::read(above.join(file))?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// One folder in each hierarchy of this host.
-fn cgroups(name: &str) -> Result<Vec<PathBuf>> {
+fn cgroups(name: &str) -> Result<Vec<Cgroup>> {
     let mut found = Vec::new();
     let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
     for line in mounts.lines() {
-        let (mount, kind) = line.split_once(" - ").context("mountinfo has another form")?;
+        let (mount, source) = line.split_once(" - ").context("mountinfo has another form")?;
         let place = mount.split(' ').nth(4).context("mountinfo has another form")?;
-        // A new cpuset group has no processors until somebody gives it some: it cannot be joined as it is.
-        if kind.starts_with("cgroup") && !place.ends_with("/cpuset") {
-            found.push(Path::new(place).join(name));
-        }
+        let kind = match source.split(' ').next() {
+            Some("cgroup2") => Kind::Unified,
+            Some("cgroup") if place.ends_with("/cpuset") => Kind::Cpuset,
+            Some("cgroup") => Kind::Other,
+            _ => continue,
+        };
+        found.push(Cgroup { folder: Path::new(place).join(name), kind });
     }
     Ok(found)
 }

@@ -12,6 +12,7 @@
 )]
 
 mod floor;
+mod runtime;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -45,6 +46,13 @@ enum What {
         #[arg(long)]
         cgroup: Option<String>,
     },
+    /// naru's own runtime, with Docker's default confinement
+    Runtime {
+        /// The root file system, whose /bin/true is run
+        root: PathBuf,
+        /// An empty folder for the overlay's upper and work folders
+        scratch: PathBuf,
+    },
     /// A command, from its start to its end; `{n}` in an argument becomes the number of the time
     Command {
         /// The program and its arguments
@@ -54,6 +62,7 @@ enum What {
 }
 
 fn main() {
+    naru_runtime::run_role_if_asked();
     if let Err(error) = run(&Arguments::parse()) {
         eprintln!("naru-bench: {error:#}");
         std::process::exit(1);
@@ -61,19 +70,21 @@ fn main() {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let floor = match &arguments.what {
+    let mut once: Box<dyn FnMut(u32) -> Result<()>> = match &arguments.what {
         What::Floor { root, scratch, cgroup } => {
-            Some(floor::Floor::prepare(root, scratch, cgroup.as_deref())?)
+            let floor = floor::Floor::prepare(root, scratch, cgroup.as_deref())?;
+            Box::new(move |_| floor.once())
         }
-        What::Command { .. } => None,
+        What::Runtime { root, scratch } => {
+            let runtime = runtime::Runtime::prepare(root, scratch)?;
+            Box::new(move |_| runtime.once())
+        }
+        What::Command { words } => Box::new(|number| command(words, number)),
     };
     for number in 0..arguments.count {
         std::thread::sleep(Duration::from_millis(arguments.quiet));
         let begin = Instant::now();
-        match &arguments.what {
-            What::Floor { .. } => floor.iter().try_for_each(floor::Floor::once)?,
-            What::Command { words } => command(words, number)?,
-        }
+        once(number)?;
         println!("{}", begin.elapsed().as_micros());
     }
     Ok(())
