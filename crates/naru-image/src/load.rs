@@ -263,3 +263,6 @@ pub(crate) fn write_manifest(
         names,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -432,3 +432,6 @@ fn is_gone(error: &Error) -> bool {
 
 /// Images of the store by manifest, with their names.
 type Named = BTreeMap<Digest, Vec<Reference>>;
+
+#[cfg(test)]
+mod tests;

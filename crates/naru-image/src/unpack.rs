@@ -404,3 +404,6 @@ pub(crate) fn magic_child(parent: impl AsFd, name: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) use metadata::is_wanted;
+
+#[cfg(test)]
+mod tests;

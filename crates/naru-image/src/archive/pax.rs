@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn values_may_hold_any_bytes() {
-        let data = b"14 path=a\nb=c\n32 SCHILY.xattr.user.a=\0\n1234\xff\n=\n";
+        let data = b"14 path=a\nb=c\n33 SCHILY.xattr.user.a=\0\n1234\xff\n=\n";
         let records = parse(data).unwrap();
         assert_eq!(records.path.as_deref(), Some(&b"a\nb=c"[..]));
         assert_eq!(records.attributes, [(b"user.a".to_vec(), b"\0\n1234\xff\n=".to_vec())]);
