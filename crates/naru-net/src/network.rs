@@ -147,7 +147,7 @@ fn set_up_bridge(
     network: &Network,
     refused: impl Fn(Refused) -> Error,
 ) -> Result<(), Error> {
-    switch_ipv6_off(&network.bridge)?;
+    disable_ipv6(&network.bridge, &network.bridge, "1")?;
     let bridge = bridge_index(socket, network)?;
     let own = interface_address(network.gateway, network.subnet);
     address::add(socket, bridge, own).map_err(&refused)?;
@@ -187,13 +187,34 @@ pub fn attach(network: &Network, endpoint: &Endpoint<'_>) -> Result<(), Error> {
         peer_netns: endpoint.netns,
         mtu: network.mtu,
     };
-    link::create_veth(&mut socket, &veth).map_err(refused)?;
-    let outcome = link::set_up(&mut socket, endpoint.host_side).map_err(refused).and_then(|()| {
-        namespace::within(endpoint.netns, || set_up_inside(network, endpoint, refused))
-            .map_err(Error::Namespace)?
+    // The socket stays one of the host's, also in the thread that visits the container's namespace.
+    let outcome = namespace::within(endpoint.netns, || {
+        without_ipv6(endpoint.interface, || {
+            link::create_veth(&mut socket, &veth).map_err(refused)
+        })?;
+        link::set_up(&mut socket, endpoint.host_side).map_err(refused)?;
+        set_up_inside(network, endpoint, refused)?;
+        wait_operational(&mut socket, endpoint.host_side).map_err(refused)?;
+        wait_operational(&mut socket, &network.bridge).map_err(refused)
     });
+    let outcome = outcome.map_err(Error::Namespace)?;
     // The first error is the one to tell; what is left carries the project's group.
     outcome.inspect_err(|_| drop(link::delete(&mut socket, endpoint.host_side)))
+}
+
+/// Waits until a link carries packets. Until then the kernel drops them, and the first connection to
+/// a container would take a second longer: its address is asked for only once per second.
+fn wait_operational(socket: &mut Socket, name: &str) -> Result<(), Refused> {
+    /// On kernels before 6.8 the state changes by itself, within tens of microseconds.
+    const PAUSE: Duration = Duration::from_micros(50);
+    const ATTEMPTS: usize = 40;
+    for _ in 0..ATTEMPTS {
+        if link::is_operational(socket, name)? {
+            break;
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 /// The container's side of [`attach`], run by a thread inside its namespace.
@@ -202,7 +223,6 @@ fn set_up_inside(
     endpoint: &Endpoint<'_>,
     refused: impl Fn(Refused) -> Error,
 ) -> Result<(), Error> {
-    switch_ipv6_off(endpoint.interface)?;
     let mut socket = Socket::new();
     let found = link::index_of(&mut socket, endpoint.interface).map_err(&refused)?;
     let index = found.expect("the veth's peer was made in this namespace a moment ago");
@@ -288,15 +308,29 @@ fn interface_address(address: Ipv4Addr, subnet: Ipv4Network) -> Ipv4Network {
     Ipv4Network::new(address, subnet.prefix()).expect("the prefix comes from a valid network")
 }
 
-/// Switches IPv6 off on an interface before it comes up: no link-local address, no router
-/// advertisement is ever taken. The path is that of the calling thread's network namespace.
-fn switch_ipv6_off(interface: &str) -> Result<(), Error> {
-    let path = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
-    match fs::write(path, "1") {
+/// Makes an interface that has IPv6 switched off from its first moment, in the namespace of the
+/// calling thread: no link-local address, and no router advertisement is ever taken. The setting for
+/// new interfaces costs nothing, while that of an existing one waits for every other change of links.
+fn without_ipv6(interface: &str, make: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    const NEW_INTERFACES: &str = "default";
+    let before = disable_ipv6(NEW_INTERFACES, interface, "1")?;
+    let made = make();
+    if let Some(before) = before.filter(|before| before != "1") {
+        disable_ipv6(NEW_INTERFACES, interface, &before)?;
+    }
+    made
+}
+
+/// Writes the setting `disable_ipv6` of `which`, on behalf of an interface; returns what it was.
+fn disable_ipv6(which: &str, interface: &str, value: &str) -> Result<Option<String>, Error> {
+    let path = format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6");
+    let outcome = fs::read_to_string(&path)
+        .and_then(|before| fs::write(&path, value).map(|()| before.trim().to_owned()));
+    match outcome {
+        Ok(before) => Ok(Some(before)),
         // A kernel without IPv6 has no such file and needs none.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome
-            .map_err(|source| Error::SwitchIpv6Off { interface: interface.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::SwitchIpv6Off { interface: interface.to_owned(), source }),
     }
 }
 

@@ -157,6 +157,18 @@ pub(crate) fn index_of(socket: &mut Socket, name: &str) -> Result<Option<u32>, R
     }
 }
 
+/// Whether the link called `name` already carries packets. It does so a little after it came up, by
+/// deferred work of the kernel, which Linux 6.8 and later do at the latest when they are asked.
+pub(crate) fn is_operational(socket: &mut Socket, name: &str) -> Result<bool, Refused> {
+    /// `IF_OPER_UP` of `linux/if.h`.
+    const UP: u8 = 6;
+    let mut request = Request::new().op_getlink_do(&Ifinfomsg::new());
+    drop(request.encode().push_ifname_bytes(name.as_bytes()));
+    let mut state = None;
+    socket.replies(&request, |(_, attributes)| state = attributes.get_operstate().ok())?;
+    Ok(state == Some(UP))
+}
+
 /// Deletes the link called `name`; that it is gone already is no error.
 pub(crate) fn delete(socket: &mut Socket, name: &str) -> Result<(), Refused> {
     let mut request = Request::new().op_dellink_do(&Ifinfomsg::new());
