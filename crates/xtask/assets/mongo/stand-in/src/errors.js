@@ -48,6 +48,7 @@ export const unsupported = (what) => new CommandError(115, `${what} is not suppo
 /** Any error as a CommandError; what mingo throws is about the query's content. */
 export function asCommandError(error) {
   if (error instanceof CommandError) return error;
-  const unknownStage = /pipeline operator/i.test(error.message);
-  return new CommandError(unknownStage ? 40324 : 2, error.message);
+  const codes = [[/pipeline operator/i, 40324], [/immutable field/, 66]];
+  const [, code] = codes.find(([pattern]) => pattern.test(error.message)) ?? [undefined, 2];
+  return new CommandError(code, error.message);
 }

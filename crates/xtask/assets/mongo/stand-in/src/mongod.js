@@ -50,5 +50,5 @@ process.on('SIGTERM', stop).on('SIGINT', stop);
 say('This is a stand-in for MongoDB, for development and tests only', { version: VERSION, pid: process.pid });
 const hosts = values.bind_ip_all ? [undefined] : values.bind_ip.split(',');
 if (hosts.length > 1) throw new Error('this stand-in listens on one address: use --bind_ip_all for all');
-await server.listen({ host: hosts[0] === '*' ? undefined : hosts[0], port: Number(values.port) });
-say('Waiting for connections', { port: Number(values.port), ssl: 'off' });
+const { port } = await server.listen({ host: hosts[0] === '*' ? undefined : hosts[0], port: Number(values.port) });
+say('Waiting for connections', { port, ssl: 'off' });

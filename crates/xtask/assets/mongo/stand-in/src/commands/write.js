@@ -53,9 +53,6 @@ function changed(document, change, { arrayFilters, filter = {}, options }) {
   if (Array.isArray(change) || Object.keys(operators).length > 0) {
     updateOne(documents, filter, modifier, { arrayFilters, let: options.variables }, options);
   }
-  if (keyOf(documents[0]._id) !== keyOf(document._id)) {
-    throw new CommandError(66, "Performing an update on the path '_id' would modify the immutable field '_id'");
-  }
   return copy(documents[0]);
 }
 
