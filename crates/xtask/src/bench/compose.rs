@@ -6,14 +6,19 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::peers::SHARE;
-use super::table::{Samples, Table, Unit, clocked, gather};
+use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 use super::{Bench, memory};
 use crate::task;
 
 const IMAGE: &str = "naru-bench-busybox";
 
+const DOCKER: &str = "docker compose";
+
 /// The number of services whose memory is compared.
 const WITH_MEMORY: usize = 10;
+
+/// The most that all naru processes may use then, in bytes.
+const MOST_MEMORY: f64 = 20.0 * 1024.0 * 1024.0;
 
 /// What one program does in one round, and what it took.
 #[derive(Default)]
@@ -41,34 +46,35 @@ pub(crate) fn measure(bench: &Bench, services: usize, table: &mut Table) -> Resu
         }
     }
     naru.remove();
-    let mut row = |what: String, unit, ours: Option<Samples>, theirs: Option<Samples>, name| {
-        let missing = || Err("no round".to_owned());
-        table.row(
-            &what,
-            unit,
-            &ours.unwrap_or_else(missing),
-            &[(name, theirs.unwrap_or_else(missing))],
-        );
-    };
-    row(
-        format!("`up -d`, services: {services}"),
-        Unit::Milliseconds,
-        ours.up,
-        theirs.up,
-        "docker compose",
-    );
-    row(
-        format!("`down`, services: {services}"),
-        Unit::Milliseconds,
-        ours.down,
-        theirs.down,
-        "docker compose",
-    );
+    table.row(&Row {
+        what: &format!("`up -d`, services: {services}"),
+        unit: Unit::Milliseconds,
+        naru: &taken(ours.up),
+        at_most: None,
+        others: &[Other { name: DOCKER, samples: taken(theirs.up), at_most: Some(0.2) }],
+    });
+    table.row(&Row {
+        what: &format!("`down`, services: {services}"),
+        unit: Unit::Milliseconds,
+        naru: &taken(ours.down),
+        at_most: None,
+        others: &[Other { name: DOCKER, samples: taken(theirs.down), at_most: None }],
+    });
     if services == WITH_MEMORY {
-        let what = format!("private memory, services: {services}");
-        row(what, Unit::Mebibytes, ours.memory, theirs.memory, "dockerd + containerd + shims");
+        let name = "dockerd + containerd + shims";
+        table.row(&Row {
+            what: &format!("private memory, services: {services}"),
+            unit: Unit::Mebibytes,
+            naru: &taken(ours.memory),
+            at_most: Some(MOST_MEMORY),
+            others: &[Other { name, samples: taken(theirs.memory), at_most: None }],
+        });
     }
     Ok(())
+}
+
+fn taken(samples: Option<Samples>) -> Samples {
+    samples.unwrap_or_else(|| Err("no round".to_owned()))
 }
 
 impl Taken {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Bench;
 use super::peers::SHARE;
-use super::table::{Samples, Table, Unit, clocked, gather};
+use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 
 /// Containers per program and round; the first one of each is not counted.
 const BACK_TO_BACK: u32 = 4;
@@ -33,25 +33,29 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
 
 fn row(bench: &Bench, table: &mut Table, title: &str, how: &[String]) {
     let mut naru: Samples = Ok(Vec::new());
-    let mut others: Vec<(&str, Samples)> =
-        ["bare kernel", "bare kernel without cgroups", "runc", "crun"]
-            .map(|name| (name, Ok(Vec::new())))
-            .into();
+    let other = |name, at_most| Other { name, samples: Ok(Vec::new()), at_most };
+    let mut others = [
+        other("bare kernel", Some(3.0)),
+        other("bare kernel without cgroups", None),
+        other("runc", None),
+        other("crun", None),
+    ];
     for _ in 0..bench.rounds {
         gather(&mut naru, steady(clocked(host(bench, how).arg("runtime").args(places(bench)))));
-        for (name, samples) in &mut others {
-            let round = match *name {
+        for other in &mut others {
+            let mut floor = host(bench, how);
+            floor.arg("floor").args(places(bench));
+            let round = match other.name {
                 "runc" => peer(bench, how, "exec", "runc"),
                 "crun" => peer(bench, how, "v1", "crun"),
-                "bare kernel" => clocked(
-                    host(bench, how).arg("floor").args(places(bench)).arg("--cgroup=naru-floor"),
-                ),
-                _ => clocked(host(bench, how).arg("floor").args(places(bench))),
+                "bare kernel" => clocked(floor.arg("--cgroup=naru-floor")),
+                _ => clocked(&mut floor),
             };
-            gather(samples, steady(round));
+            gather(&mut other.samples, steady(round));
         }
     }
-    table.row(title, Unit::Milliseconds, &naru, &others);
+    let unit = Unit::Milliseconds;
+    table.row(&Row { what: title, unit, naru: &naru, at_most: None, others: &others });
 }
 
 /// Without the first of several, which pays for cold caches.

@@ -98,7 +98,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.write {
         fs_err::write(task::workspace().join("docs/benchmarks.md"), table::document(&text))?;
     }
-    Ok(())
+    match table.broken() {
+        [] => Ok(()),
+        broken => bail!("promises not kept in this run:\n  {}", broken.join("\n  ")),
+    }
 }
 
 /// The same task again where the machine's own interfaces and mounts cannot be touched.

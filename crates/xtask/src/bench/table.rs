@@ -26,45 +26,79 @@ impl Unit {
     }
 }
 
+/// One comparison.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) what: &'a str,
+    pub(crate) unit: Unit,
+    pub(crate) naru: &'a Samples,
+    /// The most that docs/SPECIFICATION.md allows naru's median to be.
+    pub(crate) at_most: Option<f64>,
+    pub(crate) others: &'a [Other<'a>],
+}
+
+/// A program that naru is compared with.
+#[derive(Debug)]
+pub(crate) struct Other<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) samples: Samples,
+    /// The most that docs/SPECIFICATION.md allows naru's median to be, as a multiple of this one's.
+    pub(crate) at_most: Option<f64>,
+}
+
 /// All rows of a run.
 #[derive(Debug)]
 pub(crate) struct Table {
     rounds: u32,
     lines: Vec<String>,
+    broken: Vec<String>,
 }
 
 impl Table {
     pub(crate) fn new(rounds: u32) -> Self {
-        Self { rounds, lines: Vec::new() }
+        Self { rounds, lines: Vec::new(), broken: Vec::new() }
     }
 
     /// One line per program that naru is compared with in this row.
-    pub(crate) fn row(
-        &mut self,
-        what: &str,
-        unit: Unit,
-        naru: &Samples,
-        others: &[(&str, Samples)],
-    ) {
+    pub(crate) fn row(&mut self, row: &Row<'_>) {
+        let Row { what, unit, naru, .. } = row;
         let load = load();
         let ours = naru.as_ref().ok().and_then(|samples| median(samples));
-        let shown = match (ours, naru) {
-            (Some(value), _) => unit.show(value),
-            (None, Err(reason)) => format!("not measured: {reason}"),
-            (None, Ok(_)) => "not measured".to_owned(),
-        };
-        for (name, samples) in others {
-            let theirs = samples.as_ref().map(|samples| median(samples));
-            let (value, ratio) = match (ours, theirs) {
-                (Some(ours), Ok(Some(theirs))) => {
-                    (unit.show(theirs), format!("{:.2}", ours / theirs))
-                }
-                (None, Ok(Some(theirs))) => (unit.show(theirs), "–".to_owned()),
-                (_, Ok(None)) => ("not measured".to_owned(), "–".to_owned()),
-                (_, Err(reason)) => (format!("not measured: {reason}"), "–".to_owned()),
-            };
-            self.lines.push(format!("| {what} | {shown} | {name} | {value} | {ratio} | {load} |"));
+        let shown = shown(naru, *unit);
+        if let (Some(ours), Some(most)) = (ours, row.at_most)
+            && ours > most
+        {
+            self.broken.push(format!("{what}: {shown}, promised at most {}", unit.show(most)));
         }
+        for Other { name, samples, at_most } in row.others {
+            let theirs = samples.as_ref().ok().and_then(|samples| median(samples));
+            let value = self::shown(samples, *unit);
+            let ratio = ours.zip(theirs).map(|(ours, theirs)| ours / theirs);
+            let text = ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+            let promised = at_most.map_or_else(|| "–".to_owned(), |most| format!("{most}"));
+            self.lines.push(format!(
+                "| {what} | {shown} | {name} | {value} | {text} | {promised} | {load} |"
+            ));
+            if let (Some(ratio), Some(most)) = (ratio, at_most)
+                && ratio > *most
+            {
+                self.broken.push(format!("{what}: {ratio:.2} of {name}, promised at most {most}"));
+            }
+        }
+    }
+
+    /// The promises that this run has not kept.
+    pub(crate) fn broken(&self) -> &[String] {
+        &self.broken
+    }
+}
+
+fn shown(samples: &Samples, unit: Unit) -> String {
+    match samples {
+        Ok(samples) => {
+            median(samples).map_or_else(|| "not measured".to_owned(), |value| unit.show(value))
+        }
+        Err(reason) => format!("not measured: {reason}"),
     }
 }
 
@@ -72,10 +106,10 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| what ({} rounds, medians) | naru | beside | it takes | naru / it | load |",
+            "| what ({} rounds, medians) | naru | beside | it takes | naru / it | promised | load |",
             self.rounds
         )?;
-        writeln!(f, "|---|--:|---|--:|--:|--:|")?;
+        writeln!(f, "|---|--:|---|--:|--:|--:|--:|")?;
         self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
@@ -92,7 +126,7 @@ pub(crate) fn document(table: &str) -> String {
     format!(
         "# Benchmarks\n\nWritten by `cargo xtask bench --write`; numbers come from this file only.\n\
          Measured on {} processors, Linux {}. The columns on the right name what naru is compared with in the same \
-         invocation, round by round; \"load\" is the load average of the last minute when the row was done. A ratio \
+         invocation, round by round; \"promised\" is the most that [the specification](SPECIFICATION.md) allows, and \"load\" is the load average of the last minute when the row was done. A ratio \
          below 1 means that naru takes less.\n\n{table}",
         machine("nproc", &[]),
         machine("uname", &["-r"]),
@@ -142,11 +176,23 @@ mod tests {
     #[test]
     fn a_row_shows_medians_and_their_ratio_and_says_what_is_missing() {
         let mut table = Table::new(3);
-        let naru = Ok(vec![1000.0, 3000.0, 2000.0]);
-        let others = [("runc", Ok(vec![4000.0, 4000.0])), ("crun", Err("not here".to_owned()))];
-        table.row("one", Unit::Milliseconds, &naru, &others);
-        assert!(table.lines[0].starts_with("| one | 2.00 ms | runc | 4.00 ms | 0.50 |"), "{table}");
-        assert!(table.lines[1].contains("| crun | not measured: not here | – |"), "{table}");
+        table.row(&Row {
+            what: "one",
+            unit: Unit::Milliseconds,
+            naru: &Ok(vec![1000.0, 3000.0, 2000.0]),
+            at_most: Some(1500.0),
+            others: &[
+                Other { name: "runc", samples: Ok(vec![4000.0, 4000.0]), at_most: Some(0.4) },
+                Other { name: "crun", samples: Err("not here".to_owned()), at_most: Some(0.1) },
+            ],
+        });
+        let text = table.to_string();
+        assert!(text.contains("| one | 2.00 ms | runc | 4.00 ms | 0.50 | 0.4 |"), "{text}");
+        assert!(text.contains("| crun | not measured: not here | – | 0.1 |"), "{text}");
+        assert_eq!(
+            table.broken(),
+            ["one: 2.00 ms, promised at most 1.50 ms", "one: 0.50 of runc, promised at most 0.4"]
+        );
     }
 
     #[test]
