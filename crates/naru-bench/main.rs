@@ -95,6 +95,8 @@ fn command(words: &[String], number: u32) -> Result<()> {
     let arguments = arguments.iter().map(|word| word.replace("{n}", &number.to_string()));
     let output = Command::new(program)
         .args(arguments)
+        // Where the clock was started from need not exist in the root file system it runs in.
+        .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .output()

@@ -130,7 +130,8 @@ impl Naru {
     fn round(&self, bench: &Bench, folder: &Path) -> Taken {
         let compose = |words: &[&str]| {
             let mut clock = Command::new(&bench.clock);
-            clock.arg("command").arg(&bench.naru).args(words).current_dir(folder);
+            clock.arg("command").arg(&bench.naru).arg("-f").arg(folder.join("compose.yaml"));
+            clock.args(words);
             clocked(self.with_directories(&mut clock))
         };
         let up = compose(&["up", "-d"]);
