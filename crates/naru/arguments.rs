@@ -40,6 +40,9 @@ pub(crate) struct Globals {
     /// Environment file instead of .env
     #[arg(long = "env-file", value_name = "FILE")]
     pub(crate) env_files: Vec<PathBuf>,
+    /// Keep networks, volumes, secrets and configs that no service uses
+    #[arg(long)]
+    pub(crate) all_resources: bool,
     /// When to print control characters
     #[arg(long, value_enum, value_name = "WHEN")]
     ansi: Option<Ansi>,
@@ -117,6 +120,7 @@ impl Globals {
         self.env_files.extend(inner.env_files);
         self.project_name = inner.project_name.or(self.project_name);
         self.project_directory = inner.project_directory.or(self.project_directory);
+        self.all_resources |= inner.all_resources;
         self.ansi = inner.ansi.or(self.ansi);
         self.progress = inner.progress.or(self.progress);
         self

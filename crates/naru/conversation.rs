@@ -20,11 +20,25 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// When it fails, with the place in the Compose file where there is one.
 pub(crate) fn converse(
     printer: &Printer,
-    mut client: Client,
+    client: Client,
     request: &Request,
     loaded: Option<&Loaded>,
     doing: &str,
 ) -> Result<(), CommandError> {
+    let result = exchange(printer, client, request, doing)?;
+    result.map_err(|failure| explain(failure, loaded, doing))
+}
+
+/// [`converse`], with the supervisor's own word on a failure.
+///
+/// # Errors
+/// When the request could not be sent.
+pub(crate) fn exchange(
+    printer: &Printer,
+    mut client: Client,
+    request: &Request,
+    doing: &str,
+) -> Result<Result<(), Failure>, CommandError> {
     client.send(request).host(doing)?;
     let (sender, replies) = mpsc::channel();
     listen(client, sender, |reply| reply);
@@ -41,10 +55,9 @@ pub(crate) fn converse(
         } else {
             replies.recv().ok()
         };
-        let ended = show(printer, &mut progress, reply.flatten());
-        if let Some(result) = ended {
+        if let Some(result) = show(printer, &mut progress, reply.flatten()) {
             progress.finish();
-            return result.map_err(|failure| explain(failure, loaded, doing));
+            return Ok(result);
         }
     }
 }

@@ -38,17 +38,7 @@ const COMMANDS: [&str; 27] = [
 
 /// Flags of docker compose by command; the first are those before the command.
 const FLAGS: [(&str, &[&str]); 7] = [
-    (
-        "",
-        &[
-            "--all-resources",
-            "--compatibility",
-            "--dry-run",
-            "--parallel",
-            "--verbose",
-            "--no-ansi",
-        ],
-    ),
+    ("", &["--compatibility", "--dry-run", "--parallel", "--verbose", "--no-ansi"]),
     ("up", &["--build", "--menu", "--no-start", "--quiet-build", "--watch", "-w", "--dry-run"]),
     ("down", &["--rmi", "--dry-run"]),
     ("exec", &["--privileged", "--detach-keys", "--dry-run"]),
@@ -61,6 +51,7 @@ const FLAGS: [(&str, &[&str]); 7] = [
             "--lock-image-digests",
             "--models",
             "--no-consistency",
+            "--no-interpolate",
             "--no-normalize",
             "--no-path-resolution",
             "--no-env-resolution",

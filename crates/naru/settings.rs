@@ -66,7 +66,7 @@ impl Settings {
     }
 
     /// What to load: the files of the command line, else of COMPOSE_FILE, else those that are found.
-    pub(crate) fn request(&self, services: &[String]) -> LoadRequest {
+    fn request(&self, services: &[String]) -> LoadRequest {
         LoadRequest {
             files: self.globals.files.clone(),
             project_directory: self.globals.project_directory.clone(),
@@ -76,7 +76,7 @@ impl Settings {
             working_directory: self.working_directory.clone(),
             environment: self.environment.clone(),
             services: services.to_vec(),
-            ..LoadRequest::default()
+            all_resources: self.globals.all_resources,
         }
     }
 

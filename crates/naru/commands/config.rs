@@ -42,9 +42,6 @@ pub(crate) struct Args {
     /// Only check, print nothing
     #[arg(short, long)]
     quiet: bool,
-    /// Don't interpolate environment variables
-    #[arg(long)]
-    no_interpolate: bool,
     /// Save to a file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -52,9 +49,7 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
-    let mut request = settings.request(&args.services);
-    request.interpolate = !args.no_interpolate;
-    let mut loaded = naru_compose::load(&request).map_err(CommandError::config)?;
+    let mut loaded = settings.load(&args.services)?;
     loaded.warnings.iter().for_each(|problem| printer.say(&problem.to_string()));
     select(&mut loaded, &args.services)?;
     let text = text(args, &loaded);
@@ -89,7 +84,6 @@ fn select(loaded: &mut Loaded, services: &[String]) -> Result<(), CommandError> 
 fn text(args: &Args, loaded: &Loaded) -> String {
     let project = &loaded.project;
     let list = |names: Vec<String>| names.iter().map(|name| format!("{name}\n")).collect();
-    let dollar = if args.no_interpolate { Dollar::Plain } else { Dollar::Doubled };
     match args {
         Args { only_services: true, .. } => list(project.services.keys().cloned().collect()),
         Args { volumes: true, .. } => list(project.volumes.keys().cloned().collect()),
@@ -99,8 +93,8 @@ fn text(args: &Args, loaded: &Loaded) -> String {
         Args { environment: true, .. } => {
             list(loaded.environment.iter().map(|(name, value)| format!("{name}={value}")).collect())
         }
-        _ if args.format == "json" => project.to_json(dollar) + "\n",
-        _ => project.to_yaml(dollar),
+        _ if args.format == "json" => project.to_json(Dollar::Doubled) + "\n",
+        _ => project.to_yaml(Dollar::Doubled),
     }
 }
 

@@ -100,7 +100,7 @@ fn parse_tail(text: &str) -> Result<usize, CommandError> {
 }
 
 /// The last `count` lines of each container.
-fn last_of_each(entries: Vec<Entry>, count: usize) -> Vec<Entry> {
+pub(crate) fn last_of_each(entries: Vec<Entry>, count: usize) -> Vec<Entry> {
     if count == usize::MAX {
         return entries;
     }

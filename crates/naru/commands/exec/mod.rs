@@ -8,9 +8,8 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use naru_runtime::{Binary, Cgroup, Exec, Parent, Stdio};
-use naru_state::atomic;
 use naru_supervisor::observe::{self, Seen};
-use oci_spec::runtime::Spec;
+use naru_supervisor::spec;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::services;
@@ -64,11 +63,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let container = find(args, &target)?;
     let name = &container.record.name;
     let doing = format!("run a command in container {name}");
-    let own = &target.directories;
-    let spec: Option<Spec> =
-        atomic::load(&own.container_run(&container.record.id).join("spec.json")).host(&doing)?;
-    let spec =
-        spec.ok_or_else(|| CommandError::user(format!("cannot {doing}: it has no specification")))?;
+    let spec = spec::load(&target.directories, &container.record.id).host(&doing)?;
     let pid = pid_of(&container)
         .ok_or_else(|| CommandError::user(format!("container {name} is not running")))?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).host(&doing)?;
@@ -79,12 +74,9 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let terminal = wants_terminal(args, printer)?;
     let process = process::build(args, &spec, pid, terminal, settings)?;
     let (stdio, ends) = pipes(terminal || args.detach).host(&doing)?;
-    let cgroup = Cgroup::new(naru_supervisor::cgroup_path(
-        &settings.directories,
-        &target.name,
-        &container.record.id,
-    ))
-    .host(&doing)?;
+    let id = &container.record.id;
+    let path = naru_supervisor::cgroup_path(&settings.directories, &target.name, id);
+    let cgroup = Cgroup::new(path).host(&doing)?;
     let started = naru_runtime::exec(Exec {
         spec: &spec,
         container: std::os::fd::AsFd::as_fd(&pidfd),

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use naru_image::rootfs;
 use naru_runtime::Stage;
+use naru_supervisor::spec::process_of;
 use oci_spec::runtime::{BoxBuilder, LinuxCapabilities, Process, Spec, User};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::Pid;
@@ -27,9 +28,9 @@ pub(super) fn build(
     terminal: bool,
     settings: &Settings,
 ) -> Result<Process, CommandError> {
-    let mut process = spec.process().clone().unwrap_or_default();
+    let mut process = process_of(spec, args.command.clone()).asked("run the command")?;
     let mut environment = process.env().clone().unwrap_or_default();
-    process.set_args(Some(args.command.clone())).set_terminal(Some(terminal));
+    process.set_terminal(Some(terminal));
     if let Some(directory) = &args.workdir {
         if !directory.starts_with('/') {
             return Err(CommandError::user(format!(

@@ -1,14 +1,16 @@
 //! `naru up`.
 
+mod evidence;
 mod foreground;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use naru_compose::Loaded;
+use naru_state::record::now_ns;
 use naru_supervisor::protocol::{self, Request};
 
-use crate::conversation::{connect_or_start, converse};
+use crate::conversation::{connect_or_start, exchange, explain};
 use crate::error::CommandError;
 use crate::settings::Settings;
 use crate::ui::Printer;
@@ -127,8 +129,15 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let request = Request::Up(Box::new(request(args, &loaded, settings)));
     if args.detach || args.wait {
         let doing = format!("bring up project {}", target.name);
-        converse(printer, client, &request, Some(&loaded), &doing)?;
-        return Ok(0);
+        let since_ns = now_ns();
+        let result = exchange(printer, client, &request, &doing)?;
+        return match result {
+            Ok(()) => Ok(0),
+            Err(failure) => {
+                evidence::show(&failure, &target, since_ns, printer)?;
+                Err(explain(failure, Some(&loaded), &doing))
+            }
+        };
     }
     let session = foreground::Session { args, loaded: &loaded, target: &target, printer };
     session.run(client, &request)
