@@ -1,5 +1,39 @@
-//! Compose YAML to a typed project, every problem with file, line and column.
+//! Compose YAML to a typed [`Project`], every problem with file, line and column.
+//!
+//! The crate owns what a Compose file means: the schema, interpolation, merging, `include` and
+//! `extends`, defaults and checks. It reads the files it is given and nothing else: directory and
+//! environment come with the [`LoadRequest`], and nothing is ever printed.
+//!
+//! A text becomes a tree whose nodes know their place (`tree`); every phase works on that tree
+//! and reports what it finds, and only at the end the tree becomes typed values ([`project`]). What
+//! is special about single attributes stands in tables: their shapes (`schema`), how they are
+//! merged (`merge::rules`), their short forms (`canonical::table`), which of them are paths
+//! (`load::paths`), and whether naru can run them (`support`).
+//!
+//! ```no_run
+//! let request = naru_compose::LoadRequest {
+//!     working_directory: "/srv/shop".into(),
+//!     ..Default::default()
+//! };
+//! match naru_compose::load(&request) {
+//!     Ok(loaded) => assert!(loaded.project.services.contains_key("web")),
+//!     Err(problems) => panic!("{problems}"),
+//! }
+//! ```
 
+mod canonical;
+mod interpolate;
+mod load;
+mod merge;
+mod path;
+mod problem;
 pub mod project;
+mod report;
+mod schema;
+mod source;
+mod tree;
 
+pub use load::{LoadRequest, Loaded, load};
+pub use problem::{Problem, Problems, Related, Severity};
 pub use project::Project;
+pub use source::Location;

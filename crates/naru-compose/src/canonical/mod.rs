@@ -1,0 +1,13 @@
+//! From short forms to long ones: after this, every attribute has the one form that the typed
+//! project is read from.
+
+mod files;
+mod hosts;
+mod mounts;
+mod ports;
+mod table;
+mod words;
+
+pub(crate) use mounts::mount_target;
+pub(crate) use table::{Budget, canonicalize};
+pub(crate) use words::split_words;

@@ -1,0 +1,146 @@
+//! Volumes and devices written as one text.
+
+use crate::path::Path;
+use crate::report::Report;
+use crate::tree::{Map, Node, Value};
+
+/// The parts of a volume's short form.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Parts {
+    source: String,
+    target: String,
+    options: Vec<String>,
+    /// Whether it is so short that docker compose does not look for a source.
+    bare: bool,
+}
+
+/// Where a volume's short form mounts; the whole text when it is not valid.
+pub(crate) fn mount_target(text: &str) -> String {
+    split(text).map_or_else(|_| text.to_owned(), |parts| parts.target)
+}
+
+fn split(text: &str) -> Result<Parts, &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() <= 2 {
+        return Ok(Parts { target: text.to_owned(), bare: true, ..Parts::default() });
+    }
+    let mut sections = sections(text).into_iter();
+    let mut next = || sections.next();
+    let parts = match (next(), next(), next(), next()) {
+        (_, _, _, Some(_)) => return Err("it has too many colons"),
+        (Some(target), None, ..) => Parts { target, ..Parts::default() },
+        (Some(source), Some(target), options, None) => {
+            let options = options.map(|options| options.split(',').map(str::to_owned).collect());
+            Parts { source, target, options: options.unwrap_or_default(), bare: false }
+        }
+        (None, ..) => return Err("it is empty"),
+    };
+    Ok(parts)
+}
+
+/// The texts between colons; a single letter before a colon is a drive of Windows.
+fn sections(text: &str) -> Vec<String> {
+    let mut sections = vec![String::new()];
+    for c in text.chars() {
+        let section = sections.last().map_or("", String::as_str);
+        if c == ':' && !is_letter(section) {
+            sections.push(String::new());
+        } else if let Some(section) = sections.last_mut() {
+            section.push(c);
+        }
+    }
+    sections
+}
+
+fn is_letter(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(char::is_alphabetic) && chars.next().is_none()
+}
+
+/// Whether a source is a path rather than the name of a volume.
+fn is_path(source: &str) -> bool {
+    let drive = source.split_once(':').is_some_and(|(drive, _)| is_letter(drive));
+    source.starts_with(['.', '/', '~']) || source.starts_with("\\\\") || drive
+}
+
+/// Turns a volume's short form into the long one.
+pub(super) fn mount(node: &mut Node, path: &Path, report: &mut Report) {
+    let Value::Text(text) = &node.value else { return };
+    let parts = split(text).and_then(|parts| {
+        let empty = !parts.bare && sections(text).iter().any(String::is_empty);
+        if empty { Err("a part between colons is empty") } else { Ok(parts) }
+    });
+    let parts = match parts {
+        Ok(parts) => parts,
+        Err(reason) => {
+            let message = format!("`{text}` is not a volume: {reason}");
+            let hint = "write \"source:target\" or \"source:target:options\"";
+            report.error(node.at, path, message).hint(hint);
+            node.value = Value::Broken;
+            return;
+        }
+    };
+    node.value = Value::Map(long_form(node, parts));
+}
+
+fn long_form(node: &Node, parts: Parts) -> Map {
+    let text = |text: &str| Node::text(node.at, text);
+    let flag = || Node::new(node.at, Value::Bool(true));
+    let is_bind = is_path(&parts.source);
+    let (mut map, mut bind, mut volume) = (Map::default(), Map::default(), Map::default());
+    map.set("type", text(if is_bind { "bind" } else { "volume" }));
+    if !parts.source.is_empty() {
+        map.set("source", text(&parts.source));
+    }
+    map.set("target", text(&parts.target));
+    let mut read_only = false;
+    for option in &parts.options {
+        match option.as_str() {
+            "ro" => read_only = true,
+            "rw" => read_only = false,
+            "nocopy" => volume.set("nocopy", flag()),
+            "z" | "Z" => bind.set("selinux", text(option)),
+            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                bind.set("propagation", text(option));
+            }
+            _ => {}
+        }
+    }
+    if read_only {
+        map.set("read_only", flag());
+    }
+    if is_bind {
+        bind.set("create_host_path", flag());
+    }
+    if !bind.0.is_empty() {
+        map.set("bind", Node::new(node.at, Value::Map(bind)));
+    }
+    if !volume.0.is_empty() || !(is_bind || parts.bare) {
+        map.set("volume", Node::new(node.at, Value::Map(volume)));
+    }
+    map
+}
+
+/// Turns a device's short form into the long one.
+pub(super) fn device(node: &mut Node, path: &Path, report: &mut Report) {
+    let Value::Text(text) = &node.value else { return };
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, target, permissions) = match parts[..] {
+        [source] => (source, source, "rwm"),
+        [source, target] => (source, target, "rwm"),
+        [source, target, permissions] => (source, target, permissions),
+        _ => {
+            let message = format!("`{text}` is not a device");
+            report.error(node.at, path, message).hint("write \"source:target:permissions\"");
+            node.value = Value::Broken;
+            return;
+        }
+    };
+    let mut map = Map::default();
+    for (key, value) in [("source", source), ("target", target), ("permissions", permissions)] {
+        map.set(key, Node::text(node.at, value));
+    }
+    node.value = Value::Map(map);
+}

@@ -1,0 +1,257 @@
+//! The table of short forms, and the walk that applies it.
+
+use std::sync::LazyLock;
+
+use super::{files, hosts, mounts, ports, words};
+use crate::merge::{
+    build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, text_to_list,
+};
+use crate::path::{Cursor, Path, Table};
+use crate::report::Report;
+use crate::tree::{Node, Value};
+
+/// What a value is turned into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A mapping in which nothing stays nothing.
+    Variables,
+    /// A mapping in which nothing becomes an empty text.
+    Labels,
+    /// A list of texts.
+    Texts,
+    /// A mapping from names to nothing.
+    Names,
+    /// A mapping from services to conditions.
+    Dependencies,
+    /// A list of program and arguments.
+    Command,
+    /// A list that starts with the kind of test.
+    Test,
+    /// A mapping with the context.
+    Build,
+    /// A list of `id` or `id=path`.
+    Ssh,
+    /// A mapping with `path` and `required`.
+    EnvFiles,
+    /// A mapping with the service.
+    Extends,
+    /// A list of `name=address`.
+    Hosts,
+    /// A list of ports, each with one target.
+    Ports,
+    /// A mapping with type, source and target.
+    Mount,
+    /// A mapping with the source.
+    FileReference,
+    /// A mapping with source, target and permissions.
+    Device,
+    /// A list with a request for all.
+    Gpus,
+    /// A number, -1 for all.
+    Count,
+    /// A mapping from options to lists.
+    ProviderOptions,
+    /// A mapping whose `external` is a boolean.
+    Resource,
+}
+
+static FORMS: LazyLock<Table<Form>> = LazyLock::new(|| {
+    Table::new(&[
+        ("networks.*", Form::Resource),
+        ("networks.*.labels", Form::Labels),
+        ("volumes.*", Form::Resource),
+        ("volumes.*.labels", Form::Labels),
+        ("secrets.*", Form::Resource),
+        ("secrets.*.labels", Form::Labels),
+        ("configs.*", Form::Resource),
+        ("configs.*.labels", Form::Labels),
+        ("services.*.annotations", Form::Labels),
+        ("services.*.build", Form::Build),
+        ("services.*.build.additional_contexts", Form::Labels),
+        ("services.*.build.args", Form::Variables),
+        ("services.*.build.extra_hosts", Form::Hosts),
+        ("services.*.build.labels", Form::Labels),
+        ("services.*.build.no_cache_filter", Form::Texts),
+        ("services.*.build.secrets.*", Form::FileReference),
+        ("services.*.build.ssh", Form::Ssh),
+        ("services.*.command", Form::Command),
+        ("services.*.configs.*", Form::FileReference),
+        ("services.*.depends_on", Form::Dependencies),
+        ("services.*.deploy.labels", Form::Labels),
+        ("services.*.deploy.resources.reservations.devices.*.count", Form::Count),
+        ("services.*.deploy.resources.reservations.devices.*.options", Form::Labels),
+        ("services.*.develop.watch.*.exec.command", Form::Command),
+        ("services.*.develop.watch.*.exec.environment", Form::Variables),
+        ("services.*.develop.watch.*.ignore", Form::Texts),
+        ("services.*.develop.watch.*.include", Form::Texts),
+        ("services.*.devices.*", Form::Device),
+        ("services.*.dns", Form::Texts),
+        ("services.*.dns_search", Form::Texts),
+        ("services.*.entrypoint", Form::Command),
+        ("services.*.env_file", Form::EnvFiles),
+        ("services.*.environment", Form::Variables),
+        ("services.*.extends", Form::Extends),
+        ("services.*.extra_hosts", Form::Hosts),
+        ("services.*.gpus", Form::Gpus),
+        ("services.*.gpus.*.count", Form::Count),
+        ("services.*.gpus.*.options", Form::Labels),
+        ("services.*.healthcheck.test", Form::Test),
+        ("services.*.label_file", Form::Texts),
+        ("services.*.labels", Form::Labels),
+        ("services.*.logging.options", Form::Labels),
+        ("services.*.models", Form::Names),
+        ("services.*.networks", Form::Names),
+        ("services.*.ports", Form::Ports),
+        ("services.*.post_start.*.command", Form::Command),
+        ("services.*.post_start.*.environment", Form::Variables),
+        ("services.*.pre_start.*.command", Form::Command),
+        ("services.*.pre_start.*.environment", Form::Variables),
+        ("services.*.pre_stop.*.command", Form::Command),
+        ("services.*.pre_stop.*.environment", Form::Variables),
+        ("services.*.provider.options", Form::ProviderOptions),
+        ("services.*.secrets.*", Form::FileReference),
+        ("services.*.storage_opt", Form::Labels),
+        ("services.*.sysctls", Form::Labels),
+        ("services.*.tmpfs", Form::Texts),
+        ("services.*.volumes.*", Form::Mount),
+        ("services.*.volumes.*.volume.labels", Form::Labels),
+    ])
+});
+
+/// What short forms may still grow to, so that a few port ranges cannot fill the memory.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Number of ports that ranges may still stand for.
+    pub(super) ports: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { ports: 16_384 }
+    }
+}
+
+/// Turns every short form in a tree of a whole file into its long form.
+pub(crate) fn canonicalize(root: &mut Node, budget: &mut Budget, report: &mut Report) {
+    walk(root, FORMS.root(), &Path::ROOT, (budget, report));
+}
+
+fn walk(
+    node: &mut Node,
+    at: Cursor<'_, Form>,
+    path: &Path,
+    (budget, report): (&mut Budget, &mut Report),
+) {
+    if at.is_off() || node.is_broken() {
+        return;
+    }
+    if let Some(form) = at.value() {
+        apply(node, form, path, (budget, report));
+    }
+    match &mut node.value {
+        Value::Map(map) => {
+            for (key, value) in map.iter_mut() {
+                walk(value, at.key(key), &path.key(key), (budget, report));
+            }
+        }
+        Value::List(entries) => {
+            for (index, entry) in entries.iter_mut().enumerate() {
+                walk(entry, at.entry(), &path.index(index), (budget, report));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn apply(node: &mut Node, form: Form, path: &Path, (budget, report): (&mut Budget, &mut Report)) {
+    match form {
+        Form::Variables => variables(node, path, report),
+        Form::Labels => {
+            pairs_to_map(node);
+            fill_empty(node);
+        }
+        Form::Texts => text_to_list(node),
+        Form::Names => names_to_map(node, nothing),
+        Form::Dependencies => names_to_map(node, dependency),
+        Form::Command => words::command(node, path, report),
+        Form::Test => words::test(node),
+        Form::Build => build_to_map(node),
+        Form::Ssh => ssh(node),
+        Form::EnvFiles => files::env_files(node),
+        Form::Extends => files::text_to_key(node, "service"),
+        Form::Hosts => {
+            hosts_to_list(node);
+            hosts::normalize(node, path, report);
+        }
+        Form::Ports => ports::expand(node, path, (budget, report)),
+        Form::Mount => mounts::mount(node, path, report),
+        Form::FileReference => files::text_to_key(node, "source"),
+        Form::Device => mounts::device(node, path, report),
+        Form::Gpus => gpus(node),
+        Form::Count => count(node, path, report),
+        Form::ProviderOptions => provider_options(node),
+        Form::Resource => files::resource(node, path, report),
+    }
+}
+
+fn variables(node: &mut Node, path: &Path, report: &mut Report) {
+    pairs_to_map(node);
+    for (key, entry) in node.as_map_mut().into_iter().flat_map(|map| &mut map.0) {
+        if key.ends_with(' ') {
+            let message = format!("the variable name `{key}` ends with a space");
+            report.error(entry.key_at, &path.key(key), message).hint("remove the space before `=`");
+            entry.node.value = Value::Broken;
+        }
+    }
+}
+
+/// Puts an empty text where there is nothing, and texts where there are other scalars.
+fn fill_empty(node: &mut Node) {
+    for (_, value) in node.as_map_mut().into_iter().flat_map(|map| map.iter_mut()) {
+        if value.is_null() {
+            value.value = Value::Text(String::new());
+        } else if let Some(text) = value.scalar_text() {
+            value.value = Value::Text(text);
+        }
+    }
+}
+
+fn ssh(node: &mut Node) {
+    pairs_to_map(node);
+    let Value::Map(map) = &node.value else { return };
+    let key = |(id, path): (&String, &Node)| match path.scalar_text() {
+        Some(text) if !text.is_empty() => Node::text(path.at, format!("{id}={text}")),
+        _ => Node::text(path.at, id.clone()),
+    };
+    node.value = Value::List(map.iter().map(key).collect());
+}
+
+fn gpus(node: &mut Node) {
+    if matches!(node.value, Value::Text(_)) {
+        let mut request = Node::empty_map(node.at);
+        if let Some(map) = request.as_map_mut() {
+            map.set("count", Node::new(node.at, Value::Int(-1)));
+        }
+        node.value = Value::List(vec![request]);
+    }
+}
+
+fn count(node: &mut Node, path: &Path, report: &mut Report) {
+    let Some(text) = node.scalar_text() else { return };
+    node.value = match text.parse() {
+        _ if text == "all" => Value::Int(-1),
+        Ok(number) => Value::Int(number),
+        Err(_) => {
+            report.error(node.at, path, format!("`{text}` is neither a number nor `all`"));
+            Value::Broken
+        }
+    };
+}
+
+fn provider_options(node: &mut Node) {
+    for (_, value) in node.as_map_mut().into_iter().flat_map(|map| map.iter_mut()) {
+        if let Some(text) = value.scalar_text() {
+            value.value = Value::List(vec![Node::text(value.at, text)]);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Interpolation: `${VARIABLE}` in values, per file and before anything is merged.
+
+mod template;
+mod walk;
+
+pub(crate) use template::{Fault, substitute};
+pub(crate) use walk::interpolate;
+
+/// Variables by name.
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -1,0 +1,230 @@
+//! One text with variables in it.
+//!
+//! `$V ${V} ${V:-d} ${V-d} ${V:?e} ${V?e} ${V:+a} ${V+a}`, nested in `d`, `e` and `a`; `$$` is a
+//! dollar. Only the branch that is used is looked at.
+
+use super::Lookup;
+
+/// Templates nested deeper than this are refused.
+const DEPTH_LIMIT: usize = 50;
+
+/// Why a template has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is not one of the forms; with the part that is wrong.
+    Invalid(String),
+    /// `${V:?message}` and there is no value.
+    Required {
+        /// The variable.
+        name: String,
+        /// What the file says about it.
+        message: String,
+    },
+}
+
+/// The text with every variable replaced. `unset` gets the names that have neither a value nor a
+/// default.
+pub(crate) fn substitute(
+    template: &str,
+    lookup: Lookup<'_>,
+    unset: &mut Vec<String>,
+) -> Result<String, Fault> {
+    expand(template, lookup, unset, 0)
+}
+
+fn expand(
+    template: &str,
+    lookup: Lookup<'_>,
+    unset: &mut Vec<String>,
+    depth: usize,
+) -> Result<String, Fault> {
+    let mut result = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(dollar) = rest.find('$') {
+        result.push_str(&rest[..dollar]);
+        let after = &rest[dollar + 1..];
+        if let Some(after) = after.strip_prefix('$') {
+            result.push('$');
+            rest = after;
+        } else if after.starts_with('{') {
+            let end = closing_brace(after).filter(|_| depth < DEPTH_LIMIT);
+            let end = end.ok_or_else(|| Fault::Invalid(rest[dollar..].to_owned()))?;
+            let braced = Braced::new(&after[1..end])
+                .ok_or_else(|| Fault::Invalid(rest[dollar..=dollar + 1 + end].to_owned()))?;
+            result.push_str(&braced.value(lookup, unset, depth)?);
+            rest = &after[end + 1..];
+        } else {
+            let name = name(after);
+            if name.is_empty() {
+                result.push('$');
+            } else {
+                result.push_str(&look_up(name, lookup, unset));
+            }
+            rest = &after[name.len()..];
+        }
+    }
+    result.push_str(rest);
+    Ok(result)
+}
+
+/// The index of the brace that closes the one `text` starts with. As in docker compose, every
+/// brace counts, and the character after an opening one is passed over.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    let mut bytes = text.bytes().enumerate();
+    while let Some((index, byte)) = bytes.next() {
+        match byte {
+            b'{' => {
+                open += 1;
+                // `${}` closes here, to be refused by its name.
+                if index + 1 < text.len() && text.as_bytes()[index + 1] != b'}' {
+                    bytes.next();
+                }
+            }
+            b'}' => {
+                open -= 1;
+                if open == 0 {
+                    return Some(index);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The longest name at the start of a text.
+fn name(text: &str) -> &str {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
+    if text.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &text[..end] }
+}
+
+fn look_up(name: &str, lookup: Lookup<'_>, unset: &mut Vec<String>) -> String {
+    lookup(name).unwrap_or_else(|| {
+        unset.push(name.to_owned());
+        String::new()
+    })
+}
+
+/// What stands between braces.
+struct Braced<'a> {
+    name: &'a str,
+    operator: Operator,
+    /// Whether an empty value counts as none.
+    nonempty: bool,
+    argument: &'a str,
+}
+
+#[derive(Clone, Copy)]
+enum Operator {
+    Plain,
+    Default,
+    Required,
+    Alternative,
+}
+
+impl<'a> Braced<'a> {
+    fn new(inner: &'a str) -> Option<Self> {
+        let name = name(inner);
+        if name.is_empty() || inner.contains('\n') {
+            return None;
+        }
+        let rest = &inner[name.len()..];
+        let (nonempty, rest) = match rest.strip_prefix(':') {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        let operator = match rest.bytes().next() {
+            None if !nonempty => Operator::Plain,
+            Some(b'-') => Operator::Default,
+            Some(b'?') => Operator::Required,
+            Some(b'+') => Operator::Alternative,
+            _ => return None,
+        };
+        Some(Self { name, operator, nonempty, argument: rest.get(1..).unwrap_or("") })
+    }
+
+    fn value(
+        &self,
+        lookup: Lookup<'_>,
+        unset: &mut Vec<String>,
+        depth: usize,
+    ) -> Result<String, Fault> {
+        let value = lookup(self.name).filter(|value| !(self.nonempty && value.is_empty()));
+        let mut argument = || expand(self.argument, lookup, unset, depth + 1);
+        match (self.operator, value) {
+            (Operator::Plain, _) => Ok(look_up(self.name, lookup, unset)),
+            (Operator::Alternative, Some(_)) | (Operator::Default, None) => argument(),
+            (Operator::Alternative, None) => Ok(String::new()),
+            (Operator::Required, None) => {
+                Err(Fault::Required { name: self.name.to_owned(), message: argument()? })
+            }
+            (Operator::Default | Operator::Required, Some(value)) => Ok(value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(template: &str, expect: &str) {
+        let lookup = |name: &str| match name {
+            "SET" => Some("value".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let found = match substitute(template, &lookup, &mut Vec::new()) {
+            Ok(text) => text,
+            Err(Fault::Invalid(part)) => format!("invalid: {part}"),
+            Err(Fault::Required { name, message }) => format!("required: {name}: {message}"),
+        };
+        assert_eq!(found, expect, "{template}");
+    }
+
+    #[test]
+    fn every_operator_works_with_set_empty_and_unset_variables() {
+        check("$SET ${SET} $$SET $SET$SET", "value value $SET valuevalue");
+        check("${U:-d}|${EMPTY:-d}|${EMPTY-d}|${U-d}", "d|d||d");
+        check("${SET:+a}|${EMPTY:+a}|${EMPTY+a}|${U+a}", "a||a|");
+        check("${SET:?e}|${EMPTY?e}", "value|");
+        check("${U:?must be set}", "required: U: must be set");
+        check("${EMPTY:?}", "required: EMPTY: ");
+    }
+
+    #[test]
+    fn arguments_are_templates_and_only_the_used_one_is_looked_at() {
+        check("${U:-${V:-${W:-deep}}}", "deep");
+        check("${U:-a:b-c?d+e}", "a:b-c?d+e");
+        check("${SET:-${U:?x}}", "value");
+        check("${U:?${SET}}", "required: U: value");
+        check("${U:-$$x}", "$x");
+    }
+
+    #[test]
+    fn braces_count_as_in_docker_compose() {
+        check("${U:-{json}}", "{json}");
+        check("${SET:-{json}}", "value");
+        check("${SET:-a}}", "value}");
+        check("${U:-a}b}", "ab}");
+        check("${U:-{{.x}}}", "{{.x}}");
+    }
+
+    #[test]
+    fn a_dollar_before_anything_else_stays() {
+        for text in ["$", "$5", "$(cmd)", "$-", "a$", "$é", "${U:-$}"] {
+            check(text, if text.starts_with("${") { "$" } else { text });
+        }
+    }
+
+    #[test]
+    fn other_forms_are_invalid() {
+        for text in ["${}", "${ V}", "${V }", "${1A}", "${V!}", "${V/a/b}", "${V:x}", "${#V}"] {
+            check(text, &format!("invalid: {text}"));
+        }
+        check("${V[0]}", "invalid: ${V[0]}");
+        check("x${", "invalid: ${");
+        check("${U:-${1A}}", "invalid: ${1A}");
+        check(&"${U:-".repeat(100_000), &format!("invalid: {}", "${U:-".repeat(100_000)));
+    }
+}

@@ -1,0 +1,90 @@
+//! Interpolation of all values of a tree. Keys are left as they are.
+
+use super::{Fault, Lookup, substitute};
+use crate::path::Path;
+use crate::report::Report;
+use crate::source::{Position, Sources};
+use crate::tree::{Node, Value};
+
+/// Replaces the variables in every value below `node`.
+pub(crate) fn interpolate(
+    node: &mut Node,
+    path: &Path,
+    lookup: Lookup<'_>,
+    (sources, report): (&Sources, &mut Report),
+) {
+    match &mut node.value {
+        Value::Text(text) if text.contains('$') => {
+            let mut unset = Vec::new();
+            match substitute(text, lookup, &mut unset) {
+                Ok(value) => node.value = Value::Text(value),
+                Err(fault) => {
+                    refuse(&fault, node.at, path, (sources, report));
+                    node.value = Value::Broken;
+                }
+            }
+            for name in unset {
+                warn(&name, node.at, path, (sources, report));
+            }
+        }
+        Value::List(entries) => {
+            for (index, entry) in entries.iter_mut().enumerate() {
+                interpolate(entry, &path.index(index), lookup, (sources, report));
+            }
+        }
+        Value::Map(map) => {
+            for (key, value) in map.iter_mut() {
+                interpolate(value, &path.key(key), lookup, (sources, report));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn refuse(fault: &Fault, at: Position, path: &Path, (sources, report): (&Sources, &mut Report)) {
+    match fault {
+        Fault::Invalid(part) => {
+            let at = find(sources, at, part.lines().next().unwrap_or(""));
+            let message = format!("`{part}` is not a valid interpolation");
+            let hint = "write `$$` for a dollar sign that is meant literally";
+            report.error(at, path, message).hint(hint);
+        }
+        Fault::Required { name, message } => {
+            let at = find(sources, at, &format!("${{{name}"));
+            let reason = if message.is_empty() { String::new() } else { format!(": {message}") };
+            let message = format!("the required variable `{name}` is missing a value{reason}");
+            let hint = format!("set it in the environment or in `.env`: {name}=…");
+            report.error(at, path, message).hint(hint);
+        }
+    }
+}
+
+fn warn(name: &str, at: Position, path: &Path, (sources, report): (&Sources, &mut Report)) {
+    let message = format!("The \"{name}\" variable is not set. Defaulting to a blank string.");
+    if report.has_message(&message) {
+        return;
+    }
+    let at = [format!("${{{name}"), format!("${name}")]
+        .iter()
+        .map(|text| find(sources, at, text))
+        .find(|found| *found != at)
+        .unwrap_or(at);
+    let hint = format!("set {name}, give a default: ${{{name}:-…}}, or write `$$` for a dollar");
+    report.warning(at, path, message).hint(hint);
+}
+
+/// Where `text` stands in the scalar that starts at `at`; `at` itself when it is not found.
+fn find(sources: &Sources, at: Position, text: &str) -> Position {
+    const LINES: usize = 100;
+    let first = (at.line as usize).saturating_sub(1);
+    for (index, line) in sources.text(at.file).lines().enumerate().skip(first).take(LINES) {
+        let before = if index == first { at.column as usize - 1 } else { 0 };
+        let start = line.char_indices().nth(before).map_or(line.len(), |(start, _)| start);
+        if let Some(found) = line[start..].find(text) {
+            let column = line[..start + found].chars().count() + 1;
+            let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+            return Position { file: at.file, line: number(index + 1), column: number(column) };
+        }
+    }
+    at
+}

@@ -1,0 +1,69 @@
+//! Rules about services as a whole, and about what they refer to.
+
+mod references;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::place::Place;
+use crate::path::Path;
+use crate::project::Project;
+use crate::report::{Finding, Report};
+
+/// Reports what does not fit together. Services with problems of their own are passed over.
+pub(super) fn check(
+    project: &Project,
+    broken: &BTreeSet<String>,
+    (place, report): (Place<'_>, &mut Report),
+) {
+    let mut checker = Checker { project, place, report };
+    for (name, service) in &project.services {
+        if !broken.contains(name) {
+            checker.service(name, service);
+            checker.references(name, service);
+        }
+    }
+    checker.container_names();
+}
+
+struct Checker<'a> {
+    project: &'a Project,
+    place: Place<'a>,
+    report: &'a mut Report,
+}
+
+impl Checker<'_> {
+    /// Reports an error about an attribute of a service.
+    fn error(&mut self, service: &str, way: &[&str], message: String) -> &mut Finding {
+        let full: Vec<&str> = ["services", service].iter().chain(way).copied().collect();
+        let at = self.place.of(&full);
+        self.error_at(at, &full, message)
+    }
+
+    fn error_at(
+        &mut self,
+        at: crate::source::Position,
+        way: &[&str],
+        message: String,
+    ) -> &mut Finding {
+        let text = way.join(".");
+        let root = Path::ROOT;
+        self.report.error(at, &root.key(&text), message)
+    }
+
+    fn container_names(&mut self) {
+        let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+        let project = self.project;
+        for (name, service) in &project.services {
+            if service.container_name.is_empty() {
+                continue;
+            }
+            let Some(owner) = owners.insert(&service.container_name, name) else { continue };
+            let earlier = self.place.of(&["services", owner, "container_name"]);
+            let container = &service.container_name;
+            let message =
+                format!("the container name `{container}` is in use by service `{owner}`");
+            self.error(name, &["container_name"], message).related(earlier, "here");
+        }
+    }
+}

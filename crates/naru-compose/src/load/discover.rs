@@ -1,0 +1,86 @@
+//! Which files make up the project, and in which directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::environment;
+use super::files::join;
+use super::request::LoadRequest;
+use crate::problem::{Problem, Problems};
+
+/// Names of Compose files, the preferred one first.
+const NAMES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+/// Names of files that are merged over the one that was found.
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// Where a project is.
+#[derive(Debug)]
+pub(super) struct Discovered {
+    /// Absolute paths of its files; `-` for standard input.
+    pub(super) files: Vec<PathBuf>,
+    /// The directory that its paths are relative to.
+    pub(super) directory: PathBuf,
+    /// The environment, with `.env` or `--env-file`.
+    pub(super) environment: BTreeMap<String, String>,
+}
+
+/// Finds the files and the directory. The environment comes in twice: `.env` of the working
+/// directory may name the files, and they may be in another directory with its own `.env`.
+pub(super) fn place(request: &LoadRequest) -> Result<Discovered, Problems> {
+    let working = &request.working_directory;
+    let given = request.project_directory.as_ref().map(|directory| join(working, directory));
+    let mut environment = request.environment.clone();
+    let first =
+        given.clone().or_else(|| request.files.first().and_then(|file| parent(file, working)));
+    environment::add_env_files(request, first.as_deref().unwrap_or(working), &mut environment)?;
+    let files = files(request, &environment, given.as_deref())?;
+    let directory = given
+        .or_else(|| files.first().and_then(|file| parent(file, working)))
+        .unwrap_or_else(|| working.clone());
+    environment::add_env_files(request, &directory, &mut environment)?;
+    Ok(Discovered { files, directory, environment })
+}
+
+fn parent(file: &Path, working: &Path) -> Option<PathBuf> {
+    if file == Path::new("-") {
+        return None;
+    }
+    join(working, file).parent().map(Path::to_owned)
+}
+
+fn files(
+    request: &LoadRequest,
+    environment: &BTreeMap<String, String>,
+    directory: Option<&Path>,
+) -> Result<Vec<PathBuf>, Problems> {
+    let working = &request.working_directory;
+    let absolute = |file: &PathBuf| {
+        if file == Path::new("-") { file.clone() } else { join(working, file) }
+    };
+    if !request.files.is_empty() {
+        return Ok(request.files.iter().map(absolute).collect());
+    }
+    if let Some(names) = environment.get("COMPOSE_FILE").filter(|names| !names.is_empty()) {
+        let separator = environment.get("COMPOSE_PATH_SEPARATOR").map_or(":", String::as_str);
+        return Ok(names.split(separator).map(|name| absolute(&PathBuf::from(name))).collect());
+    }
+    for directory in directory.unwrap_or(working).ancestors() {
+        if let Some(file) = exists(directory, &NAMES) {
+            return Ok([Some(file), exists(directory, &OVERRIDES)].into_iter().flatten().collect());
+        }
+    }
+    let message = "no configuration file provided: not found".to_owned();
+    let hint = format!("naru looks for {} here and in the directories above", NAMES.join(", "));
+    Err(Problems(vec![Problem::without_place(message, Some(hint))]))
+}
+
+fn exists(directory: &Path, names: &[&str]) -> Option<PathBuf> {
+    names.iter().map(|name| directory.join(name)).find(|path| path.is_file())
+}

@@ -1,0 +1,92 @@
+//! Reading files, which may be anything: too large, a pipe nobody writes to, not text.
+
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+/// Largest Compose file and env file in bytes.
+const SIZE_LIMIT: u64 = 8 << 20;
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// It is not there.
+    #[error("there is no file {0}")]
+    Missing(PathBuf),
+    /// It is a directory, a device or a pipe.
+    #[error("{0} is not a regular file")]
+    NotAFile(PathBuf),
+    /// It is too large.
+    #[error("{0} is larger than {limit} MiB", limit = SIZE_LIMIT >> 20)]
+    TooLarge(PathBuf),
+    /// It is not UTF-8.
+    #[error("{0} is not a text in UTF-8")]
+    NotText(PathBuf),
+    /// The system said no.
+    #[error("cannot read {path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// The text of a file; nothing for `/dev/null`. Pipes are read only when the shell made them, as
+/// in `-f <(command)`.
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
+    if path == Path::new("/dev/null") {
+        return Ok(String::new());
+    }
+    let failed = |error: &std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
+        kind => Error::Unreadable { path: path.to_owned(), reason: kind.to_string() },
+    };
+    let metadata = fs_err::metadata(path).map_err(|error| failed(&error))?;
+    let substituted = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
+    if !metadata.is_file() && (metadata.is_dir() || !substituted) {
+        return Err(Error::NotAFile(path.to_owned()));
+    }
+    let file = fs_err::File::open(path).map_err(|error| failed(&error))?;
+    text(file, path)
+}
+
+/// The text of standard input.
+pub(crate) fn read_standard_input() -> Result<String, Error> {
+    text(std::io::stdin().lock(), Path::new("-"))
+}
+
+fn text(reader: impl Read, path: &Path) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    reader.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Error::Unreadable {
+        path: path.to_owned(),
+        reason: error.kind().to_string(),
+    })?;
+    if bytes.len() as u64 > SIZE_LIMIT {
+        return Err(Error::TooLarge(path.to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|_| Error::NotText(path.to_owned()))
+}
+
+/// `path` as seen from `directory`, without `.` and `..`; an absolute path stays as it is.
+pub(crate) fn join(directory: &Path, path: &Path) -> PathBuf {
+    if path.is_absolute() { path.to_owned() } else { clean(&directory.join(path)) }
+}
+
+/// The path without `.` and `..`, by its text alone.
+pub(crate) fn clean(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if matches!(result.components().next_back(), Some(Component::Normal(_))) {
+                    result.pop();
+                } else if !result.has_root() {
+                    result.push("..");
+                }
+            }
+            other => result.push(other),
+        }
+    }
+    result
+}

@@ -1,0 +1,136 @@
+//! From the tree to the typed project, and the rules about the project as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+
+use super::place::Place;
+use super::request::{LoadRequest, Loaded, State};
+use super::{consistency, cycle, env_file, normalize, profiles, resources};
+use crate::path::Path;
+use crate::problem::Problems;
+use crate::project::Project;
+use crate::report::Report;
+use crate::tree::{Node, Value};
+
+/// Where the project comes from.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) name: String,
+    pub(super) directory: PathBuf,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) environment: BTreeMap<String, String>,
+}
+
+/// Makes the project out of the tree.
+pub(super) fn finish(
+    mut tree: Node,
+    origin: Origin,
+    request: &LoadRequest,
+    mut state: State,
+) -> Result<Loaded, Problems> {
+    normalize::normalize(&mut tree, &origin.name);
+    let broken = remove_broken(&mut tree);
+    let mut project = Project {
+        name: origin.name,
+        working_directory: origin.directory,
+        compose_files: origin.files,
+        ..typed(&tree, &broken, &mut state.report)
+    };
+    let listed = origin.environment.get("COMPOSE_PROFILES").map(String::as_str);
+    profiles::apply(&mut project, request, listed);
+    let place = Place(&tree);
+    consistency::check(&project, &broken, (place, &mut state.report));
+    cycle::check(&project, place, &mut state.report);
+    let report = (&mut state.sources, &mut state.report);
+    env_file::fold(&mut project, &tree, &origin.environment, report);
+    if !request.all_resources {
+        resources::drop_unused(&mut project);
+    }
+    if state.report.has_errors() {
+        return Err(state.fail());
+    }
+    let warnings = state.report.into_problems(&state.sources);
+    let environment = origin.environment;
+    Ok(Loaded { project, warnings, environment, tree, sources: state.sources })
+}
+
+/// Removes values with problems; gives the services that had one.
+fn remove_broken(tree: &mut Node) -> BTreeSet<String> {
+    let mut broken = BTreeSet::new();
+    let services = tree.as_map_mut().and_then(|map| map.map_mut("services"));
+    for (name, service) in services.into_iter().flat_map(|map| map.iter_mut()) {
+        if sweep(service) {
+            broken.insert(name.clone());
+        }
+        if service.is_broken() {
+            *service = Node::empty_map(service.at);
+        }
+    }
+    sweep(tree);
+    broken
+}
+
+fn sweep(node: &mut Node) -> bool {
+    let mut found = node.is_broken();
+    match &mut node.value {
+        Value::Map(map) => map.0.retain(|_, entry| {
+            found |= sweep(&mut entry.node);
+            !entry.node.is_broken()
+        }),
+        Value::List(entries) => entries.retain_mut(|entry| {
+            found |= sweep(entry);
+            !entry.is_broken()
+        }),
+        _ => {}
+    }
+    found
+}
+
+fn typed(tree: &Node, broken: &BTreeSet<String>, report: &mut Report) -> Project {
+    let none = BTreeSet::new();
+    let extensions = tree.as_map().into_iter().flat_map(|map| map.iter());
+    let extensions = extensions.filter(|(key, _)| key.starts_with("x-"));
+    let extensions = extensions
+        .filter_map(|(key, node)| Some((key.clone(), serde::Deserialize::deserialize(node).ok()?)));
+    Project {
+        services: section(tree, "services", broken, report),
+        networks: section(tree, "networks", &none, report),
+        volumes: section(tree, "volumes", &none, report),
+        secrets: section(tree, "secrets", &none, report),
+        configs: section(tree, "configs", &none, report),
+        models: section(tree, "models", &none, report),
+        extensions: extensions.collect(),
+        ..Project::default()
+    }
+}
+
+/// The typed values of one section; one that is not what it should be is reported and left out.
+fn section<T: DeserializeOwned + Default>(
+    tree: &Node,
+    key: &str,
+    broken: &BTreeSet<String>,
+    report: &mut Report,
+) -> BTreeMap<String, T> {
+    let mut values = BTreeMap::new();
+    let map = tree.as_map().and_then(|map| map.map(key));
+    for (name, node) in map.into_iter().flat_map(|map| map.iter()) {
+        let value = match T::deserialize(node) {
+            Ok(value) => value,
+            Err(error) => {
+                if !broken.contains(name) {
+                    let (root, mut way) = (Path::ROOT, error.path.join("."));
+                    way = way.replace(".[", "[");
+                    let section = root.key(key);
+                    let path = section.key(name);
+                    let path = if way.is_empty() { path } else { path.key(&way) };
+                    report.error(error.at.unwrap_or(node.at), &path, error.to_string());
+                }
+                T::default()
+            }
+        };
+        values.insert(name.clone(), value);
+    }
+    values
+}

@@ -1,0 +1,139 @@
+//! `include`: taking in other projects.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use super::environment::read_env_files;
+use super::files::join;
+use super::model::{self, Context, File};
+use super::request::State;
+use crate::merge::{merge_resource, text_to_list};
+use crate::path::Path;
+use crate::schema::{INCLUDE, check};
+use crate::source::Position;
+use crate::tree::{Map, Node};
+
+/// What an included project brings along.
+const KINDS: [&str; 6] = ["services", "networks", "volumes", "secrets", "configs", "models"];
+
+/// Files included deeper than this are refused.
+const DEPTH_LIMIT: usize = 32;
+
+/// Takes in what the document includes; where both say something, the document wins.
+pub(super) fn apply(document: &mut Node, file: &FilePath, context: &Context, state: &mut State) {
+    let Some(map) = document.as_map_mut() else { return };
+    let Some(mut list) = map.remove("include") else { return };
+    let (root, included) = (Path::ROOT, context.included.len());
+    let path = root.key("include");
+    check(&mut list, &INCLUDE, &path, &mut state.report);
+    if included > DEPTH_LIMIT {
+        state.report.error(
+            list.at,
+            &path,
+            format!("more than {DEPTH_LIMIT} files include each other"),
+        );
+        return;
+    }
+    for (index, entry) in list.as_list().iter().enumerate() {
+        let Some(include) = Include::new(entry, context) else { continue };
+        let imported = include.load(file, (entry.at, &path.index(index)), context, state);
+        if let Some(mut imported) = imported {
+            import(map, &mut imported, state);
+        }
+    }
+}
+
+/// One entry of `include`, with absolute paths.
+struct Include {
+    files: Vec<PathBuf>,
+    directory: PathBuf,
+    env_files: Vec<PathBuf>,
+}
+
+impl Include {
+    fn new(entry: &Node, context: &Context) -> Option<Self> {
+        let absolute = |text: &str| join(&context.directory, FilePath::new(text));
+        if let Some(text) = entry.as_text() {
+            return Self::of(vec![absolute(text)], None, Vec::new());
+        }
+        let map = entry.as_map()?;
+        let texts = |key: &str| {
+            let mut node = map.get(key).cloned().unwrap_or_else(|| Node::empty_map(entry.at));
+            text_to_list(&mut node);
+            let texts = node.as_list().iter().filter_map(Node::as_text);
+            texts.map(absolute).collect::<Vec<_>>()
+        };
+        Self::of(texts("path"), map.text("project_directory").map(absolute), texts("env_file"))
+    }
+
+    fn of(
+        files: Vec<PathBuf>,
+        directory: Option<PathBuf>,
+        mut env_files: Vec<PathBuf>,
+    ) -> Option<Self> {
+        let parent = files.first()?.parent().map(FilePath::to_owned);
+        let directory = directory.or(parent).unwrap_or_default();
+        if env_files.is_empty() && directory.join(".env").is_file() {
+            env_files.push(directory.join(".env"));
+        }
+        Some(Self { files, directory, env_files })
+    }
+
+    fn load(
+        self,
+        file: &FilePath,
+        at: (Position, &Path),
+        context: &Context,
+        state: &mut State,
+    ) -> Option<Node> {
+        let mut included = context.included.clone();
+        included.push(file.to_owned());
+        if let Some(again) = self.files.first().filter(|file| included.contains(file)) {
+            let chain = included.iter().map(|file| file.display().to_string());
+            let chain: Vec<String> = chain.chain([again.display().to_string()]).collect();
+            let message = format!("include cycle detected: {}", chain.join(" -> "));
+            state.report.error(at.0, at.1, message);
+            return None;
+        }
+        let files: Option<Vec<File>> =
+            self.files.iter().map(|file| model::read_named(file, at, state)).collect();
+        let variables = match read_env_files(&self.env_files, &context.environment) {
+            Ok(variables) => variables,
+            Err(problems) => {
+                for problem in problems.0 {
+                    let place = problem.location.map_or(String::new(), |location| {
+                        format!(" ({}:{})", location.file.display(), location.line)
+                    });
+                    state.report.error(at.0, at.1, format!("{}{place}", problem.message));
+                }
+                return None;
+            }
+        };
+        let mut environment = context.environment.clone();
+        for (name, value) in variables {
+            environment.entry(name).or_insert(value);
+        }
+        let home = context.home.clone();
+        let inner = Context { directory: self.directory, environment, included, home };
+        Some(model::load(files?, &inner, state))
+    }
+}
+
+fn import(map: &mut Map, imported: &mut Node, state: &mut State) {
+    for kind in KINDS {
+        let Some(source) = imported.as_map_mut().and_then(|map| map.map_mut(kind)) else {
+            continue;
+        };
+        let source = std::mem::take(source);
+        if !map.has(kind) || map.get(kind).is_some_and(Node::is_null) {
+            map.set(kind, Node::empty_map(Position::NOWHERE));
+        }
+        let Some(target) = map.map_mut(kind) else { continue };
+        for (name, mut entry) in source.0 {
+            if let Some(own) = target.0.get_mut(&name) {
+                let own = std::mem::replace(own, entry.clone());
+                merge_resource(&mut entry.node, own.node, (kind, &name), &mut state.report);
+            }
+            target.0.insert(name, entry);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The loader: from files and environment to a [`crate::Project`]. The phases run in the order of
+//! their modules here; each works on the tree that the one before it leaves.
+
+mod request;
+
+mod discover;
+mod dotenv;
+mod environment;
+mod files;
+mod name;
+
+mod extends;
+mod include;
+mod model;
+mod reset;
+
+mod defaults;
+mod normalize;
+mod paths;
+mod validate;
+
+mod consistency;
+mod cycle;
+mod env_file;
+mod finish;
+mod place;
+mod profiles;
+mod resources;
+
+pub(crate) use place::Place;
+pub use request::{LoadRequest, Loaded, load};

@@ -1,0 +1,146 @@
+//! From files to one tree, in the order docker compose has: of each document first the values are
+//! interpolated, then what it includes is taken in, what it resets is removed, what it extends is
+//! put below it, and it is merged onto what the files before it say. The result is held against
+//! the schema and brought into its long form before the next document.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::files::{self, read};
+use super::request::State;
+use super::{defaults, extends, include, paths, reset, validate};
+use crate::canonical::canonicalize;
+use crate::interpolate::interpolate;
+use crate::merge::{merge, unify};
+use crate::path::Path;
+use crate::schema::{PROJECT, Shape, check};
+use crate::source::Position;
+use crate::tree::{Node, Value, parse};
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct File {
+    /// Absolute; `-` for standard input.
+    pub(super) path: PathBuf,
+    /// Its documents.
+    pub(super) documents: Vec<Node>,
+}
+
+/// Where a set of files is, and what it knows.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// Directory that paths are relative to.
+    pub(super) directory: PathBuf,
+    /// Variables.
+    pub(super) environment: BTreeMap<String, String>,
+    /// The files that include this one, outermost first.
+    pub(super) included: Vec<PathBuf>,
+    /// Home directory, for `~`.
+    pub(super) home: Option<PathBuf>,
+}
+
+/// Reads the project's own files. `None` when one of them cannot be used.
+pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Option<Vec<File>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let text = if path.as_os_str() == "-" { files::read_standard_input() } else { read(path) };
+        match text {
+            Ok(text) => files.extend(parse_text(path.clone(), text, state)),
+            Err(error) => {
+                state.report.error(Position::NOWHERE, &Path::ROOT, error.to_string());
+            }
+        }
+    }
+    let complete = files.len() == paths.len() && !state.report.has_errors();
+    complete.then_some(files)
+}
+
+/// Reads a file that another one names at `at`. `None` when it cannot be used.
+pub(super) fn read_named(
+    path: &std::path::Path,
+    (at, key): (Position, &Path),
+    state: &mut State,
+) -> Option<File> {
+    match read(path) {
+        Ok(text) => parse_text(path.to_owned(), text, state),
+        Err(error) => {
+            state.report.error(at, key, error.to_string());
+            None
+        }
+    }
+}
+
+fn parse_text(path: PathBuf, text: String, state: &mut State) -> Option<File> {
+    let number = state.sources.add(&path, text);
+    let mut documents = parse(number, state.sources.text(number), &mut state.report)?;
+    documents.retain(|document| !document.is_null());
+    Some(File { path, documents })
+}
+
+/// The tree of a set of files, each merged onto the ones before it.
+pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> Node {
+    let mut tree = Node::empty_map(Position::NOWHERE);
+    let mut bases = extends::Bases::default();
+    for File { path, documents } in files {
+        let start = Position { file: state.sources.number(&path), line: 1, column: 1 };
+        if documents.is_empty() {
+            state
+                .report
+                .error(start, &Path::ROOT, "the file is empty")
+                .hint("it needs `services:`");
+        }
+        for mut document in documents {
+            if document.as_map().is_none() {
+                let message = format!("a Compose file is a mapping, not {}", document.kind());
+                state.report.error(document.at, &Path::ROOT, message);
+                continue;
+            }
+            prepare(&mut document, context, state);
+            let resets = reset::collect(&mut document);
+            include::apply(&mut document, &path, context, state);
+            reset::apply(&mut tree, &resets);
+            let scope = extends::Scope { file: path.clone(), directory: context.directory.clone() };
+            extends::apply(&mut document, &scope, (context, &resets), (&mut bases, state));
+            merge(&mut tree, document, &mut state.report);
+            unify(&mut tree);
+            check(&mut tree, &Shape::Object(&PROJECT), &Path::ROOT, &mut state.report);
+            canonicalize(&mut tree, &mut state.budget, &mut state.report);
+            unify(&mut tree);
+        }
+    }
+    defaults::apply(&mut tree);
+    validate::check(&mut tree, &mut state.report);
+    paths::resolve(&mut tree, &context.directory, context.home.as_deref());
+    resolve_variables(&mut tree, &context.environment);
+    tree
+}
+
+/// Interpolates a document, and notes what is obsolete in it.
+pub(super) fn prepare(document: &mut Node, context: &Context, state: &mut State) {
+    let lookup = |name: &str| context.environment.get(name).cloned();
+    interpolate(document, &Path::ROOT, &lookup, (&state.sources, &mut state.report));
+    let Some(map) = document.as_map_mut() else { return };
+    if let Some(entry) = map.0.shift_remove("version") {
+        let message = "the attribute `version` is obsolete and ignored";
+        let path = Path::ROOT;
+        state.report.warning(entry.key_at, &path.key("version"), message).hint("remove the line");
+    }
+}
+
+/// Gives variables without a value the one of the environment.
+fn resolve_variables(tree: &mut Node, environment: &BTreeMap<String, String>) {
+    let services = tree.as_map_mut().and_then(|map| map.map_mut("services"));
+    for (_, service) in services.into_iter().flat_map(|map| map.iter_mut()) {
+        let Some(service) = service.as_map_mut() else { continue };
+        resolve_bare(service.map_mut("environment"), environment);
+        resolve_bare(service.map_mut("build").and_then(|build| build.map_mut("args")), environment);
+    }
+}
+
+fn resolve_bare(map: Option<&mut crate::tree::Map>, environment: &BTreeMap<String, String>) {
+    for (name, value) in map.into_iter().flat_map(|map| map.iter_mut()) {
+        if let (true, Some(found)) = (value.is_null(), environment.get(name)) {
+            value.value = Value::Text(found.clone());
+        }
+    }
+}

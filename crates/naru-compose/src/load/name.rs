@@ -1,0 +1,72 @@
+//! The name of the project.
+
+use std::collections::BTreeMap;
+
+use super::discover::Discovered;
+use super::environment::PROJECT_NAME;
+use super::model::File;
+use super::request::{LoadRequest, State};
+use crate::interpolate::interpolate;
+use crate::path::Path;
+use crate::source::Position;
+use crate::tree::Node;
+
+/// The name: `-p`, then `COMPOSE_PROJECT_NAME`, then the last `name:` of the files, then the name
+/// of the directory. The first two have to be valid as they are, the others are made valid.
+pub(super) fn project_name(
+    request: &LoadRequest,
+    place: &Discovered,
+    files: &[File],
+    state: &mut State,
+) -> Option<String> {
+    let nowhere = Position::NOWHERE;
+    let from_environment = place.environment.get(PROJECT_NAME).filter(|name| !name.is_empty());
+    let given = request.project_name.as_ref().filter(|name| !name.is_empty());
+    if let Some(name) = given.or(from_environment) {
+        if normalize(name) == *name {
+            return Some(name.clone());
+        }
+        let message = format!("`{name}` is not a name for a project");
+        let hint = "names consist of lower case letters, digits, `-` and `_`, and start with a letter or digit";
+        state.report.error(nowhere, &Path::ROOT, message).hint(hint);
+        return None;
+    }
+    let (name, at) = match name_in_files(files, &place.environment, state) {
+        Some(node) => (node.as_text().map(str::to_owned)?, node.at),
+        None => {
+            let directory = place.directory.file_name();
+            (directory.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(), nowhere)
+        }
+    };
+    let normal = normalize(&name);
+    if normal.is_empty() {
+        let message =
+            format!("the project name must not be empty: nothing of `{name}` can be used");
+        let hint = "give one with `name:` or -p";
+        state.report.error(at, &Path::ROOT.key("name"), message).hint(hint);
+        return None;
+    }
+    Some(normal)
+}
+
+/// The last `name:`, with its variables replaced.
+fn name_in_files(
+    files: &[File],
+    environment: &BTreeMap<String, String>,
+    state: &mut State,
+) -> Option<Node> {
+    let documents = files.iter().rev().flat_map(|file| file.documents.iter().rev());
+    let mut names = documents.filter_map(|document| document.as_map()?.get("name"));
+    let mut node = names.find(|node| node.as_text().is_some_and(|name| !name.is_empty()))?.clone();
+    let lookup = |name: &str| environment.get(name).cloned();
+    let path = Path::ROOT;
+    interpolate(&mut node, &path.key("name"), &lookup, (&state.sources, &mut state.report));
+    Some(node)
+}
+
+/// Lower case, without the characters that a name cannot have.
+pub(super) fn normalize(name: &str) -> String {
+    let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    let name: String = name.to_lowercase().chars().filter(allowed).collect();
+    name.trim_start_matches(['_', '-']).to_owned()
+}

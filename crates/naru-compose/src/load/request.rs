@@ -1,0 +1,105 @@
+//! What is asked of the loader, and what it gives back.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{discover, environment, finish, model, name};
+use crate::problem::{Problem, Problems};
+use crate::project::Project;
+use crate::report::Report;
+use crate::source::Sources;
+use crate::tree::Node;
+
+/// Which project is to be loaded. The loader reads nothing from the process it runs in: directory
+/// and environment are part of the request.
+#[derive(Debug, Clone, Default)]
+pub struct LoadRequest {
+    /// Compose files (`-f`), relative to the working directory, `-` for standard input. When there
+    /// are none, `COMPOSE_FILE` and then the usual names are looked for.
+    pub files: Vec<PathBuf>,
+    /// `--project-directory`, relative to the working directory.
+    pub project_directory: Option<PathBuf>,
+    /// `-p`.
+    pub project_name: Option<String>,
+    /// `--profile`; `COMPOSE_PROFILES` when empty, `*` for all.
+    pub profiles: Vec<String>,
+    /// `--env-file`, relative to the working directory; `.env` when empty.
+    pub env_files: Vec<PathBuf>,
+    /// Absolute directory the command was called in.
+    pub working_directory: PathBuf,
+    /// Environment of the command.
+    pub environment: BTreeMap<String, String>,
+    /// Services named on the command line; they and their profiles are enabled.
+    pub services: Vec<String>,
+    /// Whether networks, volumes, secrets and configs that no service uses are kept.
+    pub all_resources: bool,
+}
+
+/// A project, and what there is to say about its files.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The project.
+    pub project: Project,
+    /// What is probably a mistake.
+    pub warnings: Vec<Problem>,
+    /// Variables for interpolation: the environment, then `--env-file` or `.env`. Secrets and
+    /// configs with `environment:` get their content from here.
+    pub environment: BTreeMap<String, String>,
+    pub(crate) tree: Node,
+    pub(crate) sources: Sources,
+}
+
+/// The phases' common state: the texts and the problems.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Every text that was read.
+    pub(crate) sources: Sources,
+    /// Every problem that was found.
+    pub(crate) report: Report,
+    /// Home directory, for `~`.
+    pub(crate) home: Option<PathBuf>,
+    /// What port ranges may still stand for.
+    pub(crate) budget: crate::canonical::Budget,
+}
+
+impl State {
+    /// Gives up: the problems found so far, as the reader sees them.
+    pub(crate) fn fail(self) -> Problems {
+        Problems(self.report.into_problems(&self.sources))
+    }
+}
+
+/// Loads a project.
+///
+/// # Errors
+/// All problems of all its files when at least one of them is an error.
+pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
+    let mut state = State {
+        sources: Sources::new(&request.working_directory),
+        report: Report::default(),
+        home: request.environment.get("HOME").map(PathBuf::from),
+        budget: crate::canonical::Budget::default(),
+    };
+    let place = discover::place(request)?;
+    let Some(files) = model::read_all(&place.files, &mut state) else {
+        return Err(state.fail());
+    };
+    let project_name = name::project_name(request, &place, &files, &mut state);
+    let Some(project_name) = project_name else { return Err(state.fail()) };
+    let mut environment = place.environment;
+    environment.insert(environment::PROJECT_NAME.to_owned(), project_name.clone());
+    let context = model::Context {
+        directory: place.directory.clone(),
+        environment,
+        included: Vec::new(),
+        home: state.home.clone(),
+    };
+    let tree = model::load(files, &context, &mut state);
+    let origin = finish::Origin {
+        name: project_name,
+        directory: place.directory,
+        files: place.files,
+        environment: context.environment,
+    };
+    finish::finish(tree, origin, request, state)
+}

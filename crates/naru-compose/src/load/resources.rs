@@ -1,0 +1,29 @@
+//! Leaving out what no service uses.
+
+use std::collections::BTreeSet;
+
+use crate::project::{MountKind, Project};
+
+/// Removes networks, volumes, secrets, configs and models that no enabled service uses.
+pub(super) fn drop_unused(project: &mut Project) {
+    let mut networks = BTreeSet::new();
+    let mut volumes = BTreeSet::new();
+    let mut secrets = BTreeSet::new();
+    let mut configs = BTreeSet::new();
+    let mut models = BTreeSet::new();
+    for service in project.services.values() {
+        networks.extend(service.networks.keys());
+        models.extend(service.models.keys());
+        configs.extend(service.configs.iter().map(|config| &config.source));
+        secrets.extend(service.secrets.iter().map(|secret| &secret.source));
+        let build = service.build.iter().flat_map(|build| &build.secrets);
+        secrets.extend(build.map(|secret| &secret.source));
+        let named = service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume);
+        volumes.extend(named.map(|mount| &mount.source));
+    }
+    project.networks.retain(|key, _| networks.contains(key));
+    project.volumes.retain(|key, _| volumes.contains(key));
+    project.secrets.retain(|key, _| secrets.contains(key));
+    project.configs.retain(|key, _| configs.contains(key));
+    project.models.retain(|key, _| models.contains(key));
+}

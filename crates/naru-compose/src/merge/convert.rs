@@ -1,0 +1,80 @@
+//! Short forms that merging has to see through.
+
+use crate::source::Position;
+use crate::tree::{Entry, Map, Node, Value};
+
+/// Turns a list of `KEY=VALUE` into a mapping; a bare `KEY` gets nothing as its value. Anything
+/// else is left for the check to complain about.
+pub(crate) fn pairs_to_map(node: &mut Node) {
+    let Value::List(entries) = &node.value else { return };
+    if entries.iter().any(|entry| entry.as_text().is_none()) {
+        return;
+    }
+    let mut map = Map::default();
+    for entry in entries {
+        let (key, value) = match entry.as_text().unwrap_or("").split_once('=') {
+            Some((key, value)) => (key, Value::Text(value.to_owned())),
+            None => (entry.as_text().unwrap_or(""), Value::Null),
+        };
+        map.set(key, Node::new(entry.at, value));
+    }
+    node.value = Value::Map(map);
+}
+
+/// Turns a list of names into a mapping whose values `value` makes.
+pub(crate) fn names_to_map(node: &mut Node, value: fn(Position) -> Node) {
+    let Value::List(entries) = &node.value else { return };
+    if entries.iter().any(|entry| entry.as_text().is_none()) {
+        return;
+    }
+    let mut map = Map::default();
+    for entry in entries {
+        map.set(entry.as_text().unwrap_or(""), value(entry.at));
+    }
+    node.value = Value::Map(map);
+}
+
+/// Nothing, at a place.
+pub(crate) fn nothing(at: Position) -> Node {
+    Node::new(at, Value::Null)
+}
+
+/// What a bare name in `depends_on` means.
+pub(crate) fn dependency(at: Position) -> Node {
+    let mut map = Map::default();
+    map.set("condition", Node::text(at, "service_started"));
+    map.set("required", Node::new(at, Value::Bool(true)));
+    Node::new(at, Value::Map(map))
+}
+
+/// Turns one text into a list of one.
+pub(crate) fn text_to_list(node: &mut Node) {
+    if let Value::Text(text) = &node.value {
+        node.value = Value::List(vec![Node::text(node.at, text.clone())]);
+    }
+}
+
+/// Turns the short form of `build` into the long one.
+pub(crate) fn build_to_map(node: &mut Node) {
+    if let Value::Text(context) = &node.value {
+        let mut map = Map::default();
+        map.set("context", Node::text(node.at, context.clone()));
+        node.value = Value::Map(map);
+    }
+}
+
+/// Turns a mapping of hosts into a list of `name=address`.
+pub(crate) fn hosts_to_list(node: &mut Node) {
+    let Value::Map(map) = &node.value else { return };
+    let mut list = Vec::new();
+    for (name, Entry { node, .. }) in &map.0 {
+        let addresses =
+            if node.as_list().is_empty() { std::slice::from_ref(node) } else { node.as_list() };
+        for address in addresses {
+            let text =
+                address.scalar_text().map(|text| Node::text(address.at, format!("{name}={text}")));
+            list.push(text.unwrap_or_else(|| address.clone()));
+        }
+    }
+    node.value = Value::List(list);
+}

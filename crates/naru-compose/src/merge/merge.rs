@@ -1,0 +1,147 @@
+//! Merging two trees: what the right one says wins over what the left one says.
+
+use super::convert::{
+    build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, text_to_list,
+};
+use super::rules::{RULES, Rule};
+use crate::path::{Cursor, Path};
+use crate::report::Report;
+use crate::tree::{Map, Node, Value};
+
+/// Merges `right` into `left`, both being whole files.
+pub(crate) fn merge(left: &mut Node, right: Node, report: &mut Report) {
+    values(left, right, RULES.root(), (&Path::ROOT, report));
+}
+
+/// Merges the definition of a service into the one it extends.
+pub(crate) fn merge_service(left: &mut Node, right: Node, name: &str, report: &mut Report) {
+    let services = Path::ROOT.key("services");
+    values(left, right, RULES.service(), (&services.key(name), report));
+}
+
+/// Merges the definition of a resource of the top level into another one of the same name.
+pub(crate) fn merge_resource(
+    left: &mut Node,
+    right: Node,
+    (kind, name): (&str, &str),
+    report: &mut Report,
+) {
+    let kind_path = Path::ROOT.key(kind);
+    values(left, right, RULES.root().key(kind).key(name), (&kind_path.key(name), report));
+}
+
+type Context<'a, 'p, 'r> = (&'a Path<'p>, &'r mut Report);
+
+fn values(left: &mut Node, mut right: Node, at: Cursor<'_, Rule>, (path, report): Context) {
+    if left.is_broken() || right.is_broken() {
+        left.value = Value::Broken;
+        return;
+    }
+    match at.value() {
+        Some(Rule::Replace) => return *left = right,
+        _ if right.is_null() => return,
+        Some(rule) => {
+            align(left, rule);
+            align(&mut right, rule);
+            match rule {
+                Rule::Pairs if overlay(left, &mut right) => return,
+                Rule::Hosts => return hosts(left, right),
+                Rule::Pools => return pools(left, right, at, (path, report)),
+                Rule::Logging if drivers_differ(left, &right) => return *left = right,
+                _ => {}
+            }
+        }
+        None => {}
+    }
+    match (&mut left.value, right.value) {
+        (Value::Map(map), Value::Map(other)) => maps(map, other, at, (path, report)),
+        (Value::List(list), Value::List(other)) => list.extend(other),
+        (Value::Map(_) | Value::List(_), other) => {
+            let right = Node::new(right.at, other);
+            let message = format!("this is {} and cannot override {}", right.kind(), left.kind());
+            report.error(right.at, path, message).related(left.at, "the earlier value is here");
+            left.value = Value::Broken;
+        }
+        (_, value) => *left = Node { value, ..right },
+    }
+}
+
+fn maps(left: &mut Map, right: Map, at: Cursor<'_, Rule>, (path, report): Context) {
+    for (key, entry) in right.0 {
+        match left.0.get_mut(&key) {
+            None => {
+                left.0.insert(key, entry);
+            }
+            Some(earlier) => {
+                values(&mut earlier.node, entry.node, at.key(&key), (&path.key(&key), report));
+                earlier.key_at = entry.key_at;
+            }
+        }
+    }
+}
+
+/// Brings a value into the form in which the rule can merge it.
+fn align(node: &mut Node, rule: Rule) {
+    match rule {
+        Rule::Pairs => pairs_to_map(node),
+        Rule::Texts => text_to_list(node),
+        Rule::Names => names_to_map(node, nothing),
+        Rule::Dependencies => names_to_map(node, dependency),
+        Rule::Build => build_to_map(node),
+        Rule::Hosts => hosts_to_list(node),
+        Rule::Replace | Rule::Logging | Rule::Pools => {}
+    }
+}
+
+/// Sets the keys of the right mapping in the left one, also those without a value.
+fn overlay(left: &mut Node, right: &mut Node) -> bool {
+    let (Value::Map(left), Value::Map(right)) = (&mut left.value, &mut right.value) else {
+        return false;
+    };
+    left.0.extend(std::mem::take(&mut right.0));
+    true
+}
+
+fn hosts(left: &mut Node, right: Node) {
+    match (&mut left.value, right.value) {
+        (Value::List(list), Value::List(other)) => {
+            for entry in other {
+                if !list.iter().any(|earlier| earlier.same(&entry)) {
+                    list.push(entry);
+                }
+            }
+        }
+        (_, value) => *left = Node { value, ..right },
+    }
+}
+
+fn drivers_differ(left: &Node, right: &Node) -> bool {
+    let driver = |node: &Node| node.as_map().and_then(|map| map.text("driver")).map(str::to_owned);
+    matches!((driver(left), driver(right)), (Some(left), Some(right)) if left != right)
+}
+
+/// Address pools are merged as docker compose does: a pool of another subnet takes the place of
+/// the earlier one, pools of the same subnet are merged.
+fn pools(left: &mut Node, right: Node, at: Cursor<'_, Rule>, (path, report): Context) {
+    fn subnet(node: &Node) -> Option<&str> {
+        node.as_map().and_then(|map| map.text("subnet"))
+    }
+    let mut result: Vec<Node> = Vec::new();
+    for original in left.as_list() {
+        for other in right.as_list() {
+            let known = result.iter().position(|pool| subnet(pool) == subnet(other));
+            if subnet(other) != subnet(original) && known.is_none() {
+                result.push(other.clone());
+                continue;
+            }
+            let mut merged = original.clone();
+            values(&mut merged, other.clone(), at.entry(), (path, report));
+            match result.iter().position(|pool| subnet(pool) == subnet(&merged)) {
+                Some(index) => result[index] = merged,
+                None => result.push(merged),
+            }
+        }
+    }
+    let value = if left.as_list().is_empty() { right.value } else { Value::List(result) };
+    *left = Node { value, ..*left };
+}

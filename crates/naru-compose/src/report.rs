@@ -1,0 +1,115 @@
+//! Problems as the phases of the loader collect them: with places rather than texts.
+
+use crate::path::Path;
+use crate::problem::{Problem, Related, Severity};
+use crate::source::{Position, Sources};
+
+/// The most problems that are kept; a file with more is not read to its end by anyone.
+const LIMIT: usize = 200;
+
+/// What the phases of the loader found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    findings: Vec<Finding>,
+    spill: Option<Box<Finding>>,
+}
+
+/// One problem, with its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    severity: Severity,
+    at: Position,
+    path: String,
+    message: String,
+    hint: Option<String>,
+    related: Vec<(Position, String)>,
+}
+
+impl Finding {
+    /// A problem of this severity.
+    pub(crate) fn new(severity: Severity, at: Position, path: &Path, message: String) -> Self {
+        let path = path.to_string();
+        Self { severity, at, path, message, hint: None, related: Vec::new() }
+    }
+
+    /// Adds what the reader can do.
+    pub(crate) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds another place that has to do with it.
+    pub(crate) fn related(&mut self, at: Position, label: impl Into<String>) -> &mut Self {
+        self.related.push((at, label.into()));
+        self
+    }
+
+    /// The problem with its line of text.
+    pub(crate) fn into_problem(self, sources: &Sources) -> Problem {
+        let related = self.related.into_iter().filter_map(|(at, label)| {
+            sources.location(at).map(|location| Related { location, label })
+        });
+        Problem {
+            severity: self.severity,
+            location: sources.location(self.at),
+            excerpt: sources.line(self.at).map(str::to_owned),
+            path: self.path,
+            message: self.message,
+            hint: self.hint,
+            related: related.collect(),
+        }
+    }
+}
+
+impl Report {
+    /// Reports an error.
+    pub(crate) fn error(
+        &mut self,
+        at: Position,
+        path: &Path,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        self.push(Finding::new(Severity::Error, at, path, message.into()))
+    }
+
+    /// Reports a warning.
+    pub(crate) fn warning(
+        &mut self,
+        at: Position,
+        path: &Path,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        self.push(Finding::new(Severity::Warning, at, path, message.into()))
+    }
+
+    fn push(&mut self, finding: Finding) -> &mut Finding {
+        if self.findings.len() >= LIMIT {
+            return self.spill.insert(Box::new(finding));
+        }
+        let index = self.findings.len();
+        self.findings.push(finding);
+        &mut self.findings[index]
+    }
+
+    /// Whether there is an error.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Whether a warning with this message was reported.
+    pub(crate) fn has_message(&self, message: &str) -> bool {
+        self.findings.iter().any(|finding| finding.message == message)
+    }
+
+    /// The problems in the order of files and lines, each once.
+    pub(crate) fn into_problems(mut self, sources: &Sources) -> Vec<Problem> {
+        self.findings.sort_by_key(|finding| {
+            let Position { file, line, column } = finding.at;
+            (line == 0, file, line, column)
+        });
+        let problems = self.findings.into_iter().map(|finding| finding.into_problem(sources));
+        let mut problems: Vec<Problem> = problems.collect();
+        problems.dedup();
+        problems
+    }
+}

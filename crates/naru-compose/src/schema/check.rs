@@ -1,0 +1,274 @@
+//! Holds a tree against its shape, and turns texts into the numbers and booleans they stand for.
+
+use std::collections::HashSet;
+
+use super::service::SERVICE;
+use super::shape::{Object, Shape};
+use super::suggest::closest;
+use crate::path::Path;
+use crate::project::{Bytes, FileMode, Period};
+use crate::report::Report;
+use crate::tree::{Map, Node, Value};
+
+/// Reports everything below `node` that does not have its shape and marks it as broken.
+pub(crate) fn check(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
+    if node.is_broken() {
+        return;
+    }
+    if let Value::Date(date) = &node.value
+        && !matches!(shape, Shape::Any)
+    {
+        let message = format!("`{date}` is a date in YAML, which no attribute accepts");
+        report.error(node.at, path, message).hint(format!("quote it: \"{date}\""));
+        node.value = Value::Broken;
+        return;
+    }
+    match shape {
+        Shape::Any => {}
+        Shape::Optional(_) if node.is_null() => {}
+        Shape::Optional(inner) => check(node, inner, path, report),
+        Shape::OneOf(shapes) => match shapes.iter().find(|shape| fits(shape, node)) {
+            Some(shape) => check(node, shape, path, report),
+            None => refuse(node, shape, path, report),
+        },
+        Shape::List(shape) => list(node, shape, path, report),
+        Shape::Set(shape) => {
+            unique(node, path, report);
+            list(node, shape, path, report);
+        }
+        Shape::Map(values) | Shape::Named(values) => match &mut node.value {
+            Value::Map(map) => {
+                if matches!(shape, Shape::Named(_)) {
+                    names(map, path, report);
+                }
+                for (key, value) in map.iter_mut() {
+                    check(value, values, &path.key(key), report);
+                }
+            }
+            _ => refuse(node, shape, path, report),
+        },
+        Shape::Object(fields) => object(node, fields, path, report),
+        _ => scalar(node, shape, path, report),
+    }
+}
+
+/// Whether the kind of the value is one that the shape allows.
+fn fits(shape: &Shape, node: &Node) -> bool {
+    match shape {
+        Shape::Any => true,
+        Shape::Optional(inner) => node.is_null() || fits(inner, node),
+        Shape::OneOf(shapes) => shapes.iter().any(|shape| fits(shape, node)),
+        Shape::List(_) | Shape::Set(_) => matches!(node.value, Value::List(_)),
+        Shape::Map(_) | Shape::Named(_) | Shape::Object(_) => matches!(node.value, Value::Map(_)),
+        Shape::Text | Shape::Words(_) | Shape::Matching(..) | Shape::Period | Shape::BytesText => {
+            matches!(node.value, Value::Text(_))
+        }
+        Shape::Pair => !matches!(node.value, Value::List(_) | Value::Map(_)),
+        Shape::Flag | Shape::FlagText => matches!(node.value, Value::Bool(_) | Value::Text(_)),
+        Shape::Integer | Shape::Number | Shape::Bytes | Shape::FileMode | Shape::Scalar => {
+            matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Text(_))
+        }
+    }
+}
+
+fn list(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
+    let Value::List(entries) = &mut node.value else {
+        return refuse(node, &Shape::List(&Shape::Any), path, report);
+    };
+    for (index, entry) in entries.iter_mut().enumerate() {
+        check(entry, shape, &path.index(index), report);
+    }
+}
+
+fn unique(node: &mut Node, path: &Path, report: &mut Report) {
+    let Value::List(entries) = &mut node.value else { return };
+    let mut seen = HashSet::new();
+    for (index, entry) in entries.iter_mut().enumerate() {
+        if !entry.is_broken() && !seen.insert(fingerprint(entry)) {
+            let what = entry.scalar_text().map_or(String::new(), |text| format!(" `{text}`"));
+            let message = format!("the entry{what} is there twice");
+            report.error(entry.at, &path.index(index), message).hint("remove one of the two");
+            entry.value = Value::Broken;
+        }
+    }
+}
+
+/// A text that is the same for trees that say the same.
+fn fingerprint(node: &Node) -> String {
+    match &node.value {
+        Value::Text(text) => format!("{text:?}"),
+        Value::List(entries) => entries.iter().map(|entry| fingerprint(entry) + ",").collect(),
+        Value::Map(map) => {
+            let mut parts: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key:?}:{}", fingerprint(value))).collect();
+            parts.sort();
+            format!("{{{}}}", parts.join(","))
+        }
+        _ => node.scalar_text().unwrap_or_default(),
+    }
+}
+
+fn names(map: &mut Map, path: &Path, report: &mut Report) {
+    for (key, entry) in &mut map.0 {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if key.is_empty() || !key.bytes().all(allowed) {
+            let message = format!("`{key}` is not a name");
+            let hint = "names consist of letters, digits, `.`, `_` and `-`";
+            report.error(entry.key_at, path, message).hint(hint);
+            entry.node.value = Value::Broken;
+        }
+    }
+}
+
+fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
+    let at = node.at;
+    let Value::Map(map) = &mut node.value else {
+        return refuse(node, &Shape::Map(&Shape::Any), path, report);
+    };
+    for (key, entry) in &mut map.0 {
+        let path = path.key(key);
+        if let Some(shape) = object.field(key) {
+            check(&mut entry.node, shape, &path, report);
+        } else if !key.starts_with("x-") {
+            let message = format!("{} has no attribute `{key}`", object.name);
+            let finding = report.error(entry.key_at, &path, message);
+            if let Some(hint) = hint(object, key, &entry.node) {
+                finding.hint(hint);
+            }
+            entry.node.value = Value::Broken;
+        }
+    }
+    for required in object.required.iter().filter(|required| !map.has(required)) {
+        report.error(at, path, format!("{} needs the attribute `{required}`", object.name));
+        node.value = Value::Broken;
+        return;
+    }
+}
+
+/// What an unknown attribute was probably meant to be.
+fn hint(object: &Object, key: &str, node: &Node) -> Option<String> {
+    if let Some(name) = closest(key, object.fields.iter().map(|(name, _)| *name)) {
+        return Some(format!("did you mean `{name}`?"));
+    }
+    if object.field("services").is_none() {
+        return None;
+    }
+    if SERVICE.field(key).is_some() {
+        return Some(format!("`{key}` belongs into a service, two levels deeper"));
+    }
+    let looks_like_service = node.as_map().is_some_and(|map| map.has("image") || map.has("build"));
+    looks_like_service.then(|| "services stand below `services:`, indented".to_owned())
+}
+
+fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
+    if !fits(shape, node) {
+        return refuse(node, shape, path, report);
+    }
+    match coerce(node, shape) {
+        Ok(Some(value)) => {
+            if let (Value::Bool(_), Some(word)) = (&value, node.as_text())
+                && !matches!(word.to_ascii_lowercase().as_str(), "true" | "false")
+            {
+                let message = format!("`{word}` is read as a boolean");
+                report.warning(node.at, path, message).hint("write true or false");
+            }
+            node.value = value;
+        }
+        Ok(None) => {}
+        Err(message) => {
+            let finding = report.error(node.at, path, message);
+            if let (Shape::Words(words), Some(text)) = (shape, node.as_text())
+                && let Some(word) = closest(text, words.iter().copied())
+            {
+                finding.hint(format!("did you mean `{word}`?"));
+            }
+            node.value = Value::Broken;
+        }
+    }
+}
+
+/// The value that a scalar stands for, when it is not the scalar itself.
+fn coerce(node: &Node, shape: &Shape) -> Result<Option<Value>, String> {
+    let text = node.as_text();
+    Ok(match (shape, &node.value, text) {
+        (Shape::Words(words), _, Some(text)) if !words.contains(&text) => {
+            return Err(format!("`{text}` is not one of {}", words.join(", ")));
+        }
+        (Shape::Matching(holds, description), _, Some(text)) if !holds(text) => {
+            return Err(format!("`{text}` is not {description}"));
+        }
+        (Shape::Flag, _, Some(text)) => Some(Value::Bool(boolean(text)?)),
+        (Shape::Scalar | Shape::Pair | Shape::FlagText, _, None) => {
+            node.scalar_text().map(Value::Text)
+        }
+        (Shape::Integer, Value::Float(number), _) if number.fract() != 0.0 => {
+            return Err(format!("{number} is not a whole number"));
+        }
+        (Shape::Integer, Value::Float(number), _) => {
+            number.to_string().parse().ok().map(Value::Int)
+        }
+        (Shape::Integer, _, Some(text)) => {
+            let number = text.parse().map_err(|_| format!("`{text}` is not a whole number"))?;
+            Some(Value::Int(number))
+        }
+        (Shape::Number, _, Some(text)) => {
+            let number = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+            Some(Value::Float(number))
+        }
+        (Shape::Bytes | Shape::BytesText, _, Some(text)) => {
+            text.parse::<Bytes>().map_err(|error| error.to_string())?;
+            None
+        }
+        (Shape::Period, _, Some(text)) => {
+            text.parse::<Period>().map_err(|error| error.to_string())?;
+            None
+        }
+        (Shape::FileMode, _, Some(text)) => {
+            text.parse::<FileMode>().map_err(|error| error.to_string())?;
+            None
+        }
+        _ => None,
+    })
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "y" | "yes" | "on" => Ok(true),
+        "false" | "n" | "no" | "off" => Ok(false),
+        _ => Err(format!("`{text}` is not a boolean: write true or false")),
+    }
+}
+
+fn refuse(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
+    let message = format!("this must be {}, not {}", expected(shape), node.kind());
+    let finding = report.error(node.at, path, message);
+    if let (true, Some(text)) = (fits(shape, &Node::text(node.at, "")), node.scalar_text()) {
+        finding.hint(format!("quote it: \"{text}\""));
+    }
+    node.value = Value::Broken;
+}
+
+/// A shape in words.
+fn expected(shape: &Shape) -> String {
+    match shape {
+        Shape::Any => "anything",
+        Shape::Text | Shape::Matching(..) => "a text",
+        Shape::Words(words) => return format!("one of {}", words.join(", ")),
+        Shape::Scalar => "a text or a number",
+        Shape::Pair => "a text, a number or a boolean",
+        Shape::Flag => "true or false",
+        Shape::FlagText => "a boolean or a text",
+        Shape::Integer => "a whole number",
+        Shape::Number => "a number",
+        Shape::Bytes | Shape::BytesText => "a byte size such as \"64m\"",
+        Shape::Period => "a duration such as \"1m30s\"",
+        Shape::FileMode => "an octal file mode such as \"0440\"",
+        Shape::List(_) | Shape::Set(_) => "a list",
+        Shape::Map(_) | Shape::Named(_) | Shape::Object(_) => "a mapping",
+        Shape::Optional(inner) => return expected(inner),
+        Shape::OneOf(shapes) => {
+            return shapes.iter().map(expected).collect::<Vec<_>>().join(" or ");
+        }
+    }
+    .to_owned()
+}

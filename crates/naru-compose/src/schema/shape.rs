@@ -1,0 +1,113 @@
+//! The shapes that values can have.
+
+/// What a value may be. A text that holds a number or boolean is accepted where one is expected,
+/// since it may come from a variable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shape {
+    /// Anything.
+    Any,
+    /// A text.
+    Text,
+    /// One of these texts.
+    Words(&'static [&'static str]),
+    /// A text that satisfies a condition, which is described for the reader.
+    Matching(fn(&str) -> bool, &'static str),
+    /// A text or number, which becomes a text.
+    Scalar,
+    /// A text, number, boolean or nothing: the value of an environment variable or label.
+    Pair,
+    /// A boolean.
+    Flag,
+    /// A boolean or a text, which becomes a text.
+    FlagText,
+    /// A whole number.
+    Integer,
+    /// Any number.
+    Number,
+    /// A byte size.
+    Bytes,
+    /// A byte size that has to be a text.
+    BytesText,
+    /// A duration.
+    Period,
+    /// An octal file mode: a text, or a number as YAML reads it.
+    FileMode,
+    /// A list.
+    List(&'static Shape),
+    /// A list in which nothing may be there twice.
+    Set(&'static Shape),
+    /// A mapping with any keys.
+    Map(&'static Shape),
+    /// A mapping whose keys are names of resources.
+    Named(&'static Shape),
+    /// A mapping with these keys.
+    Object(&'static Object),
+    /// The one of these whose kind the value has.
+    OneOf(&'static [Shape]),
+    /// Nothing, or this.
+    Optional(&'static Shape),
+}
+
+/// A mapping with known keys; every object accepts `x-*` as well.
+#[derive(Debug)]
+pub(crate) struct Object {
+    /// What it is called in messages, such as `a service`.
+    pub(crate) name: &'static str,
+    /// The keys and the shapes of their values.
+    pub(crate) fields: &'static [(&'static str, Shape)],
+    /// The keys that have to be there.
+    pub(crate) required: &'static [&'static str],
+}
+
+impl Object {
+    /// The shape of a key's value.
+    pub(crate) fn field(&self, key: &str) -> Option<&Shape> {
+        self.fields.iter().find(|(name, _)| *name == key).map(|(_, shape)| shape)
+    }
+}
+
+/// Texts, none of them twice.
+pub(crate) const WORDS: Shape = Shape::Set(&Shape::Text);
+
+/// A text or a list of texts.
+pub(crate) const TEXTS: Shape = Shape::OneOf(&[Shape::Text, WORDS]);
+
+/// `KEY=VALUE` as a list or as a mapping.
+pub(crate) const PAIRS: Shape = Shape::OneOf(&[WORDS, Shape::Map(&Shape::Pair)]);
+
+/// A command: nothing, a line, or program and arguments.
+pub(crate) const COMMAND: Shape =
+    Shape::Optional(&Shape::OneOf(&[Shape::Text, Shape::List(&Shape::Text)]));
+
+/// Options for a driver.
+pub(crate) const OPTIONS: Shape = Shape::Map(&Shape::Scalar);
+
+/// Host names and addresses.
+pub(crate) const HOSTS: Shape =
+    Shape::OneOf(&[WORDS, Shape::Map(&Shape::OneOf(&[Shape::Text, WORDS]))]);
+
+/// Limits of processes.
+pub(crate) const ULIMITS: Shape =
+    Shape::Map(&Shape::OneOf(&[Shape::Integer, Shape::Object(&ULIMIT)]));
+
+const ULIMIT: Object = Object {
+    name: "a limit",
+    fields: &[("soft", Shape::Integer), ("hard", Shape::Integer)],
+    required: &["soft", "hard"],
+};
+
+/// References to secrets or configs.
+pub(crate) const FILE_REFERENCES: Shape =
+    Shape::Set(&Shape::OneOf(&[Shape::Text, Shape::Object(&FILE_REFERENCE)]));
+
+const FILE_REFERENCE: Object = Object {
+    name: "a reference to a secret or config",
+    fields: &[
+        ("source", Shape::Text),
+        ("target", Shape::Text),
+        ("uid", Shape::Text),
+        ("gid", Shape::Text),
+        ("mode", Shape::FileMode),
+    ],
+    required: &[],
+};

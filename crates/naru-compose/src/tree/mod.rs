@@ -1,0 +1,13 @@
+//! The tree that a YAML text becomes: every node knows its file, line and column.
+
+mod deserialize;
+mod go;
+mod merge_key;
+mod node;
+mod parse;
+mod scalar;
+
+pub(crate) use deserialize::Error as DeserializeError;
+pub(crate) use go::float_text;
+pub(crate) use node::{Entry, Map, Mark, Node, Value};
+pub(crate) use parse::{NODE_LIMIT, parse};

@@ -1,0 +1,226 @@
+//! Nodes of the tree.
+
+use indexmap::IndexMap;
+
+use super::float_text;
+use crate::source::Position;
+
+/// A value with its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// Where the value starts.
+    pub(crate) at: Position,
+    /// The value.
+    pub(crate) value: Value,
+    /// A tag that changes how the value is merged.
+    pub(crate) mark: Mark,
+}
+
+/// What a node can be.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Value {
+    /// `null`, `~` or nothing.
+    #[default]
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// A text.
+    Text(String),
+    /// A date without quotes, which nothing accepts.
+    Date(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping.
+    Map(Map),
+    /// A value with a problem that was reported already; later phases leave it alone.
+    Broken,
+}
+
+/// A tag that changes how a value is merged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// None.
+    #[default]
+    Plain,
+    /// `!reset`: what earlier files say is removed, and this value too.
+    Reset,
+    /// `!override`: what earlier files say is removed.
+    Override,
+}
+
+/// The value of a key, with the place of the key.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Where the key is.
+    pub(crate) key_at: Position,
+    /// The value.
+    pub(crate) node: Node,
+}
+
+/// A mapping in the order of the file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Map(pub(crate) IndexMap<String, Entry>);
+
+impl Map {
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.0.get(key).map(|entry| &entry.node)
+    }
+
+    /// The value of a key, to change it.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.0.get_mut(key).map(|entry| &mut entry.node)
+    }
+
+    /// Whether there is such a key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Sets the value of a key, which gets the place of the value.
+    pub(crate) fn set(&mut self, key: &str, node: Node) {
+        self.0.insert(key.to_owned(), Entry { key_at: node.at, node });
+    }
+
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Node> {
+        self.0.shift_remove(key).map(|entry| entry.node)
+    }
+
+    /// Keys and values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Node)> {
+        self.0.iter().map(|(key, entry)| (key, &entry.node))
+    }
+
+    /// Keys and values, to change the values.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut Node)> {
+        self.0.iter_mut().map(|(key, entry)| (key, &mut entry.node))
+    }
+
+    /// The text of a key, when it is one.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Node::as_text)
+    }
+
+    /// The mapping of a key, when it is one.
+    pub(crate) fn map(&self, key: &str) -> Option<&Map> {
+        self.get(key).and_then(Node::as_map)
+    }
+
+    /// The mapping of a key, to change it.
+    pub(crate) fn map_mut(&mut self, key: &str) -> Option<&mut Map> {
+        self.get_mut(key).and_then(Node::as_map_mut)
+    }
+
+    /// The entries of a list, none when it is no list.
+    pub(crate) fn list(&self, key: &str) -> &[Node] {
+        self.get(key).map_or(&[], Node::as_list)
+    }
+}
+
+impl Node {
+    /// A node with a value and a place.
+    pub(crate) fn new(at: Position, value: Value) -> Self {
+        Self { at, value, mark: Mark::Plain }
+    }
+
+    /// A text.
+    pub(crate) fn text(at: Position, text: impl Into<String>) -> Self {
+        Self::new(at, Value::Text(text.into()))
+    }
+
+    /// An empty mapping.
+    pub(crate) fn empty_map(at: Position) -> Self {
+        Self::new(at, Value::Map(Map::default()))
+    }
+
+    /// The mapping, when it is one.
+    pub(crate) fn as_map(&self) -> Option<&Map> {
+        if let Value::Map(map) = &self.value { Some(map) } else { None }
+    }
+
+    /// The mapping, to change it.
+    pub(crate) fn as_map_mut(&mut self) -> Option<&mut Map> {
+        if let Value::Map(map) = &mut self.value { Some(map) } else { None }
+    }
+
+    /// The text, when it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The entries of a list, none when it is no list.
+    pub(crate) fn as_list(&self) -> &[Node] {
+        if let Value::List(entries) = &self.value { entries } else { &[] }
+    }
+
+    /// Whether it is null.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// Whether a problem of it was reported already.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self.value, Value::Broken)
+    }
+
+    /// A scalar as the text that Go prints for it; nothing for null, lists and mappings.
+    pub(crate) fn scalar_text(&self) -> Option<String> {
+        Some(match &self.value {
+            Value::Bool(value) => value.to_string(),
+            Value::Int(value) => value.to_string(),
+            Value::Float(value) => float_text(*value),
+            Value::Text(value) => value.clone(),
+            _ => return None,
+        })
+    }
+
+    /// What it is, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "a text",
+            Value::Date(_) => "a date",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+            Value::Broken => "a broken value",
+        }
+    }
+
+    /// How many nodes it and everything below it are, and how deep.
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        let below: Vec<(usize, usize)> = match &self.value {
+            Value::List(entries) => entries.iter().map(Self::extent).collect(),
+            Value::Map(map) => map.iter().map(|(_, node)| node.extent()).collect(),
+            _ => return (1, 1),
+        };
+        let count = below.iter().map(|(count, _)| count).sum::<usize>();
+        let depth = below.iter().map(|(_, depth)| *depth).max().unwrap_or(0);
+        (count + 1, depth + 1)
+    }
+
+    /// Whether two trees say the same, wherever they are written.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Value::Text(a), Value::Text(b)) | (Value::Date(a), Value::Date(b)) => a == b,
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b))
+            }
+            (Value::Map(a), Value::Map(b)) => {
+                a.0.len() == b.0.len()
+                    && a.iter().all(|(key, node)| b.get(key).is_some_and(|other| node.same(other)))
+            }
+            _ => false,
+        }
+    }
+}

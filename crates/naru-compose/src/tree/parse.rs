@@ -1,0 +1,278 @@
+//! From the parser's events to trees. Aliases are copied where they stand, within limits on the
+//! number of nodes and the depth, so that no file can make the loader work without end.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+
+use super::scalar::resolve;
+use super::{Entry, Map, Mark, Node, Value, merge_key};
+use crate::path::Path;
+use crate::report::Report;
+use crate::source::Position;
+
+/// Largest number of nodes of one file, aliases counted as often as they are used.
+pub(crate) const NODE_LIMIT: usize = 250_000;
+
+/// Largest depth of one file.
+const DEPTH_LIMIT: usize = 100;
+
+/// The documents of a text. `None` when it is not YAML or beyond a limit, which is reported.
+pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Vec<Node>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut parser = Parser::new_from_str(text);
+    let mut builder = Builder {
+        file,
+        report,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        documents: Vec::new(),
+        count: 0,
+    };
+    loop {
+        match parser.next_event() {
+            None => return Some(builder.documents),
+            Some(Ok((event, span))) => builder.event(event, span)?,
+            Some(Err(error)) => {
+                builder.scan_error(&error);
+                return None;
+            }
+        }
+    }
+}
+
+/// A collection that is not complete yet.
+struct Frame {
+    at: Position,
+    mark: Mark,
+    anchor: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Node>),
+    Map { map: Map, key: Option<Key>, merged: Vec<Node> },
+}
+
+enum Key {
+    Text(String, Position),
+    Merge,
+    Wrong,
+}
+
+struct Builder<'r> {
+    file: u32,
+    report: &'r mut Report,
+    stack: Vec<Frame>,
+    anchors: HashMap<usize, (Node, usize, usize)>,
+    documents: Vec<Node>,
+    count: usize,
+}
+
+type Tagged<'a> = Option<Cow<'a, Tag>>;
+
+impl Builder<'_> {
+    /// Takes one event in. `None` when the file is beyond a limit.
+    fn event(&mut self, event: Event<'_>, span: Span) -> Option<()> {
+        let at = self.position(span);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.room(at, 1, 1)?;
+                self.scalar(at, &text, style, (anchor, tag));
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.room(at, 1, 1)?;
+                self.open(at, anchor, &tag, Content::List(Vec::new()));
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.room(at, 1, 1)?;
+                let content = Content::Map { map: Map::default(), key: None, merged: Vec::new() };
+                self.open(at, anchor, &tag, content);
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(anchor) => self.alias(at, anchor)?,
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn position(&self, span: Span) -> Position {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let (line, column) = (number(span.start.line()), number(span.start.col()) + 1);
+        Position { file: self.file, line: line.max(1), column }
+    }
+
+    /// Whether so many nodes of such depth still fit.
+    fn room(&mut self, at: Position, count: usize, depth: usize) -> Option<()> {
+        self.count += count;
+        let message = if self.count > NODE_LIMIT {
+            format!("the file has more than {NODE_LIMIT} values")
+        } else if self.stack.len() + depth > DEPTH_LIMIT {
+            format!("the file is nested more than {DEPTH_LIMIT} levels deep")
+        } else {
+            return Some(());
+        };
+        let aliases = "every use of an anchor (`*name`) counts as often as it is written";
+        self.report.error(at, &Path::ROOT, message).hint(aliases);
+        None
+    }
+
+    fn scalar(
+        &mut self,
+        at: Position,
+        text: &str,
+        style: ScalarStyle,
+        (anchor, tag): (usize, Tagged),
+    ) {
+        let plain = style == ScalarStyle::Plain;
+        let forced = tag.as_ref().filter(|tag| tag.is_yaml_core_schema());
+        let value = match forced.map(|tag| tag.suffix.as_str()) {
+            Some("str") => Value::Text(text.to_owned()),
+            None if !plain => Value::Text(text.to_owned()),
+            Some("float") => match resolve(text) {
+                Value::Int(number) => Value::Float(number.to_string().parse().unwrap_or(0.0)),
+                other => other,
+            },
+            Some("bool") => match text.to_ascii_lowercase().as_str() {
+                "y" | "yes" | "on" => Value::Bool(true),
+                "n" | "no" | "off" => Value::Bool(false),
+                _ => resolve(text),
+            },
+            _ => resolve(text),
+        };
+        let merge = plain && tag.is_none() && text == "<<" && self.expects_key();
+        let node = Node { at, value, mark: mark(&tag) };
+        if merge { self.key(Key::Merge) } else { self.add(anchor, node) }
+    }
+
+    fn open(&mut self, at: Position, anchor: usize, tag: &Tagged, content: Content) {
+        self.stack.push(Frame { at, mark: mark(tag), anchor, content });
+    }
+
+    fn close(&mut self) {
+        let Some(frame) = self.stack.pop() else { return };
+        let value = match frame.content {
+            Content::List(entries) => Value::List(entries),
+            Content::Map { mut map, merged, .. } => {
+                if let Err(wrong) = merge_key::apply(&mut map, merged) {
+                    let message = format!("`<<` takes mappings, not {}", wrong.kind());
+                    self.report.error(wrong.at, &Path::ROOT, message);
+                }
+                Value::Map(map)
+            }
+        };
+        self.add(frame.anchor, Node { at: frame.at, value, mark: frame.mark });
+    }
+
+    fn alias(&mut self, at: Position, anchor: usize) -> Option<()> {
+        let Some((node, count, depth)) = self.anchors.get(&anchor) else {
+            let message = "this alias stands inside the value it names";
+            self.report.error(at, &Path::ROOT, message);
+            self.add(0, Node::new(at, Value::Broken));
+            return Some(());
+        };
+        let (node, count, depth) = (node.clone(), *count, *depth);
+        self.room(at, count, depth)?;
+        self.add(0, node);
+        Some(())
+    }
+
+    fn expects_key(&self) -> bool {
+        let content = self.stack.last().map(|frame| &frame.content);
+        matches!(content, Some(Content::Map { key: None, .. }))
+    }
+
+    fn key(&mut self, new: Key) {
+        if let Some(Frame { content: Content::Map { key, .. }, .. }) = self.stack.last_mut() {
+            *key = Some(new);
+        }
+    }
+
+    /// Puts a complete node where it belongs.
+    fn add(&mut self, anchor: usize, node: Node) {
+        if anchor > 0 {
+            let (count, depth) = node.extent();
+            self.anchors.insert(anchor, (node.clone(), count, depth));
+        }
+        if self.expects_key() {
+            let key = self.text_key(node);
+            return self.key(key);
+        }
+        let Some(frame) = self.stack.last_mut() else {
+            self.documents.push(node);
+            return;
+        };
+        let duplicate = match &mut frame.content {
+            Content::List(entries) => {
+                entries.push(node);
+                None
+            }
+            Content::Map { map, key, merged } => match key.take() {
+                Some(Key::Text(key, key_at)) => {
+                    let earlier = map.0.get(&key).map(|entry| (key.clone(), key_at, entry.key_at));
+                    if earlier.is_none() {
+                        map.0.insert(key, Entry { key_at, node });
+                    }
+                    earlier
+                }
+                Some(Key::Merge) => {
+                    merged.push(node);
+                    None
+                }
+                Some(Key::Wrong) | None => None,
+            },
+        };
+        if let Some((key, at, earlier)) = duplicate {
+            self.duplicate(&key, at, earlier);
+        }
+    }
+
+    fn text_key(&mut self, node: Node) -> Key {
+        match node.value {
+            Value::Text(text) => Key::Text(text, node.at),
+            Value::List(_) | Value::Map(_) => {
+                let message = "a key cannot be a list or a mapping";
+                self.report.error(node.at, &Path::ROOT, message).hint("quote the key: \"{...}\"");
+                Key::Wrong
+            }
+            _ => {
+                let text = node.scalar_text().unwrap_or_else(|| "null".to_owned());
+                let message = format!("the key `{text}` is {}, keys are texts", node.kind());
+                let hint = format!("quote it: \"{text}\"");
+                self.report.error(node.at, &Path::ROOT, message).hint(hint);
+                Key::Wrong
+            }
+        }
+    }
+
+    fn duplicate(&mut self, key: &str, at: Position, earlier: Position) {
+        let message = format!("the key `{key}` is there twice in one mapping");
+        self.report
+            .error(at, &Path::ROOT, message)
+            .related(earlier, "the first one is here")
+            .hint("remove one of the two, or join what they say");
+    }
+
+    fn scan_error(&mut self, error: &ScanError) {
+        let at = self.position(Span::empty(*error.marker()));
+        let mut message = format!("this is not YAML: {}", error.info());
+        let tab = error.info().contains("tab");
+        if error.info().contains("unknown anchor") {
+            message = "there is no anchor of this name before it".to_owned();
+        }
+        let finding = self.report.error(at, &Path::ROOT, message);
+        if tab {
+            finding.hint("indent with spaces, never with tabs");
+        }
+    }
+}
+
+/// The meaning of `!reset` and `!override`; other tags of a program's own mean nothing.
+fn mark(tag: &Tagged) -> Mark {
+    match tag.as_ref().filter(|tag| tag.handle == "!").map(|tag| tag.suffix.as_str()) {
+        Some("reset") => Mark::Reset,
+        Some("override") => Mark::Override,
+        _ => Mark::Plain,
+    }
+}

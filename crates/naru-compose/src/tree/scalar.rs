@@ -1,0 +1,114 @@
+//! What a scalar without quotes means. These are the rules of go-yaml, which mix YAML 1.1 and 1.2:
+//! `012` is octal and `1_000` a number, but `yes` is a text.
+
+use super::Value;
+
+/// The value of a scalar without quotes.
+pub(super) fn resolve(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Value::Float(f64::INFINITY);
+        }
+        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
+        _ => {}
+    }
+    let starts_number =
+        text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
+    if !starts_number {
+        return Value::Text(text.to_owned());
+    }
+    if is_date(text) {
+        return Value::Date(text.to_owned());
+    }
+    let plain = text.replace('_', "");
+    integer(&plain)
+        .map(Value::Int)
+        .or_else(|| float(&plain).map(Value::Float))
+        .unwrap_or_else(|| Value::Text(text.to_owned()))
+}
+
+/// A whole number in Go's notation: `0x`, `0o`, `0b`, and a leading 0 for octal.
+fn integer(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (radix, digits) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &digits[2..]),
+        [b'0', b'o' | b'O', ..] => (8, &digits[2..]),
+        [b'0', b'b' | b'B', ..] => (2, &digits[2..]),
+        [b'0', _, ..] => (8, &digits[1..]),
+        _ => (10, digits),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let sign = if negative { "-" } else { "" };
+    i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()
+}
+
+/// A number with a point or an exponent: `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`.
+fn float(text: &str) -> Option<f64> {
+    let allowed = |c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-' | 'e' | 'E');
+    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+    (has_digit && text.chars().all(allowed)).then(|| text.parse().ok()).flatten()
+}
+
+/// Whether go-yaml reads it as a point in time: `2020-01-01`, alone or with a time after it.
+fn is_date(text: &str) -> bool {
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(end) => (&text[..end], Some(&text[end + 1..])),
+        None => (text, None),
+    };
+    let mut parts = date.split('-');
+    let mut number = |lengths: std::ops::RangeInclusive<usize>, largest: u32| {
+        let part = parts.next().unwrap_or("");
+        let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+        lengths.contains(&part.len())
+            && digits
+            && part.parse::<u32>().is_ok_and(|part| part <= largest)
+    };
+    let is_day = number(4..=4, 9999) && number(1..=2, 12) && number(1..=2, 31);
+    is_day && parts.next().is_none() && time.is_none_or(is_time)
+}
+
+fn is_time(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_digit() || matches!(c, ':' | '.' | '+' | '-' | 'Z' | ' ');
+    text.matches(':').count() >= 2 && text.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: &str) {
+        assert_eq!(format!("{:?}", resolve(text)), expect, "{text}");
+    }
+
+    #[test]
+    fn plain_scalars_mean_what_go_yaml_says() {
+        check("True", "Bool(true)");
+        check("yes", "Text(\"yes\")");
+        check("0x1F", "Int(31)");
+        check("012", "Int(10)");
+        check("0o17", "Int(15)");
+        check("1_000", "Int(1000)");
+        check("1e3", "Float(1000.0)");
+        check("1.50", "Float(1.5)");
+        check("08", "Float(8.0)");
+        check("12:30:45", "Text(\"12:30:45\")");
+        check("22:22", "Text(\"22:22\")");
+        check("2020-01-01", "Date(\"2020-01-01\")");
+        check("~", "Null");
+        check("-", "Text(\"-\")");
+        check("+12", "Int(12)");
+        check("1.2.3", "Text(\"1.2.3\")");
+        check("--x", "Text(\"--x\")");
+        check("-1", "Int(-1)");
+    }
+}
