@@ -68,7 +68,12 @@ pub enum Error {
 /// # Errors
 /// When there is none.
 pub fn pick(pool: &Pool, occupied: &Occupied, network: &str) -> Result<Ipv4Network, Error> {
-    let free = |subnet: &Ipv4Network| occupied.conflict(*subnet, None).is_none();
+    let taken = merged(occupied);
+    let free = |subnet: &Ipv4Network| {
+        let (first, last) = bounds(*subnet);
+        let next = taken.partition_point(|(_, end)| *end < first);
+        taken.get(next).is_none_or(|(start, _)| *start > last)
+    };
     pool.ranges
         .iter()
         .find_map(|range| subnets(*range, pool.prefix, names::hash(network)).find(free))
@@ -106,6 +111,22 @@ pub fn next_address(
     (first..=last)
         .map(Ipv4Addr::from_bits)
         .find(|address| *address != gateway && !taken.contains(address))
+}
+
+/// All addresses in use, as ranges in order, none touching another.
+fn merged(occupied: &Occupied) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<_> = occupied.uses.iter().map(|(network, _)| bounds(*network)).collect();
+    ranges.sort_unstable();
+    ranges.dedup_by(|later, earlier| {
+        let joins = later.0 <= earlier.1;
+        earlier.1 = if joins { earlier.1.max(later.1) } else { earlier.1 };
+        joins
+    });
+    ranges
+}
+
+fn bounds(network: Ipv4Network) -> (u32, u32) {
+    (network.network().to_bits(), network.broadcast().to_bits())
 }
 
 /// All subnets of a range, each once, from the one that `start` points at.

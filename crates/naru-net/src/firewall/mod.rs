@@ -99,8 +99,14 @@ impl fmt::Display for Warning {
 /// When the kernel refuses the rules for another reason than missing rights or missing nftables.
 pub fn replace(table: &Table) -> Result<Vec<Warning>, Error> {
     let mut socket = Socket::new();
+    let outcome = replace_through(&mut socket, table);
+    socket.close_aside();
+    outcome
+}
+
+fn replace_through(socket: &mut Socket, table: &Table) -> Result<Vec<Warning>, Error> {
     let ruleset = rules::ruleset(table);
-    match nft::replace(&mut socket, &ruleset) {
+    match nft::replace(socket, &ruleset) {
         Ok(()) => {}
         Err(refused) if refused.is_withheld() => {
             return Ok(vec![Warning::Unavailable { reason: refused.to_string() }]);
@@ -108,7 +114,7 @@ pub fn replace(table: &Table) -> Result<Vec<Warning>, Error> {
         Err(source) => return Err(Error::Replace { table: ruleset.table, source }),
     }
     let egress = table.bridges.iter().any(|bridge| !bridge.internal);
-    Ok(if egress { foreign_drops(&mut socket) } else { Vec::new() })
+    Ok(if egress { foreign_drops(socket) } else { Vec::new() })
 }
 
 /// Deletes the project's table; that there is none, or no nftables, is no error.
@@ -117,7 +123,10 @@ pub fn replace(table: &Table) -> Result<Vec<Warning>, Error> {
 /// When the kernel refuses the deletion.
 pub fn remove(id: &str) -> Result<(), Error> {
     let table = names::table(id);
-    match nft::delete(&mut Socket::new(), &table) {
+    let mut socket = Socket::new();
+    let outcome = nft::delete(&mut socket, &table);
+    socket.close_aside();
+    match outcome {
         Err(refused) if refused.is_withheld() => Ok(()),
         outcome => outcome.map_err(|source| Error::Remove { table, source }),
     }

@@ -135,5 +135,9 @@ fn a_hundred_networks_fit_in_one_transaction() {
         let networks: Vec<_> = (0..100).map(|number| network(number, false)).collect();
         replace(&table("a", &networks.iter().collect::<Vec<_>>())).unwrap();
         assert_eq!(projects().unwrap(), ["a"]);
+        replace(&table("a", &networks[..2].iter().collect::<Vec<_>>())).unwrap();
+        replace(&table("b", &networks[..2].iter().collect::<Vec<_>>())).unwrap();
+        remove("a").unwrap();
+        remove("b").unwrap();
     });
 }

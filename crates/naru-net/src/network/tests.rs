@@ -217,7 +217,6 @@ fn attaching_twenty_containers_takes_milliseconds_each() {
             })
             .collect();
         times.sort_unstable();
-        eprintln!("attach {times:?}");
         // The promise is 2 ms; an unoptimised build on a loaded machine is given more.
         assert!(times[10] < Duration::from_millis(20), "median {:?}", times[10]);
     });

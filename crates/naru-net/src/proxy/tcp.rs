@@ -11,7 +11,7 @@ use rustix::net::sockopt::{
     set_socket_keepalive, set_socket_linger, set_tcp_nodelay, socket_error,
 };
 use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, accept_with, connect, ipproto, socket_with,
+    AddressFamily, SocketFlags, SocketType, accept_with, connect, getpeername, ipproto, socket_with,
 };
 
 use super::event_loop::{Kind, Poll, Token};
@@ -264,7 +264,8 @@ impl Tcp {
             Stage::Dialling { server, until, pause } => {
                 let (until, pause) = (*until, *pause);
                 match socket_error(&server.socket) {
-                    Ok(Ok(())) if flags.contains(EventFlags::OUT) => {
+                    // The event may be one of an earlier attempt, so the socket is asked itself.
+                    Ok(Ok(())) if getpeername(&server.socket).is_ok() => {
                         note(server, flags);
                         self.open(number);
                     }

@@ -227,7 +227,9 @@ fn a_restarted_container_resets_old_connections_and_gets_new_ones() {
         let new = host.listen(81);
         let port = host.publish(80, Protocol::Tcp);
         let mut client = connect(port);
-        let (_server, _) = old.accept().unwrap();
+        let (mut server, _) = old.accept().unwrap();
+        client.write_all(b"x").unwrap();
+        server.read_exact(&mut [0]).unwrap();
         host.proxy.retarget("web", host.target(81)).unwrap();
         assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
         let _client = connect(port);
@@ -245,7 +247,9 @@ fn a_withdrawn_port_is_free_and_a_duplicate_keeps_it() {
         let kept = bound.duplicate().unwrap();
         host.proxy.publish("web", bound, host.target(80)).unwrap();
         let mut client = connect(8080);
-        let (_server, _) = listener.accept().unwrap();
+        client.write_all(b"x").unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.read_exact(&mut [0]).unwrap();
         host.proxy.withdraw("web").unwrap();
         assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert!(ports::bind(&wanted).is_err(), "the duplicate holds the port");
