@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod manifests;
+mod promises;
 
 use std::path::Path;
 
