@@ -298,7 +298,24 @@ fn until_zero(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// Where a header has its mode, owner, group and time. Writers may leave them blank, which GNU tar and Go
+/// read as zero.
+const MAY_BE_BLANK: [std::ops::Range<usize>; 4] = [100..108, 108..116, 116..124, 136..148];
+
+fn without_blanks(header: &Header) -> Header {
+    let mut header = header.clone();
+    for field in MAY_BE_BLANK {
+        let field = &mut header.as_mut_bytes()[field];
+        if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+            field[0] = b'0';
+            field[1] = 0;
+        }
+    }
+    header
+}
+
 fn decode(header: &Header, extensions: Extensions) -> Result<Entry, Error> {
+    let header = &without_blanks(header);
     let pax = extensions.pax.unwrap_or_default();
     let refuse = |problem| Err(refused(&header.path_bytes(), problem));
     if extensions.long_name.is_some() && pax.path.is_some()

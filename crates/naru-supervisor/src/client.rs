@@ -101,7 +101,7 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 /// Makes a directory that only its owner can enter.
-fn make_private(path: &std::path::Path) -> io::Result<()> {
+pub(crate) fn make_private(path: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

@@ -16,7 +16,7 @@ mod supervisor;
 
 use std::process::ExitCode;
 
-use naru_state::{Directories, ProjectName};
+use naru_state::{ContainerId, Directories, ProjectName};
 
 /// First argument of the process that is a project's keeper.
 pub(crate) const KEEPER_ROLE: &str = "keeper:";
@@ -51,4 +51,18 @@ pub fn run_role_if_asked() -> Option<ExitCode> {
             Some(ExitCode::FAILURE)
         }
     }
+}
+
+/// The control group of a container: `/naru/<root id>/<project>/<container id>`.
+pub fn cgroup_path(
+    directories: &Directories,
+    project: &ProjectName,
+    container: &ContainerId,
+) -> String {
+    format!("{}/{container}", project_cgroup_path(directories, project))
+}
+
+/// The control group that holds all of a project.
+pub(crate) fn project_cgroup_path(directories: &Directories, project: &ProjectName) -> String {
+    format!("/naru/{}/{}", directories.root_id(), naru_state::fit(project.as_str(), 100))
 }

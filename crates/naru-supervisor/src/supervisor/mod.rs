@@ -134,6 +134,9 @@ impl Supervisor {
         events: UnboundedSender<Event>,
     ) -> io::Result<Self> {
         let own = directories.project(&project);
+        for directory in [directories.data(), own.data()] {
+            crate::client::make_private(directory)?;
+        }
         let lock = take_lock(&own)?;
         let store = Store::open(&directories.images()).map_err(io::Error::other)?;
         let binary = Binary::open().map_err(io::Error::other)?;

@@ -4,7 +4,7 @@ use std::io;
 
 use fs_err as fs;
 use naru_runtime::Cgroup;
-use naru_state::{ContainerId, ProjectDirectories, atomic, fit};
+use naru_state::{ContainerId, ProjectDirectories, atomic};
 
 use super::Supervisor;
 use super::event::Event;
@@ -14,7 +14,7 @@ use crate::protocol::Failure;
 impl Supervisor {
     /// The control group of a container.
     pub(super) fn cgroup(&self, id: &ContainerId) -> Cgroup {
-        let path = format!("{}/{id}", project_path(&self.directories, &self.project));
+        let path = crate::cgroup_path(&self.directories, &self.project, id);
         // Fails for relative paths and `..` only, and neither names nor ids can hold those.
         Cgroup::within(&self.hierarchies, path).unwrap_or_else(|_| Cgroup::none())
     }
@@ -72,12 +72,4 @@ pub(super) fn remove_files(
         }
     }
     result
-}
-
-/// The cgroup of a project: `/naru/<root id>/<project>`.
-pub(crate) fn project_path(
-    directories: &naru_state::Directories,
-    project: &naru_state::ProjectName,
-) -> String {
-    format!("/naru/{}/{}", directories.root_id(), fit(project.as_str(), 100))
 }

@@ -177,7 +177,7 @@ fn missing_image(name: &str, service: &Service) -> Failure {
 pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
     use naru_plan::Error::{
         Cycle, ExternalNetworkMissing, ExternalVolumeMissing, NoHealthcheck, NoSuchService,
-        RestartPolicy, ScaledFixedName, UndefinedDependency,
+        RestartPolicy, ScaledFixedName, TooManyReplicas, UndefinedDependency,
     };
     let failure = Failure::from_error(error);
     match error {
@@ -189,6 +189,7 @@ pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
             failure.at(format!("services.{service}.depends_on.{dependency}"))
         }
         ScaledFixedName { service, .. } => failure.at(format!("services.{service}.container_name")),
+        TooManyReplicas { service, .. } => failure.at(format!("services.{service}.scale")),
         RestartPolicy { service, .. } => failure.at(format!("services.{service}.restart")),
         NoSuchService { .. } | ExternalNetworkMissing { .. } | ExternalVolumeMissing { .. } => {
             failure
