@@ -36,6 +36,8 @@ pub enum Cause {
     Replaced,
     /// There are more replicas than `scale` says.
     ScaledDown,
+    /// An interrupted replacement has left it behind.
+    LeftOver,
     /// Its service is no longer in the file.
     Orphan,
     /// The command asked for it.
@@ -60,6 +62,7 @@ impl fmt::Display for Cause {
             Self::Forced => f.write_str("forced"),
             Self::Replaced => f.write_str("replaced"),
             Self::ScaledDown => f.write_str("scaled down"),
+            Self::LeftOver => f.write_str("left over"),
             Self::Orphan => f.write_str("orphan"),
             Self::Requested => f.write_str("requested"),
         }

@@ -45,6 +45,16 @@ pub enum Error {
         /// How many replicas were asked for.
         scale: u32,
     },
+    /// More replicas than anybody can mean.
+    #[error("service \"{service}\" cannot be scaled to {scale}: {most} replicas is the most")]
+    TooManyReplicas {
+        /// The service.
+        service: String,
+        /// How many replicas were asked for.
+        scale: u32,
+        /// How many there can be.
+        most: u32,
+    },
     /// An external network is not there.
     #[error("network {name} declared as external, but could not be found")]
     ExternalNetworkMissing {

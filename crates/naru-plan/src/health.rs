@@ -18,6 +18,8 @@ use crate::observed;
 
 /// The first pause between early probes; it doubles.
 const EARLY: Duration = Duration::from_millis(50);
+/// No pause is shorter, whatever an image says (it is Docker's minimum too).
+const SHORTEST: Duration = Duration::from_millis(1);
 /// How many results are kept.
 const HISTORY: usize = 50;
 /// How much of a probe's output is kept, as in Docker.
@@ -152,7 +154,7 @@ impl Probes {
             self.status = observed::Health::Healthy;
             self.streak = 0;
             self.early = None;
-            self.due = entry.ended + self.settings.interval;
+            self.due = entry.ended + self.pause(entry.ended);
         } else if entry.early {
             self.postpone_early(entry.ended);
         } else {
@@ -191,7 +193,7 @@ impl Probes {
     fn pause(&self, at: Duration) -> Duration {
         let Settings { interval, start_period, start_interval, .. } = self.settings;
         let starting = self.status == observed::Health::Starting && at < start_period;
-        if starting { start_interval } else { interval }
+        if starting { start_interval } else { interval }.max(SHORTEST)
     }
 }
 

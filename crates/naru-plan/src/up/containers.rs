@@ -20,6 +20,8 @@ pub(crate) struct Emitter<'p, 'a> {
     pub(crate) ready: BTreeMap<(Kind, String), StepId>,
     /// The step that removes a container, by its id.
     pub(crate) removed: BTreeMap<String, StepId>,
+    /// The step that gives an existing container its real name, by its id.
+    pub(crate) renamed: BTreeMap<String, StepId>,
     /// New containers, in the order of their creation.
     pub(crate) units: Vec<Unit<'a>>,
 }
@@ -54,7 +56,7 @@ impl<'a> Emitter<'_, 'a> {
     ) {
         let leaving = decisions.values().flat_map(|decision| {
             let recreated = decision.recreate.iter().map(|(c, _)| *c);
-            recreated.chain(decision.remove.iter().copied())
+            recreated.chain(decision.remove.iter().map(|(c, _)| *c))
         });
         for container in in_stop_order(self.stops.graph(), leaving) {
             let volume = changes.volume_under(container).cloned().map(Cause::VolumeChanged);
@@ -65,6 +67,14 @@ impl<'a> Emitter<'_, 'a> {
             if needs_removal {
                 self.remove(container, cause);
             }
+        }
+    }
+
+    /// Removes superfluous containers that do not run: nothing is lost, and their names may be needed.
+    pub(crate) fn remove_idle(&mut self, decisions: &BTreeMap<&'a str, Decision<'a>>) {
+        let superfluous = decisions.values().flat_map(|decision| decision.remove.clone());
+        for (container, cause) in superfluous.filter(|(c, _)| !c.state.is_active()) {
+            self.remove(container, cause);
         }
     }
 
@@ -188,7 +198,8 @@ impl<'a> Emitter<'_, 'a> {
             }
         }
         for decision in decisions.values() {
-            leaving.extend(decision.remove.iter().map(|c| (*c, Cause::ScaledDown, Vec::new())));
+            leaving
+                .extend(decision.remove.iter().map(|(c, cause)| (*c, cause.clone(), Vec::new())));
             if let Some(with) =
                 decision.restarts_with.as_ref().filter(|_| self.selection.options.start)
             {
@@ -212,10 +223,31 @@ impl<'a> Emitter<'_, 'a> {
         for (container, cause, _) in leaving {
             match cause {
                 Cause::Replaced => self.take_over(container),
-                Cause::ScaledDown => self.remove(container, Cause::ScaledDown),
+                Cause::ScaledDown | Cause::LeftOver => self.remove(container, cause),
                 _ => {}
             }
         }
+        for decision in decisions.values() {
+            for container in &decision.keep {
+                self.finish_replacement(container);
+            }
+        }
+    }
+
+    /// Gives a container its real name that an interrupted `up` has left with a temporary one.
+    fn finish_replacement(&mut self, container: &'a Container) {
+        let name = self.name(&container.service, container.number);
+        if container.name == name {
+            return;
+        }
+        let holder = self.users(|c| c.name == name).find_map(|c| self.removed.get(&c.id).copied());
+        let action = Action::RenameContainer {
+            service: container.service.clone(),
+            container: subject(container),
+            to: name,
+        };
+        let step = self.plan.push(action, Cause::Replaced, holder);
+        self.renamed.insert(container.id.clone(), step);
     }
 
     /// Removes the old container and gives the new one its name.
@@ -255,7 +287,7 @@ impl<'a> Emitter<'_, 'a> {
         self.removed.insert(container.id.clone(), step);
     }
 
-    fn name(&self, service: &str, number: u32) -> String {
+    pub(crate) fn name(&self, service: &str, number: u32) -> String {
         let fixed = &self.selection.service(service).container_name;
         if fixed.is_empty() {
             format!("{}-{service}-{number}", self.selection.project.name)

@@ -12,7 +12,8 @@ use crate::{Cause, Fingerprint};
 pub(crate) struct Decision<'a> {
     pub(crate) keep: Vec<&'a Container>,
     pub(crate) recreate: Vec<(&'a Container, Cause)>,
-    pub(crate) remove: Vec<&'a Container>,
+    /// Superfluous ones: too many for the scale, or left over from an interrupted replacement.
+    pub(crate) remove: Vec<(&'a Container, Cause)>,
     /// The numbers of the replicas to make.
     pub(crate) create: Vec<u32>,
     /// The dependency because of which the running ones that stay are restarted.
@@ -57,13 +58,18 @@ fn one<'a>(
     let scale = usize::try_from(selection.scale(name)).unwrap_or(usize::MAX);
     let highest = existing.iter().map(|(c, _)| c.number).max().unwrap_or(0);
 
-    // Scaling down takes the obsolete ones first, then the highest numbers.
-    existing.sort_by_key(|(c, cause)| (cause.is_some(), c.number));
-    let superfluous = existing.split_off(scale.min(existing.len()));
+    // Scaling down takes the obsolete ones first, then the highest numbers. Of two with the same number,
+    // which an interrupted replacement leaves behind, only one stays.
+    existing.sort_by_key(|(c, cause)| (cause.is_some(), c.number, !c.state.is_active()));
+    let mut numbers = BTreeSet::new();
+    let (mut existing, doubles): (Vec<_>, Vec<_>) =
+        existing.into_iter().partition(|(c, _)| numbers.insert(c.number));
+    let surplus = existing.split_off(scale.min(existing.len()));
     existing.sort_by_key(|(c, _)| c.number);
 
     let mut decision = Decision::default();
-    decision.remove.extend(superfluous.into_iter().map(|(c, _)| c));
+    decision.remove.extend(doubles.into_iter().map(|(c, _)| (c, Cause::LeftOver)));
+    decision.remove.extend(surplus.into_iter().map(|(c, _)| (c, Cause::ScaledDown)));
     let missing = u32::try_from(scale.saturating_sub(existing.len())).unwrap_or(u32::MAX);
     decision.create.extend((1..=missing).map(|n| highest.saturating_add(n)));
     for (container, cause) in existing {

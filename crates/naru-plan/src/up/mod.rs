@@ -2,7 +2,7 @@
 //!
 //! The order of the steps, and why:
 //! 1. containers on networks and volumes that are made anew stop, since those cannot be taken away under them;
-//! 2. orphans go, since they may hold names and ports;
+//! 2. orphans and superfluous containers that do not run go, since they may hold names and ports;
 //! 3. networks and volumes are made;
 //! 4. all new containers are prepared, also those that replace one, under a temporary name: whatever can
 //!    fail has failed before anything that works is stopped;
@@ -79,9 +79,11 @@ pub fn up(project: &Project, observed: &Observed, options: &UpOptions) -> Result
         stops: Stops::new(&graph),
         ready: BTreeMap::new(),
         removed: BTreeMap::new(),
+        renamed: BTreeMap::new(),
         units: Vec::new(),
     };
     emitter.stop_for_resources(&decisions, &resources);
+    emitter.remove_idle(&decisions);
     emitter.orphans();
     emitter.resources(&resources);
     emitter.create(&decisions);

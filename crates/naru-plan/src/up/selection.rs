@@ -15,9 +15,13 @@ pub(crate) struct Selection<'a> {
     pub(crate) options: &'a UpOptions,
     /// The selected services in dependency order.
     pub(crate) services: Vec<&'a str>,
+    selected: BTreeSet<String>,
     /// Those asked for by name; all selected ones when none was.
     targets: BTreeSet<String>,
 }
+
+/// More replicas than this are taken for a slip of the finger.
+const MOST_REPLICAS: u32 = 10_000;
 
 impl<'a> Selection<'a> {
     pub(crate) fn new(
@@ -46,13 +50,13 @@ impl<'a> Selection<'a> {
             .map(|(name, _)| name.as_str())
             .filter(|name| selected.contains(*name))
             .collect();
-        let selection = Self { project, observed, options, services, targets };
+        let selection = Self { project, observed, options, services, selected, targets };
         selection.check()?;
         Ok(selection)
     }
 
     pub(crate) fn contains(&self, service: &str) -> bool {
-        self.services.contains(&service)
+        self.selected.contains(service)
     }
 
     /// A selected service's definition.
@@ -135,6 +139,10 @@ impl<'a> Selection<'a> {
         for &name in &self.services {
             let service = self.service(name);
             let scale = self.scale(name);
+            if scale > MOST_REPLICAS {
+                let service = name.to_owned();
+                return Err(Error::TooManyReplicas { service, scale, most: MOST_REPLICAS });
+            }
             if scale > 1 && !service.container_name.is_empty() {
                 let (service, name) = (name.to_owned(), service.container_name.clone());
                 return Err(Error::ScaledFixedName { service, name, scale });

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::containers::Emitter;
 use super::decide::Decision;
-use crate::stops::subject;
 use crate::{Action, Cause, Gate, StepId, Subject};
 
 /// The containers of one service when everything is done, and the steps that start them.
@@ -26,19 +25,19 @@ impl<'a> Emitter<'_, 'a> {
                 now.containers.push(container.clone());
                 let Some(cause) = cause else { continue };
                 let action = Action::StartContainer { service: service.to_owned(), container };
-                let after = after.into_iter().chain(cleared.iter().copied());
+                let after = after.into_iter().flatten().chain(cleared.iter().copied());
                 now.started_by.push(self.plan.push_gated(action, cause, after, gates.clone()));
             }
             running.insert(service, now);
         }
     }
 
-    /// All containers of a service: why each is started (if it is), and the step that must be done before.
+    /// All containers of a service: why each is started (if it is), and the steps that must be done before.
     fn to_run(
         &self,
         service: &str,
         decision: &Decision<'a>,
-    ) -> Vec<(Subject, Option<Cause>, Option<StepId>)> {
+    ) -> Vec<(Subject, Option<Cause>, [Option<StepId>; 2])> {
         let kept = decision.keep.iter().map(|container| {
             let stop = self.stops.of(container);
             let cause = match (&decision.restarts_with, stop) {
@@ -46,12 +45,14 @@ impl<'a> Emitter<'_, 'a> {
                 _ if container.state.is_active() => None,
                 _ => Some(Cause::NotRunning),
             };
-            (subject(container), cause, stop)
+            let name = self.name(service, container.number);
+            let subject = Subject::Existing { id: container.id.clone(), name };
+            (subject, cause, [stop, self.renamed.get(&container.id).copied()])
         });
         let new = self.units.iter().filter(|unit| unit.service == service).map(|unit| {
             let name = unit.name.clone();
             let subject = Subject::New { created_by: unit.created_by, name };
-            (subject, Some(Cause::New), Some(unit.settled))
+            (subject, Some(Cause::New), [Some(unit.settled), None])
         });
         kept.chain(new).collect()
     }
@@ -64,7 +65,7 @@ impl<'a> Emitter<'_, 'a> {
         } else {
             Vec::new()
         };
-        let gone = orphans.into_iter().chain(decision.remove.iter().copied());
+        let gone = orphans.into_iter().chain(decision.remove.iter().map(|(c, _)| *c));
         gone.filter_map(|container| self.stops.of(container)).collect()
     }
 

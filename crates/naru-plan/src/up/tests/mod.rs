@@ -1,5 +1,7 @@
 //! Plans of `up` as text.
 
+mod interrupted;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -469,28 +471,11 @@ fn errors_come_before_any_step() {
 }
 
 #[test]
-fn up_after_any_up_has_nothing_to_do() {
-    let projects = [
-        shop(),
-        with_network(json!({})),
-        with_network(json!({"internal": true})),
-        with_volume(json!({})),
-        project(json!({"web": {"scale": 3}, "db": {"environment": {"A": "1"}}})),
-        project(json!({"web": {"scale": 1, "container_name": "site"}, "x": {}})),
-    ];
-    for first in &projects {
-        for second in &projects {
-            let options = UpOptions {
-                remove_orphans: true,
-                recreate_volumes: ["p_data".to_owned()].into(),
-                ..up_options()
-            };
-            let mut seen = running(first);
-            let plan = up(second, &seen, &options).unwrap();
-            check_order(&plan);
-            apply(&plan, second, &options, &mut seen);
-            assert!(seen.containers.iter().all(|c| c.state == RUNNING));
-            assert_eq!(up_text(second, &seen, &options), "");
-        }
-    }
+fn absurd_scales_are_refused_before_anything_is_allocated() {
+    let options = UpOptions { scale: [("web".to_owned(), 1_000_000_000)].into(), ..up_options() };
+    let error = up(&project(json!({"web": {}})), &Observed::default(), &options).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "service \"web\" cannot be scaled to 1000000000: 10000 replicas is the most"
+    );
 }
