@@ -133,7 +133,10 @@ fn resolve_variables(tree: &mut Node, environment: &BTreeMap<String, String>) {
     for (_, service) in services.into_iter().flat_map(|map| map.iter_mut()) {
         let Some(service) = service.as_map_mut() else { continue };
         resolve_bare(service.map_mut("environment"), environment);
-        resolve_bare(service.map_mut("build").and_then(|build| build.map_mut("args")), environment);
+        if let Some(args) = service.map_mut("build").and_then(|build| build.map_mut("args")) {
+            resolve_bare(Some(args), environment);
+            args.0.retain(|_, entry| !entry.node.is_null());
+        }
     }
 }
 

@@ -18,11 +18,15 @@ pub enum Dollar {
 
 impl Project {
     /// The text of `config --format json`: two spaces of indentation, no newline at the end,
-    /// `x-*` attributes of the top level only.
+    /// `x-*` attributes of the top level only, and no `models` section, which docker compose
+    /// prints in YAML alone.
     #[must_use]
     pub fn to_json(&self, dollar: Dollar) -> String {
         let mut value = self.to_value();
         lift_extensions(&mut value, false);
+        if let Value::Object(top) = &mut value {
+            top.remove("models");
+        }
         if let (Value::Object(top), false) = (&mut value, self.extensions.is_empty()) {
             top.extend(self.extensions.clone());
         }
