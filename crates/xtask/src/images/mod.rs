@@ -172,7 +172,8 @@ fn load(naru: &std::path::Path, archives: &[PathBuf]) -> Result<()> {
     let known = task::output(Command::new(naru).args(["image", "ls", "--format", "json"]))?;
     for path in archives {
         let id = archive::image_id(path)?;
-        if known.contains(&id) {
+        // Listings show the first twelve digits, as Docker does.
+        if known.contains(&id[..12]) {
             continue;
         }
         task::run(Command::new(naru).args(["image", "load", "-i"]).arg(path))?;
