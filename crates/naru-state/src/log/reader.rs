@@ -100,10 +100,20 @@ impl Reader {
     /// True when the open files were replaced by new ones, which are now open.
     fn follow_rotation(&mut self) -> io::Result<bool> {
         use std::os::unix::fs::MetadataExt;
-        match fs::metadata(self.directory.join("index")) {
-            Ok(now) if now.ino() != self.inode => self.open(""),
-            _ => Ok(false),
+        let directory = self.directory.clone();
+        let inode = |name| fs::metadata(directory.join(name)).ok().map(|file| file.ino());
+        let before = self.inode;
+        match inode("index") {
+            Some(now) if self.files.is_some() && now != before => {}
+            _ => return Ok(false),
         }
+        let found = self.open("")?;
+        if found && inode("index.1") != Some(before) {
+            // Not rotated but another container's log: what the one before it left unfinished stays so.
+            let rest = self.finish();
+            self.ready.extend(rest);
+        }
+        Ok(found)
     }
 
     fn read_open(&mut self) -> io::Result<()> {
@@ -244,6 +254,24 @@ mod tests {
         assert_eq!(seen.len(), expected.len());
         assert_eq!(seen, expected);
         assert!(log.join("raw.1").exists());
+    }
+
+    #[test]
+    fn the_log_of_the_next_container_does_not_continue_a_line_of_the_last_one() {
+        use std::io::Write;
+        let (read, mut write, directory) = pipe();
+        let log = directory.path().join("log");
+        let mut reader = Reader::new(&log);
+        let mut run = |text: &[u8]| {
+            Writer::clear(&log).unwrap();
+            let mut writer = Writer::open(&log, 1).unwrap();
+            write.write_all(text).unwrap();
+            writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+        };
+        run(b"one\nunfinished");
+        assert_eq!(texts(&reader.read().unwrap()), ["one"]);
+        run(b"two\n");
+        assert_eq!(texts(&reader.read().unwrap()), ["unfinished", "two"]);
     }
 
     #[test]
