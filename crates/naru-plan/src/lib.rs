@@ -54,4 +54,4 @@ pub use notice::Notice;
 pub use observed::Observed;
 pub use plan::{Action, Gate, Plan, Replaced, Step, StepId, Subject};
 pub use progress::{Next, Outcome, Progress};
-pub use up::{ImageFacts, UpOptions, up};
+pub use up::{ImageFacts, UpOptions, selected_services, up};

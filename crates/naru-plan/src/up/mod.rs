@@ -101,5 +101,18 @@ pub fn up(project: &Project, observed: &Observed, options: &UpOptions) -> Result
     Ok(plan)
 }
 
+/// The services that an `up` with these options is about: those asked for and what they depend on.
+///
+/// # Errors
+/// As [`up()`].
+pub fn selected_services(
+    project: &Project,
+    options: &UpOptions,
+) -> Result<BTreeSet<String>, Error> {
+    let nothing = Observed::default();
+    let selection = Selection::new(project, &nothing, options)?;
+    Ok(selection.services.iter().map(|&name| name.to_owned()).collect())
+}
+
 #[cfg(test)]
 mod tests;

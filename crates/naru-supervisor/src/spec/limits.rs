@@ -3,7 +3,7 @@
 use naru_compose::project::{Service, Ulimit};
 use oci_spec::runtime::{
     LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxPids, LinuxResources, PosixRlimit,
-    PosixRlimitBuilder, PosixRlimitType,
+    PosixRlimitBuilder, PosixRlimitType, Spec,
 };
 
 use super::Error;
@@ -155,4 +155,19 @@ fn kind(name: &str) -> Option<PosixRlimitType> {
         "stack" => PosixRlimitType::RlimitStack,
         _ => return None,
     })
+}
+
+/// Gives a process that asks for no limit of open files this one (soft, hard): whoever starts it may have
+/// raised its own.
+pub fn limit_files(spec: &mut Spec, (soft, hard): (u64, u64)) {
+    let Some(mut process) = spec.process().clone() else { return };
+    let mut limits = process.rlimits().clone().unwrap_or_default();
+    if limits.iter().any(|limit| limit.typ() == PosixRlimitType::RlimitNofile) {
+        return;
+    }
+    let limit =
+        PosixRlimitBuilder::default().typ(PosixRlimitType::RlimitNofile).soft(soft).hard(hard);
+    limits.extend(limit.build().ok());
+    process.set_rlimits(Some(limits));
+    spec.set_process(Some(process));
 }

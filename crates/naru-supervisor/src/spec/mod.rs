@@ -35,6 +35,7 @@ pub use error::Error;
 pub use exec::process_of;
 pub use healthcheck::{Check, healthcheck};
 pub use image::Image;
+pub use limits::limit_files;
 pub use mounts::{FileMount, MadeFiles, Prepared, VolumeMount};
 pub use names::{hostname, is_host_name};
 pub use namespaces::Shared;
@@ -65,6 +66,8 @@ pub struct Inputs<'a> {
 /// When the service asks for something that does not exist or that naru cannot do.
 pub fn build(inputs: &Inputs<'_>) -> Result<Spec, Error> {
     unsupported::refuse(inputs.service)?;
+    // A check that cannot be run is found before the container runs.
+    healthcheck(inputs.service, inputs.image)?;
     let mut spec = naru_runtime::profile::default_spec();
     let process = process(inputs, spec.process().clone().unwrap_or_default())?;
     spec.set_process(Some(process));

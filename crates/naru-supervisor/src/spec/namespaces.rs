@@ -130,14 +130,9 @@ fn cgroup<'a>(inputs: &Inputs<'a>) -> Result<Source<'a>, Error> {
 }
 
 fn borrowed<'a>(key: &str, mode: &str, path: Option<&'a Path>) -> Result<Source<'a>, Error> {
-    let is_known = mode.starts_with("service:") || mode.starts_with("container:");
     match path {
-        Some(path) if is_known => Ok(Source::Of(path)),
-        None if is_known => {
-            let problem = format!("the container of \"{mode}\" does not run");
-            Err(Error::invalid(key, problem))
-        }
-        _ => Err(Error::invalid(key, format!("\"{mode}\" is no such mode"))),
+        Some(path) => Ok(Source::Of(path)),
+        None => Err(Error::unsupported(format!("{key} \"{mode}\""))),
     }
 }
 

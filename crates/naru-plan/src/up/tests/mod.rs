@@ -153,6 +153,8 @@ fn naming_a_service_brings_what_it_depends_on() {
     let options = UpOptions { services: vec!["migrate".to_owned()], ..up_options() };
     let text = up_text(&shop(), &Observed::default(), &options);
     assert!(text.contains("p-db-1") && !text.contains("p-web-1"), "{text}");
+    let names = ["db".to_owned(), "migrate".to_owned()].into();
+    assert_eq!(selected_services(&shop(), &options), Ok(names));
 }
 
 #[test]

@@ -11,6 +11,8 @@ fn attributes_that_are_not_possible_yet_are_named() {
         (json!({"security_opt": ["apparmor=mine"]}), "security_opt"),
         (json!({"ipc": "service:db"}), "ipc"),
         (json!({"network_mode": "bridge"}), "network_mode"),
+        (json!({"network_mode": "service:vpn"}), "network_mode"),
+        (json!({"pid": "service:vpn"}), "pid"),
         (json!({"volumes": [{"type": "image", "source": "a", "target": "/a"}]}), "volumes"),
         (json!({"volumes_from": ["db"]}), "volumes_from"),
         (
@@ -32,7 +34,7 @@ fn values_that_mean_nothing_are_refused() {
         (json!({"hostname": "x".repeat(65)}), "hostname"),
         (json!({"domainname": "a b"}), "domainname"),
         (json!({"cgroup": "mine"}), "cgroup"),
-        (json!({"pid": "container"}), "pid"),
+        (json!({"healthcheck": {"test": ["curl", "x"]}}), "healthcheck.test"),
         (json!({"environment": {"A=B": "c"}}), "environment.A=B"),
         (json!({"environment": {"A": "b\u{0}c"}}), "environment.A"),
         (json!({"command": ["a\u{0}b"]}), "command"),
