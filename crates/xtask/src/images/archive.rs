@@ -162,3 +162,38 @@ impl Blob {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images::layer::{Staging, hash_file};
+
+    #[test]
+    fn an_archive_is_written_once_and_holds_what_it_names() {
+        let folder =
+            Staging::new(std::env::temp_dir().join(format!("naru-archive-{}", std::process::id())))
+                .unwrap();
+        let layer = folder.path.join("layer.tar");
+        fs::write(&layer, "not really a tar").unwrap();
+        let (digest, size) = hash_file(&layer).unwrap();
+        let image = Image {
+            reference: "sample:1",
+            config: json!({ "Cmd": ["sh"] }),
+            layers: vec![Layer { path: layer, digest: digest.clone(), size }],
+        };
+        let path = folder.path.join("sample.tar");
+        assert!(write(&image, &path).unwrap());
+        assert!(!write(&image, &path).unwrap());
+
+        let id = image_id(&path).unwrap();
+        let mut archive = tar::Archive::new(fs::File::open(&path).unwrap());
+        let names: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert_eq!(names[..3], ["oci-layout", "index.json", "manifest.json"]);
+        assert!(names.contains(&format!("blobs/sha256/{id}")));
+        assert!(names.contains(&format!("blobs/sha256/{digest}")));
+    }
+}

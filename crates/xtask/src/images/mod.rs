@@ -199,3 +199,47 @@ impl Recipe {
         self.reference.trim_end_matches(":latest").replace(':', "-")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_asked_for_with_or_without_the_tag_latest() {
+        let names = |asked: &[&str]| {
+            let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+            wanted(&asked)
+                .map(|recipes| recipes.iter().map(|recipe| recipe.file_name()).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["busybox"]).unwrap(), ["busybox"]);
+        assert_eq!(names(&["busybox:latest", "postgres:15"]).unwrap(), ["busybox", "postgres-15"]);
+        assert_eq!(names(&[]).unwrap().len(), RECIPES.len());
+        assert!(
+            names(&["redis"]).unwrap_err().to_string().contains("no recipe for the image redis")
+        );
+    }
+
+    #[test]
+    fn every_layer_is_made_in_a_round_after_those_it_needs() {
+        let round = |folder: &str| ROUNDS.iter().position(|round| round.concat().contains(&folder));
+        for recipe in &RECIPES {
+            assert!(round(recipe.folder).is_some(), "{} is in no round", recipe.folder);
+            // Only the Debian root is read while other layers are made.
+            assert!(recipe.folder == "debian" || round("debian") <= round(recipe.folder));
+        }
+    }
+
+    #[test]
+    fn lock_files_name_no_registry() {
+        let locks = ["crates/xtask/assets/mongo/stand-in", API]
+            .map(|folder| task::workspace().join(folder));
+        for lock in locks.map(|folder| folder.join("package-lock.json")) {
+            let text = fs::read_to_string(&lock).unwrap();
+            assert!(
+                !text.contains("\"resolved\""),
+                "{} records where packages came from",
+                lock.display()
+            );
+        }
+    }
+}
