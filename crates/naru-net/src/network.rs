@@ -10,7 +10,7 @@ use fs_err as fs;
 use ipnetwork::Ipv4Network;
 
 use crate::netlink::link::{NewBridge, NewVeth};
-use crate::netlink::{Refused, Socket, address, link, route};
+use crate::netlink::{Refused, Socket, address, forwarding_table, link, route};
 use crate::{Link, MacAddress, namespace};
 
 /// A bridge network of a project.
@@ -188,33 +188,53 @@ pub fn attach(network: &Network, endpoint: &Endpoint<'_>) -> Result<(), Error> {
         mtu: network.mtu,
     };
     // The socket stays one of the host's, also in the thread that visits the container's namespace.
-    let outcome = namespace::within(endpoint.netns, || {
+    let work = || {
         without_ipv6(endpoint.interface, || {
             link::create_veth(&mut socket, &veth).map_err(refused)
         })?;
-        link::set_up(&mut socket, endpoint.host_side).map_err(refused)?;
-        set_up_inside(network, endpoint, refused)?;
-        wait_operational(&mut socket, endpoint.host_side).map_err(refused)?;
-        wait_operational(&mut socket, &network.bridge).map_err(refused)
-    });
-    let outcome = outcome.map_err(Error::Namespace)?;
-    // The first error is the one to tell; what is left carries the project's group.
-    outcome.inspect_err(|_| drop(link::delete(&mut socket, endpoint.host_side)))
+        // The first error is the one to tell; what is left carries the project's group.
+        set_up_pair(&mut socket, network, endpoint, refused)
+            .inspect_err(|_| drop(link::delete(&mut socket, endpoint.host_side)))
+    };
+    namespace::within(endpoint.netns, work).map_err(Error::Namespace)?
 }
 
-/// Waits until a link carries packets. Until then the kernel drops them, and the first connection to
-/// a container would take a second longer: its address is asked for only once per second.
-fn wait_operational(socket: &mut Socket, name: &str) -> Result<(), Refused> {
+/// Everything after the pair was made, by a thread inside the container's namespace.
+fn set_up_pair(
+    socket: &mut Socket,
+    network: &Network,
+    endpoint: &Endpoint<'_>,
+    refused: impl Fn(Refused) -> Error + Copy,
+) -> Result<(), Error> {
+    link::set_up(socket, endpoint.host_side).map_err(refused)?;
+    set_up_inside(network, endpoint, refused)?;
+    let port = wait_operational(socket, endpoint.host_side).map_err(refused)?;
+    wait_operational(socket, &network.bridge).map_err(refused)?;
+    // After a restart the bridge would send to the old link, which the kernel takes its time to
+    // delete, until the new one has sent something by itself.
+    match port {
+        Some(port) => forwarding_table::learn(socket, port, endpoint.mac).map_err(refused),
+        None => Ok(()),
+    }
+}
+
+/// Waits until a link carries packets, and returns its index. Until then the kernel drops them, and
+/// the first connection to a container would take a second longer: its address is asked for only once
+/// per second.
+fn wait_operational(socket: &mut Socket, name: &str) -> Result<Option<u32>, Refused> {
     /// On kernels before 6.8 the state changes by itself, within tens of microseconds.
     const PAUSE: Duration = Duration::from_micros(50);
     const ATTEMPTS: usize = 40;
+    let mut index = None;
     for _ in 0..ATTEMPTS {
-        if link::is_operational(socket, name)? {
+        let state = link::state(socket, name)?;
+        index = state.map(|state| state.index);
+        if state.is_none_or(|state| state.operational) {
             break;
         }
         thread::sleep(PAUSE);
     }
-    Ok(())
+    Ok(index)
 }
 
 /// The container's side of [`attach`], run by a thread inside its namespace.

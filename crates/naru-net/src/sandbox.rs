@@ -10,7 +10,7 @@ use nix::unistd::Uid;
 use crate::network;
 
 /// A network namespace that lives as long as a descriptor of it.
-pub(crate) struct Netns(OwnedFd);
+pub(crate) struct Netns(pub(crate) OwnedFd);
 
 impl AsFd for Netns {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {

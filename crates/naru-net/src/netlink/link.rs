@@ -148,25 +148,33 @@ fn up(index: u32) -> Ifinfomsg {
 
 /// The index of the link called `name`, if there is one.
 pub(crate) fn index_of(socket: &mut Socket, name: &str) -> Result<Option<u32>, Refused> {
-    let mut request = Request::new().op_getlink_do(&Ifinfomsg::new());
-    drop(request.encode().push_ifname_bytes(name.as_bytes()));
-    let mut index = None;
-    match socket.replies(&request, |(header, _)| index = Some(header.ifi_index.cast_unsigned())) {
-        Err(refused) if refused.is_absent() => Ok(None),
-        outcome => outcome.map(|()| index),
-    }
+    Ok(state(socket, name)?.map(|state| state.index))
 }
 
-/// Whether the link called `name` already carries packets. It does so a little after it came up, by
-/// deferred work of the kernel, which Linux 6.8 and later do at the latest when they are asked.
-pub(crate) fn is_operational(socket: &mut Socket, name: &str) -> Result<bool, Refused> {
+/// What changes of a link by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct State {
+    pub(crate) index: u32,
+    /// Whether it carries packets. It does so a little after it came up, by deferred work of the
+    /// kernel, which Linux 6.8 and later do at the latest when they are asked.
+    pub(crate) operational: bool,
+}
+
+/// The state of the link called `name`, if there is one.
+pub(crate) fn state(socket: &mut Socket, name: &str) -> Result<Option<State>, Refused> {
     /// `IF_OPER_UP` of `linux/if.h`.
     const UP: u8 = 6;
     let mut request = Request::new().op_getlink_do(&Ifinfomsg::new());
     drop(request.encode().push_ifname_bytes(name.as_bytes()));
     let mut state = None;
-    socket.replies(&request, |(_, attributes)| state = attributes.get_operstate().ok())?;
-    Ok(state == Some(UP))
+    let outcome = socket.replies(&request, |(header, attributes)| {
+        let index = header.ifi_index.cast_unsigned();
+        state = Some(State { index, operational: attributes.get_operstate() == Ok(UP) });
+    });
+    match outcome {
+        Err(refused) if refused.is_absent() => Ok(None),
+        outcome => outcome.map(|()| state),
+    }
 }
 
 /// Deletes the link called `name`; that it is gone already is no error.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::sandbox::{self, Netns};
+use crate::sandbox::{self, Netns, current};
 use crate::{names, occupied, pool};
 
 /// A network `10.213.<number>.0/24` of the project `test`.
@@ -198,6 +198,53 @@ fn the_first_packet_after_attaching_is_not_lost() {
                 .run(move || TcpStream::connect_timeout(&to.into(), Duration::from_millis(900)));
             assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         }
+    });
+}
+
+#[test]
+fn a_restarted_container_is_reached_while_the_old_link_still_exists() {
+    sandbox::run(|| {
+        let network = network(1, false);
+        create(&network).unwrap();
+        let attach_as = |host_side: &str| {
+            let netns = Netns::new();
+            let address = Ipv4Addr::new(10, 213, 1, 2);
+            let endpoint = Endpoint {
+                interface: "eth0",
+                address,
+                mac: MacAddress::of(address),
+                default_route: true,
+                host_side,
+                netns: netns.as_fd(),
+            };
+            attach(&network, &endpoint).unwrap();
+            (netns, address)
+        };
+        let (old, address) = attach_as("nv-old");
+        let host = Netns(current());
+        talk(&old, address, &host).unwrap();
+        let (new, address) = attach_as("nv-new");
+        talk(&new, address, &host).unwrap();
+    });
+}
+
+#[test]
+fn a_name_in_use_is_an_error_and_leaves_its_owner_alone() {
+    sandbox::run(|| {
+        let network = network(1, false);
+        create(&network).unwrap();
+        let (first, address) = container(&network, 2);
+        let second = Netns::new();
+        let endpoint = Endpoint {
+            interface: "eth0",
+            address,
+            mac: MacAddress::of(address),
+            default_route: true,
+            host_side: &names::host_side("2", &network.id),
+            netns: second.as_fd(),
+        };
+        attach(&network, &endpoint).unwrap_err();
+        talk(&first, address, &Netns(current())).unwrap();
     });
 }
 

@@ -21,11 +21,13 @@ pub(super) struct Side {
     pub(super) socket: OwnedFd,
     pub(super) readable: bool,
     pub(super) writable: bool,
+    /// The other end has ended or broken: reading on finds out.
+    pub(super) ending: bool,
 }
 
 impl Side {
     pub(super) fn new(socket: OwnedFd) -> Self {
-        Self { socket, readable: false, writable: false }
+        Self { socket, readable: false, writable: false, ending: false }
     }
 }
 
@@ -173,6 +175,10 @@ impl Flow {
         };
         self.ended = taken == 0;
         self.bulk = taken == SCRATCH;
+        if taken < SCRATCH && !from.ending {
+            // Nothing is left; what comes now is a new event.
+            from.readable = false;
+        }
         let bytes = &resources.scratch[..taken];
         let mut passed = 0;
         while to.writable && passed < taken {

@@ -391,6 +391,7 @@ fn start_connecting(target: SocketAddr) -> rustix::io::Result<OwnedFd> {
 /// Remembers what an event said of a socket. An error shows itself at the next read or write.
 fn note(side: &mut Side, flags: EventFlags) {
     let broken = EventFlags::ERR | EventFlags::HUP;
-    side.readable |= flags.intersects(EventFlags::IN | EventFlags::RDHUP | broken);
+    side.ending |= flags.intersects(EventFlags::RDHUP | broken);
+    side.readable |= side.ending || flags.contains(EventFlags::IN);
     side.writable |= flags.intersects(EventFlags::OUT | broken);
 }
