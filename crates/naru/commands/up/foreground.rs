@@ -71,9 +71,10 @@ impl Session<'_> {
         })
         .host("watch for Ctrl-C")?;
         let attached = self.attached();
+        let since_ns = now_ns();
         let selection = Selection {
             services: Some(attached.clone()),
-            since_ns: Some(now_ns()),
+            since_ns: Some(since_ns),
             ..Selection::default()
         };
         let layout = Layout {
@@ -85,6 +86,7 @@ impl Session<'_> {
             session: self,
             doing,
             attached,
+            since_ns,
             output: Output::new(self.printer, layout),
             logs: Logs::new(self.target.directories.clone(), selection),
             progress: Progress::new(self.printer),
@@ -122,6 +124,8 @@ struct View<'a> {
     session: &'a Session<'a>,
     doing: String,
     attached: BTreeSet<String>,
+    /// Nanoseconds since 1970; what ended before that is no news.
+    since_ns: u64,
     output: Output,
     logs: Logs,
     progress: Progress<'a>,
@@ -227,7 +231,8 @@ impl View<'_> {
         let Changed { name, service, state } = changed;
         let Some(exit) = &state.exit else { return Ok(()) };
         let ended = matches!(state.phase, Phase::Exited | Phase::Restarting);
-        if !ended || self.announced.get(name) == Some(&exit.process) {
+        let is_old = exit.time_ns < self.since_ns;
+        if !ended || is_old || self.announced.get(name) == Some(&exit.process) {
             return Ok(());
         }
         self.announced.insert(name.clone(), exit.process.clone());
