@@ -1,6 +1,7 @@
 //! The rules at work between real namespaces.
 
 use ipnetwork::Ipv4Network;
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::*;
 use crate::forwarding;
@@ -139,5 +140,32 @@ fn a_hundred_networks_fit_in_one_transaction() {
         replace(&table("b", &networks[..2].iter().collect::<Vec<_>>())).unwrap();
         remove("a").unwrap();
         remove("b").unwrap();
+    });
+}
+
+#[test]
+fn missing_rights_are_a_warning_and_no_failure() {
+    sandbox::run(|| {
+        let none = CapabilitySet::empty();
+        let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+        rustix::thread::set_capabilities(None, sets).unwrap();
+        let warnings = replace(&table("a", &[&network(1, false)])).unwrap();
+        assert!(matches!(&warnings[..], [Warning::Unavailable { .. }]), "{warnings:?}");
+        assert!(warnings[0].to_string().contains("not permitted"), "{}", warnings[0]);
+        remove("a").unwrap();
+        assert!(projects().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_foreign_policy_that_drops_is_named_and_left_alone() {
+    sandbox::run(|| {
+        nft::add_table_that_drops(&mut Socket::new(), "strict").unwrap();
+        let warnings = replace(&table("a", &[&network(1, false)])).unwrap();
+        let expected = Warning::ForeignDrop { table: "strict".into(), chain: "forward".into() };
+        assert_eq!(warnings, std::slice::from_ref(&expected));
+        assert_eq!(replace(&table("a", &[&network(1, true)])).unwrap(), [], "nothing to forward");
+        remove("a").unwrap();
+        assert_eq!(foreign_drops(&mut Socket::new()), [expected]);
     });
 }

@@ -97,6 +97,27 @@ pub(crate) fn base_chains(socket: &mut Socket) -> Result<Vec<BaseChain>, Refused
     Ok(chains)
 }
 
+/// Somebody else's table with one chain that drops all forwarded packets.
+#[cfg(test)]
+pub(crate) fn add_table_that_drops(socket: &mut Socket, table: &str) -> Result<(), Refused> {
+    transaction(socket, |batch| {
+        let name = table.as_bytes();
+        batch.request().set_create().op_newtable_do(&family()).encode().push_name_bytes(name);
+        batch
+            .request()
+            .set_create()
+            .op_newchain_do(&family())
+            .encode()
+            .push_table_bytes(name)
+            .push_name_bytes(b"forward")
+            .push_type(c"filter")
+            .push_policy(VerdictCode::Drop as u32)
+            .nested_hook()
+            .push_num(libc::NF_INET_FORWARD.cast_unsigned())
+            .push_priority(0);
+    })
+}
+
 fn transaction(
     socket: &mut Socket,
     fill: impl FnOnce(&mut Chained<'static>),

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -179,6 +180,35 @@ fn a_subnet_keeps_clear_of_what_the_host_has() {
         let clash = occupied.conflict(network.subnet, None).unwrap();
         assert!(clash.to_string().contains(&network.bridge), "{clash}");
         assert_eq!(occupied.conflict(network.subnet, Some(&network.bridge)), None);
+    });
+}
+
+#[test]
+fn halves_of_the_default_route_leave_room_and_places_do_not() {
+    sandbox::run(|| {
+        let vpn = Network { bridge: "tun7".into(), ..network(99, false) };
+        create(&vpn).unwrap();
+        let route = |to: &str| {
+            let arguments = ["route", "add", to, "dev", "tun7"];
+            assert!(Command::new("ip").args(arguments).status().unwrap().success());
+        };
+        route("0.0.0.0/1");
+        route("128.0.0.0/1");
+        let pick = || {
+            let occupied = occupied::occupied(&[]).unwrap();
+            pool::pick(&pool::Pool::default(), &occupied, "shop_default").unwrap()
+        };
+        let first = pick();
+        route(&first.to_string());
+        let second = pick();
+        assert!(!first.overlaps(second), "{first} and {second}");
+        route("10.0.0.0/8");
+        assert_ne!(pick().network().octets()[0], 10);
+
+        let occupied = occupied::occupied(&[]).unwrap();
+        let error = pool::check("10.1.0.0/24".parse().unwrap(), &occupied, None).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(source, "the route to 10.0.0.0/8 through interface tun7");
     });
 }
 
