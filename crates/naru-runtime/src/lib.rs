@@ -46,7 +46,7 @@ mod stdio;
 mod wire;
 
 pub use binary::Binary;
-pub use cgroup::{Cgroup, Hierarchies};
+pub use cgroup::{Cgroup, Hierarchies, Membership};
 pub use container::{Create, Created, Parent, Root, create};
 pub use error::{Error, Stage};
 pub use exec::{Exec, exec};

@@ -66,3 +66,8 @@ pub fn cgroup_path(
 pub(crate) fn project_cgroup_path(directories: &Directories, project: &ProjectName) -> String {
     format!("/naru/{}/{}", directories.root_id(), naru_state::fit(project.as_str(), 100))
 }
+
+/// The group of a project's two processes, beside those of its containers.
+pub(crate) fn own_cgroup_path(directories: &Directories, project: &ProjectName) -> String {
+    format!("{}/naru", project_cgroup_path(directories, project))
+}

@@ -8,6 +8,7 @@
 mod detect;
 mod devices;
 mod limits;
+mod membership;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,8 +22,10 @@ use rustix::io::Errno;
 
 pub use detect::Hierarchies;
 pub(crate) use detect::MountedHierarchy;
+pub use membership::Membership;
 
 use crate::Error;
+use crate::error::raw_errno;
 use crate::plan::Hierarchy;
 
 /// A group that is being emptied is busy for a moment after its last process was reaped.
@@ -359,7 +362,7 @@ fn collect_processes(directory: &Path, pids: &mut BTreeSet<i32>) -> Result<(), E
 
 fn is_gone(error: &io::Error) -> bool {
     let gone = [Errno::NOENT.raw_os_error(), Errno::NODEV.raw_os_error()];
-    error.raw_os_error().is_some_and(|errno| gone.contains(&errno))
+    raw_errno(error).is_some_and(|errno| gone.contains(&errno))
 }
 
 /// Removes a group and those below it, deepest first.
@@ -367,8 +370,8 @@ fn remove_tree(directory: &Path, deadline: Instant) -> Result<(), Error> {
     let error = |source| cgroup_error("remove", directory, source);
     match rmdir(directory, deadline) {
         Ok(()) => return Ok(()),
-        Err(failure) if failure.raw_os_error() == Some(Errno::NOTEMPTY.raw_os_error()) => {}
-        Err(failure) if failure.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
+        Err(failure) if raw_errno(&failure) == Some(Errno::NOTEMPTY.raw_os_error()) => {}
+        Err(failure) if raw_errno(&failure) == Some(Errno::BUSY.raw_os_error()) => {
             if subdirectories(directory).map_err(error)?.is_empty() {
                 return Err(error(failure));
             }
@@ -388,7 +391,7 @@ fn rmdir(directory: &Path, deadline: Instant) -> io::Result<()> {
             Ok(()) => return Ok(()),
             Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => {
-                let busy = error.raw_os_error() == Some(Errno::BUSY.raw_os_error());
+                let busy = raw_errno(&error) == Some(Errno::BUSY.raw_os_error());
                 if !busy || Instant::now() >= deadline || !subdirectories(directory)?.is_empty() {
                     return Err(error);
                 }

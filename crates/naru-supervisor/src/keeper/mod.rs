@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use naru_runtime::{Cgroup, Hierarchies, Membership};
 use naru_state::process::Identity;
 use naru_state::record::{self, Exit, Port};
 use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic};
@@ -77,7 +78,9 @@ pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<
         finishing: false,
     };
     keeper.greet();
+    let leave = keeper.settle();
     while keeper.turn(&signals)? {}
+    leave();
     Ok(())
 }
 
@@ -108,6 +111,33 @@ fn start_supervisor(directories: &Directories, project: &ProjectName) -> io::Res
 }
 
 impl Keeper {
+    /// Moves both processes into the project's control group, out of the session that `naru up` runs in.
+    /// The first join after a pause waits for the kernel, which the joins of the containers then need not.
+    /// What is returned moves this process back and removes the groups.
+    fn settle(&self) -> impl FnOnce() + use<> {
+        let group = self.try_settle();
+        if let Err(error) = &group {
+            tracing::warn!(%error, "stays in the session's control group");
+        }
+        move || {
+            if let Ok((hierarchies, before, group)) = group {
+                before.restore(&hierarchies);
+                group.remove_upwards();
+            }
+        }
+    }
+
+    fn try_settle(&self) -> Result<(Hierarchies, Membership, Cgroup), naru_runtime::Error> {
+        let hierarchies = Hierarchies::detect()?;
+        let before = Membership::of_self(&hierarchies)?;
+        let path = crate::own_cgroup_path(&self.directories, &self.project);
+        let group = Cgroup::within(&hierarchies, path)?;
+        for pid in [self.supervisor.process.id(), std::process::id()] {
+            group.admit(pid.cast_signed())?;
+        }
+        Ok((hierarchies, before, group))
+    }
+
     /// One round: wait for something, deal with all that has happened. False when the project is down.
     fn turn(&mut self, signals: &SignalFd) -> io::Result<bool> {
         self.wait(signals)?;

@@ -79,6 +79,8 @@ struct Supervisor {
     queue: VecDeque<(Request, Client)>,
     watchers: Vec<Client>,
     caller: Option<crate::protocol::Caller>,
+    /// Limits of open files as they were before the proxy raised its own: what containers get.
+    files: (u64, u64),
     operations: u64,
     /// The project is down and everybody who asked has been told.
     finished: bool,
@@ -142,6 +144,7 @@ impl Supervisor {
         let binary = Binary::open().map_err(io::Error::other)?;
         let hierarchies = Hierarchies::detect().map_err(io::Error::other)?;
         let networks = networks::Networks::load(&own).map_err(io::Error::other)?;
+        let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
         let ports = ports::Ports::start()?;
         Ok(Self {
             directories,
@@ -163,6 +166,7 @@ impl Supervisor {
             queue: VecDeque::new(),
             watchers: Vec::new(),
             caller: None,
+            files,
             operations: 0,
             finished: false,
         })

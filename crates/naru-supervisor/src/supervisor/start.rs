@@ -59,6 +59,8 @@ pub(super) struct Job {
     binary: Arc<Binary>,
     link: Arc<Link>,
     kernel_id: String,
+    /// Soft and hard limit of open files.
+    files: (u64, u64),
 }
 
 impl Supervisor {
@@ -119,6 +121,7 @@ impl Supervisor {
             binary: Arc::clone(&self.binary),
             link: Arc::clone(&self.link),
             kernel_id,
+            files: self.files,
         })
     }
 
@@ -225,7 +228,7 @@ fn run(job: &Job) -> Result<Started, Box<Failure>> {
     let user = rootfs::find_user(root.as_fd(), user, &job.service.group_add)
         .map_err(|error| job.failed(&error, "user"))?;
     let prepared = mounts::prepare(job, root.as_fd(), &user)?;
-    let spec = spec::build(&spec::Inputs {
+    let mut spec = spec::build(&spec::Inputs {
         service: &job.service,
         image: &facts,
         user: &user,
@@ -234,6 +237,7 @@ fn run(job: &Job) -> Result<Started, Box<Failure>> {
         shared: &spec::Shared::default(),
     })
     .map_err(|error| job.failed(&error, error.attribute()))?;
+    spec::limit_files(&mut spec, job.files);
     spec::save(&job.own, &job.record.id, &spec).map_err(|error| job.failed(&error, ""))?;
     let stdio = open_output(job, &user).map_err(|error| job.failed(&error, ""))?;
     prepare_log(job).map_err(|error| job.failed(&error, ""))?;
