@@ -36,7 +36,8 @@ fn a_container_cannot_do_what_the_host_must_do() {
     host(|host| {
         let report = default_container(host);
         for (what, answer) in report["forbidden"].as_object().unwrap() {
-            assert_eq!(answer, "EPERM: Operation not permitted", "{what}");
+            let refused = ["EPERM: Operation not permitted", "EACCES: Permission denied"];
+            assert!(refused.contains(&answer.as_str().unwrap()), "{what}: {answer}");
         }
     });
 }
@@ -59,7 +60,7 @@ fn a_container_inherits_no_descriptor_but_its_three() {
         let fds = default_container(host)["fds"].clone();
         let numbers: Vec<&String> = fds.as_object().unwrap().keys().collect();
         assert_eq!(numbers, ["0", "1", "2"], "{fds}");
-        assert_eq!(fds["0"], "/dev/null");
+        assert!(fds["0"].as_str().unwrap().ends_with("/null"), "{fds}");
     });
 }
 
