@@ -31,6 +31,9 @@ pub mod project;
 mod report;
 mod schema;
 mod source;
+mod support;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use load::{LoadRequest, Loaded, load};

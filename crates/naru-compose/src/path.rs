@@ -5,7 +5,7 @@ use std::fmt;
 /// The way from the root of a tree to one of its nodes, as a chain on the stack.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
+    parent: Option<&'a Self>,
     segment: Segment<'a>,
 }
 
@@ -23,29 +23,18 @@ impl<'a> Path<'a> {
     pub(crate) const ROOT: Self = Self { parent: None, segment: Segment::Key("") };
 
     /// The value of a key.
-    pub(crate) fn key(&'a self, key: &'a str) -> Path<'a> {
-        Path { parent: Some(self), segment: Segment::Key(key) }
+    pub(crate) fn key(&'a self, key: &'a str) -> Self {
+        Self { parent: Some(self), segment: Segment::Key(key) }
     }
 
     /// An entry of a list.
-    pub(crate) fn index(&'a self, index: usize) -> Path<'a> {
-        Path { parent: Some(self), segment: Segment::Index(index) }
+    pub(crate) fn index(&'a self, index: usize) -> Self {
+        Self { parent: Some(self), segment: Segment::Index(index) }
     }
 
     /// Whether this is the root.
     pub(crate) fn is_root(&self) -> bool {
         self.parent.is_none()
-    }
-
-    /// The name of the service the place is in.
-    pub(crate) fn service(&self) -> Option<&'a str> {
-        let parent = self.parent?;
-        let services =
-            parent.segment == Segment::Key("services") && parent.parent.is_some_and(Path::is_root);
-        match self.segment {
-            Segment::Key(name) if services => Some(name),
-            _ => parent.service(),
-        }
     }
 }
 
@@ -162,8 +151,6 @@ mod tests {
         let web = services.key("web");
         let ports = web.key("ports");
         assert_eq!(ports.index(2).to_string(), "services.web.ports[2]");
-        assert_eq!(ports.service(), Some("web"));
-        assert_eq!(services.service(), None);
     }
 
     #[test]

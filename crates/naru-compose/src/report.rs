@@ -32,6 +32,11 @@ impl Finding {
         Self { severity, at, path, message, hint: None, related: Vec::new() }
     }
 
+    /// What is wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds what the reader can do.
     pub(crate) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hint = Some(hint.into());

@@ -10,4 +10,3 @@ mod words;
 
 pub(crate) use mounts::mount_target;
 pub(crate) use table::{Budget, canonicalize};
-pub(crate) use words::split_words;

@@ -6,17 +6,17 @@ use crate::tree::{Node, Value};
 
 /// A line, split as docker compose splits it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Words {
+struct Words {
     /// Program and arguments.
-    pub(crate) words: Vec<String>,
+    words: Vec<String>,
     /// What is dropped because it stands after an operator of the shell.
-    pub(crate) dropped: Option<String>,
+    dropped: Option<String>,
 }
 
 /// Splits a line into words: quotes and backslash work as in a shell, variables and commands in
 /// backticks stay as they are, and everything from `;`, `&`, `|`, `<` or `>` on is dropped.
 /// `None` when a quote or bracket is not closed.
-pub(crate) fn split_words(line: &str) -> Option<Words> {
+fn split_words(line: &str) -> Option<Words> {
     let mut split = Splitter::default();
     for (index, c) in line.char_indices() {
         if split.is_operator(c) {

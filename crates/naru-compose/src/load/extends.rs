@@ -78,7 +78,7 @@ impl Resolver<'_> {
         }
         self.chain.push(step);
         let base = match &target.file {
-            Some(file) => self.from_file(file, &target, (scope, &path)),
+            Some(file) => self.read_base(file, &target, (scope, &path)),
             None => {
                 self.resolve(services, &target.service, scope);
                 let found = services.get(&target.service).cloned();
@@ -125,7 +125,7 @@ impl Resolver<'_> {
         Some(Target { service: map.text("service")?.to_owned(), file, at })
     }
 
-    fn from_file(
+    fn read_base(
         &mut self,
         file: &str,
         target: &Target,

@@ -51,9 +51,20 @@ pub(super) fn finish(
     if state.report.has_errors() {
         return Err(state.fail());
     }
+    fill_contents(&mut project, &origin.environment);
     let warnings = state.report.into_problems(&state.sources);
     let environment = origin.environment;
     Ok(Loaded { project, warnings, environment, tree, sources: state.sources })
+}
+
+/// Gives secrets and configs the content of their variables. That a variable is not set matters only
+/// when something runs.
+fn fill_contents(project: &mut Project, environment: &BTreeMap<String, String>) {
+    for object in project.secrets.values_mut().chain(project.configs.values_mut()) {
+        if let Some(value) = environment.get(&object.environment) {
+            object.content.clone_from(value);
+        }
+    }
 }
 
 /// Removes values with problems; gives the services that had one.

@@ -27,5 +27,6 @@ mod place;
 mod profiles;
 mod resources;
 
+pub(crate) use files::clean;
 pub(crate) use place::Place;
 pub use request::{LoadRequest, Loaded, load};

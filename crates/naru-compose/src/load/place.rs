@@ -29,10 +29,4 @@ impl Place<'_> {
         }
         at
     }
-
-    /// Where the value at the end of the way is.
-    pub(crate) fn of_value(self, way: &[&str]) -> Position {
-        let found = way.iter().try_fold(self.0, |node, segment| node.as_map()?.get(segment));
-        found.map(|node| node.at).filter(|at| at.line > 0).unwrap_or_else(|| self.of(way))
-    }
 }

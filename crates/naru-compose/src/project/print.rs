@@ -50,8 +50,21 @@ impl Project {
             for key in CARRIED {
                 top.remove(key);
             }
+            for kind in ["secrets", "configs"] {
+                hide_variables(top.get_mut(kind));
+            }
         }
         value
+    }
+}
+
+/// Takes out the values of variables, which `config` must not show.
+fn hide_variables(objects: Option<&mut Value>) {
+    let objects = objects.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
+    for object in objects.filter_map(Value::as_object_mut) {
+        if object.contains_key("environment") {
+            object.remove("content");
+        }
     }
 }
 

@@ -117,7 +117,8 @@ pub struct FileObject {
     /// Environment variable that holds the content.
     #[serde(skip_serializing_if = "is_default")]
     pub environment: String,
-    /// The content itself; configs only.
+    /// The content itself: of a config that gives it, or of the variable named by `environment`,
+    /// which the loader fills in and printing leaves out.
     #[serde(skip_serializing_if = "is_default")]
     pub content: String,
     /// Whether it is kept by a platform.

@@ -138,10 +138,12 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
             entry.node.value = Value::Broken;
         }
     }
-    for required in object.required.iter().filter(|required| !map.has(required)) {
-        report.error(at, path, format!("{} needs the attribute `{required}`", object.name));
+    let missing: Vec<&str> =
+        object.required.iter().copied().filter(|required| !map.has(required)).collect();
+    if !missing.is_empty() {
+        let message = format!("{} needs the attribute `{}`", object.name, missing.join("`, `"));
+        report.error(at, path, message);
         node.value = Value::Broken;
-        return;
     }
 }
 
@@ -150,9 +152,7 @@ fn hint(object: &Object, key: &str, node: &Node) -> Option<String> {
     if let Some(name) = closest(key, object.fields.iter().map(|(name, _)| *name)) {
         return Some(format!("did you mean `{name}`?"));
     }
-    if object.field("services").is_none() {
-        return None;
-    }
+    object.field("services")?;
     if SERVICE.field(key).is_some() {
         return Some(format!("`{key}` belongs into a service, two levels deeper"));
     }

@@ -10,6 +10,8 @@ mod suggest;
 
 pub(crate) use check::check;
 pub(crate) use resources::{INCLUDE, PROJECT};
-pub(crate) use service::{SERVICE, extends_shape};
-pub(crate) use shape::{Object, Shape};
+pub(crate) use service::extends_shape;
+#[cfg(test)]
+pub(crate) use shape::Object;
+pub(crate) use shape::Shape;
 pub(crate) use suggest::closest;

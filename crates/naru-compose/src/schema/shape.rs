@@ -33,19 +33,19 @@ pub(crate) enum Shape {
     /// An octal file mode: a text, or a number as YAML reads it.
     FileMode,
     /// A list.
-    List(&'static Shape),
+    List(&'static Self),
     /// A list in which nothing may be there twice.
-    Set(&'static Shape),
+    Set(&'static Self),
     /// A mapping with any keys.
-    Map(&'static Shape),
+    Map(&'static Self),
     /// A mapping whose keys are names of resources.
-    Named(&'static Shape),
+    Named(&'static Self),
     /// A mapping with these keys.
     Object(&'static Object),
     /// The one of these whose kind the value has.
-    OneOf(&'static [Shape]),
+    OneOf(&'static [Self]),
     /// Nothing, or this.
-    Optional(&'static Shape),
+    Optional(&'static Self),
 }
 
 /// A mapping with known keys; every object accepts `x-*` as well.

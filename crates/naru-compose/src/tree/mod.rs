@@ -7,7 +7,6 @@ mod node;
 mod parse;
 mod scalar;
 
-pub(crate) use deserialize::Error as DeserializeError;
 pub(crate) use go::float_text;
 pub(crate) use node::{Entry, Map, Mark, Node, Value};
-pub(crate) use parse::{NODE_LIMIT, parse};
+pub(crate) use parse::parse;

@@ -107,12 +107,12 @@ impl Map {
     }
 
     /// The mapping of a key, when it is one.
-    pub(crate) fn map(&self, key: &str) -> Option<&Map> {
+    pub(crate) fn map(&self, key: &str) -> Option<&Self> {
         self.get(key).and_then(Node::as_map)
     }
 
     /// The mapping of a key, to change it.
-    pub(crate) fn map_mut(&mut self, key: &str) -> Option<&mut Map> {
+    pub(crate) fn map_mut(&mut self, key: &str) -> Option<&mut Self> {
         self.get_mut(key).and_then(Node::as_map_mut)
     }
 
@@ -154,7 +154,7 @@ impl Node {
     }
 
     /// The entries of a list, none when it is no list.
-    pub(crate) fn as_list(&self) -> &[Node] {
+    pub(crate) fn as_list(&self) -> &[Self] {
         if let Value::List(entries) = &self.value { entries } else { &[] }
     }
 

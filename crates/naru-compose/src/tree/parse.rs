@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::source::Position;
 
 /// Largest number of nodes of one file, aliases counted as often as they are used.
-pub(crate) const NODE_LIMIT: usize = 250_000;
+const NODE_LIMIT: usize = 250_000;
 
 /// Largest depth of one file.
 const DEPTH_LIMIT: usize = 100;
