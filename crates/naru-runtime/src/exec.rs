@@ -37,6 +37,10 @@ pub struct Exec<'a> {
 /// The process is made inside the container's pid namespace, so nothing is forked on the way and
 /// it is the direct child of the caller (or of the caller's parent).
 ///
+/// When the container's first process ends, the kernel kills this one and then waits until its
+/// parent has reaped it before the container counts as ended; so the parent must reap it, and
+/// before it waits for the container.
+///
 /// # Errors
 /// As [`Created::start`](crate::Created::start); `ESRCH` at [`Error::Clone`] when the container
 /// has ended.

@@ -7,6 +7,7 @@
 
 mod detect;
 mod devices;
+mod files;
 mod limits;
 mod membership;
 
@@ -25,7 +26,6 @@ pub(crate) use detect::MountedHierarchy;
 pub use membership::Membership;
 
 use crate::Error;
-use crate::error::raw_errno;
 use crate::plan::Hierarchy;
 
 /// A group that is being emptied is busy for a moment after its last process was reaped.
@@ -109,7 +109,7 @@ impl Cgroup {
         let Some(first) = self.hierarchies.first() else { return Ok(()) };
         for hierarchy in self.hierarchies.iter().filter(|h| h.is_unified()) {
             let file = self.directory(hierarchy).join("cgroup.kill");
-            match fs_err::write(&file, "1") {
+            match files::write(&file, "1") {
                 Ok(()) => return self.kill_outside(&self.directory(hierarchy)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(cgroup_error("kill", &file, source)),
@@ -149,7 +149,7 @@ impl Cgroup {
                 continue;
             };
             let path = self.directory(hierarchy).join(file);
-            let text = match fs_err::read_to_string(&path) {
+            let text = match files::read(&path) {
                 Ok(text) => text,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
                 Err(source) => return Err(cgroup_error("read", &path, source)),
@@ -239,9 +239,8 @@ impl Cgroup {
 
     /// Fills in a cpuset's file from the group above, if it is empty.
     fn inherit(&self, above: &Path, file: &Path) -> Result<(), Error> {
-        let read = |path: &Path| {
-            fs_err::read_to_string(path).map_err(|source| cgroup_error("read", path, source))
-        };
+        let read =
+            |path: &Path| files::read(path).map_err(|source| cgroup_error("read", path, source));
         if read(file)?.trim().is_empty() {
             self.write(file, read(above)?.trim())?;
         }
@@ -249,7 +248,7 @@ impl Cgroup {
     }
 
     fn write(&self, file: &Path, value: &str) -> Result<(), Error> {
-        fs_err::write(file, value)
+        files::write(file, value)
             .map_err(|source| cgroup_error(&format!("write {value} to"), file, source))
     }
 
@@ -259,10 +258,10 @@ impl Cgroup {
             let directory = self.directory(hierarchy);
             if hierarchy.has("freezer") {
                 let state = if freeze { "FROZEN" } else { "THAWED" };
-                fs_err::write(directory.join("freezer.state"), state).is_ok()
+                files::write(directory.join("freezer.state"), state).is_ok()
             } else if hierarchy.is_unified() {
                 let state = if freeze { "1" } else { "0" };
-                fs_err::write(directory.join("cgroup.freeze"), state).is_ok()
+                files::write(directory.join("cgroup.freeze"), state).is_ok()
             } else {
                 false
             }
@@ -316,14 +315,14 @@ fn enable_controllers(directory: &Path, controllers: &[String]) -> Result<(), Er
     }
     let read = |name: &str| {
         let path = directory.join(name);
-        fs_err::read_to_string(&path).map_err(|source| cgroup_error("read", &path, source))
+        files::read(&path).map_err(|source| cgroup_error("read", &path, source))
     };
     let (available, enabled) = (read("cgroup.controllers")?, read("cgroup.subtree_control")?);
     let listed = |text: &str, name: &str| text.split_whitespace().any(|word| word == name);
     for controller in controllers {
         if listed(&available, controller) && !listed(&enabled, controller) {
             let file = directory.join("cgroup.subtree_control");
-            fs_err::write(&file, format!("+{controller}")).map_err(|source| {
+            files::write(&file, &format!("+{controller}")).map_err(|source| {
                 cgroup_error(&format!("enable {controller} in"), &file, source)
             })?;
         }
@@ -349,7 +348,7 @@ fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn collect_processes(directory: &Path, pids: &mut BTreeSet<i32>) -> Result<(), Error> {
     let file = directory.join("cgroup.procs");
-    match fs_err::read_to_string(&file) {
+    match files::read(&file) {
         Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
         Err(error) if is_gone(&error) => return Ok(()),
         Err(source) => return Err(cgroup_error("read", &file, source)),
@@ -362,7 +361,7 @@ fn collect_processes(directory: &Path, pids: &mut BTreeSet<i32>) -> Result<(), E
 
 fn is_gone(error: &io::Error) -> bool {
     let gone = [Errno::NOENT.raw_os_error(), Errno::NODEV.raw_os_error()];
-    raw_errno(error).is_some_and(|errno| gone.contains(&errno))
+    error.raw_os_error().is_some_and(|errno| gone.contains(&errno))
 }
 
 /// Removes a group and those below it, deepest first.
@@ -370,8 +369,8 @@ fn remove_tree(directory: &Path, deadline: Instant) -> Result<(), Error> {
     let error = |source| cgroup_error("remove", directory, source);
     match rmdir(directory, deadline) {
         Ok(()) => return Ok(()),
-        Err(failure) if raw_errno(&failure) == Some(Errno::NOTEMPTY.raw_os_error()) => {}
-        Err(failure) if raw_errno(&failure) == Some(Errno::BUSY.raw_os_error()) => {
+        Err(failure) if failure.raw_os_error() == Some(Errno::NOTEMPTY.raw_os_error()) => {}
+        Err(failure) if failure.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
             if subdirectories(directory).map_err(error)?.is_empty() {
                 return Err(error(failure));
             }
@@ -387,11 +386,11 @@ fn remove_tree(directory: &Path, deadline: Instant) -> Result<(), Error> {
 /// Removes one group; busy means processes that are still on their way out, or groups below.
 fn rmdir(directory: &Path, deadline: Instant) -> io::Result<()> {
     loop {
-        match fs_err::remove_dir(directory) {
+        match files::remove(directory) {
             Ok(()) => return Ok(()),
             Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => {
-                let busy = raw_errno(&error) == Some(Errno::BUSY.raw_os_error());
+                let busy = error.raw_os_error() == Some(Errno::BUSY.raw_os_error());
                 if !busy || Instant::now() >= deadline || !subdirectories(directory)?.is_empty() {
                     return Err(error);
                 }

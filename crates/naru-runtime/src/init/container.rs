@@ -50,7 +50,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
         make_devices(plan, &tree)?;
     }
     let console = match process.terminal {
-        Some(size) => Some(terminal::open(&tree, size, session)?),
+        Some(size) => Some(terminal::open(&tree, size, process.uid, session)?),
         None => None,
     };
     if let Some(console) = &console {

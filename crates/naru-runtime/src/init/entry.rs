@@ -34,7 +34,7 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
     drop(container);
 
     let console = match process.terminal {
-        Some(size) => Some(open_terminal(size, session)?),
+        Some(size) => Some(open_terminal(size, process.uid, session)?),
         None => None,
     };
     command::place_stdio(&process.stdio, console.as_ref(), &null, session)?;
@@ -49,11 +49,15 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
     match command.execute()? {}
 }
 
-fn open_terminal(size: (u16, u16), session: &Session) -> Result<std::os::fd::OwnedFd, Failure> {
+fn open_terminal(
+    size: (u16, u16),
+    owner: u32,
+    session: &Session,
+) -> Result<std::os::fd::OwnedFd, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", flags, Mode::empty())
         .at(Stage::Terminal, || "open the container's root".to_owned())?;
-    let console = terminal::open(&Tree::new(root), size, session)?;
+    let console = terminal::open(&Tree::new(root), size, owner, session)?;
     terminal::control(&console)?;
     Ok(console)
 }

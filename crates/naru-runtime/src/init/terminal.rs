@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -18,12 +18,13 @@ use crate::wire::Report;
 /// The type of devpts, as statfs(2) tells it.
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 
-/// Makes a terminal of this size, sends its master to the caller and returns its other end.
+/// Makes a terminal of this size and owner, sends its master to the caller and returns its other end.
 ///
 /// The other end comes from the master itself (`TIOCGPTPEER`), never from a path.
 pub(super) fn open(
     tree: &Tree,
     (rows, columns): (u16, u16),
+    owner: u32,
     session: &Session,
 ) -> Result<OwnedFd, Failure> {
     let what = || "make a terminal".to_owned();
@@ -36,6 +37,8 @@ pub(super) fn open(
             let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
             rustix::termios::tcsetwinsize(&slave, size)?;
         }
+        // The program's user may open its terminal again, as /dev/tty or by its name.
+        rustix::fs::fchown(&slave, Some(Uid::from_raw(owner)), None)?;
         Ok(slave)
     };
     let slave = make().at(Stage::Terminal, what)?;

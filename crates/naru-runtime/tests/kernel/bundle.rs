@@ -1,0 +1,214 @@
+//! A root file system in a temporary folder and a specification, ready to be changed and run.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use naru_runtime::{
+    Binary, Cgroup, Create, Error, Exec, ExitStatus, Parent, Process, Root, Stdio, create, exec,
+    profile,
+};
+use oci_spec::runtime::{Mount, MountBuilder, Process as OciProcess, Spec};
+use rustix::fs::MemfdFlags;
+
+/// Where the program that looks around is in every container.
+pub(crate) const CHECKER: &str = "/checker";
+
+/// A container that can be run, with Docker's defaults.
+pub(crate) struct Bundle {
+    pub(crate) root: PathBuf,
+    pub(crate) spec: Spec,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) init: bool,
+    binary: Binary,
+}
+
+/// What a container printed and how it ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) output: String,
+    pub(crate) status: ExitStatus,
+}
+
+/// A file in memory that collects output.
+pub(crate) struct Output(File);
+
+impl Output {
+    pub(crate) fn new() -> Self {
+        let file = rustix::fs::memfd_create("output", MemfdFlags::CLOEXEC).unwrap();
+        Self(File::from(file))
+    }
+
+    pub(crate) fn end(&self) -> Option<OwnedFd> {
+        Some(OwnedFd::from(self.0.try_clone().unwrap()))
+    }
+
+    pub(crate) fn read(mut self) -> String {
+        let mut text = String::new();
+        self.0.rewind().unwrap();
+        self.0.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Bundle {
+    /// A bundle whose command is the checker with these arguments.
+    pub(crate) fn new(arguments: &[&str]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("naru-runtime-test-{}-{number}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        fs_err::create_dir_all(root.join("etc")).unwrap();
+        fs_err::write(root.join("etc/marker"), "image").unwrap();
+        let mut bundle = Self {
+            root,
+            spec: profile::default_spec(),
+            cgroup: Cgroup::none(),
+            init: false,
+            binary: Binary::open().unwrap(),
+        };
+        bundle.mount(bind(std::env::current_exe().unwrap(), CHECKER, &["bind", "ro"]));
+        bundle.arguments(arguments);
+        bundle
+    }
+
+    /// Sets the checker's arguments.
+    pub(crate) fn arguments(&mut self, arguments: &[&str]) -> &mut Self {
+        let command = [CHECKER].iter().chain(arguments).map(|&text| text.to_owned()).collect();
+        self.process(|process| {
+            process.set_args(Some(command));
+        })
+    }
+
+    /// Changes the process of the specification.
+    pub(crate) fn process(&mut self, change: impl FnOnce(&mut OciProcess)) -> &mut Self {
+        let mut process = self.spec.process().clone().unwrap();
+        change(&mut process);
+        self.spec.set_process(Some(process));
+        self
+    }
+
+    /// Adds a mount.
+    pub(crate) fn mount(&mut self, mount: Mount) -> &mut Self {
+        let mut mounts = self.spec.mounts().clone().unwrap_or_default();
+        mounts.push(mount);
+        self.spec.set_mounts(Some(mounts));
+        self
+    }
+
+    /// Creates the container, with this standard output and error.
+    pub(crate) fn create(&self, output: &Output) -> Result<naru_runtime::Created, Error> {
+        create(Create {
+            spec: &self.spec,
+            root: Root::Path(&self.root),
+            cgroup: &self.cgroup,
+            stdio: Stdio { stdin: None, stdout: output.end(), stderr: output.end() },
+            parent: Parent::Own,
+            binary: &self.binary,
+            init: self.init,
+        })
+    }
+
+    /// Creates and starts it.
+    pub(crate) fn start(&self, output: &Output) -> Result<Process, Error> {
+        self.create(output)?.start()
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self) -> Outcome {
+        let output = Output::new();
+        let process = self.start(&output).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let status = process.wait().unwrap();
+        Outcome { output: output.read(), status }
+    }
+
+    /// Runs the checker to its end and returns what it said; it must succeed.
+    pub(crate) fn check(&self) -> String {
+        let outcome = self.run();
+        assert_eq!(outcome.status, ExitStatus::Exited(0), "{}", outcome.output);
+        outcome.output
+    }
+
+    /// The error of a container that cannot be started.
+    pub(crate) fn refusal(&self) -> Error {
+        match self.start(&Output::new()) {
+            Ok(process) => panic!("it runs as {}", process.pid),
+            Err(error) => error,
+        }
+    }
+
+    /// Runs a further process in a container of this bundle.
+    pub(crate) fn exec(
+        &self,
+        container: &Process,
+        process: &OciProcess,
+        output: &Output,
+    ) -> Result<Process, Error> {
+        exec(Exec {
+            spec: &self.spec,
+            container: container.pidfd.as_fd(),
+            process,
+            cgroup: &self.cgroup,
+            stdio: Stdio { stdin: None, stdout: output.end(), stderr: output.end() },
+            parent: Parent::Own,
+            binary: &self.binary,
+        })
+    }
+
+    /// The specification's process with other arguments for the checker.
+    pub(crate) fn further(&self, arguments: &[&str]) -> OciProcess {
+        let mut process = self.spec.process().clone().unwrap();
+        let command = [CHECKER].iter().chain(arguments).map(|&text| text.to_owned()).collect();
+        process.set_args(Some(command));
+        process.set_terminal(Some(false));
+        process
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        drop(fs_err::remove_dir_all(&self.root));
+    }
+}
+
+/// A bind mount.
+pub(crate) fn bind(source: impl AsRef<Path>, target: &str, options: &[&str]) -> Mount {
+    mount("bind", source.as_ref().to_str().unwrap(), target, options)
+}
+
+/// Any mount.
+pub(crate) fn mount(kind: &str, source: &str, target: &str, options: &[&str]) -> Mount {
+    let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+    MountBuilder::default()
+        .typ(kind)
+        .source(source)
+        .destination(target)
+        .options(options)
+        .build()
+        .unwrap()
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Kills a container's first process and reaps it.
+pub(crate) fn end(process: &Process) -> ExitStatus {
+    process.signal(rustix::process::Signal::KILL).unwrap();
+    process.wait().unwrap()
+}
+
+/// The line of a `/proc/PID/status` that begins with `name`, without the name.
+pub(crate) fn field<'a>(status: &'a str, name: &str) -> &'a str {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {name} in {status}")).trim()
+}

@@ -1,0 +1,171 @@
+//! Control groups on the host's real hierarchies.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use naru_runtime::{Cgroup, ExitStatus, Hierarchies};
+use oci_spec::runtime::LinuxResources;
+
+use crate::bundle::{Bundle, Output, end};
+
+crate::tests![
+    a_container_is_in_its_groups_and_sees_only_them,
+    limits_are_set,
+    a_further_process_is_in_the_containers_groups,
+    all_processes_of_a_group_are_killed,
+    a_group_with_groups_inside_is_removed,
+    too_much_memory_is_told_from_a_kill,
+    devices_that_are_not_allowed_cannot_be_used,
+    joining_does_not_wait_for_the_kernel,
+];
+
+/// A group of this test, removed at its end.
+struct Group(Cgroup);
+
+impl Group {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self(Cgroup::new(format!("/naru-test-{}/{number}", std::process::id())).unwrap())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.0.kill_all().unwrap();
+        self.0.remove().unwrap();
+        let above = Cgroup::new(format!("/naru-test-{}", std::process::id())).unwrap();
+        // The last test to end removes it.
+        remove_empty(&above);
+    }
+}
+
+fn remove_empty(cgroup: &Cgroup) {
+    for line in fs_err::read_to_string("/proc/self/mountinfo").unwrap().lines() {
+        if line.contains(" - cgroup") {
+            let mount = line.split(' ').nth(4).unwrap();
+            drop(fs_err::remove_dir(format!("{mount}{}", cgroup.path().display())));
+        }
+    }
+}
+
+fn in_group(arguments: &[&str], resources: &str) -> (Bundle, Group) {
+    let group = Group::new();
+    let mut bundle = Bundle::new(arguments);
+    let mut all: LinuxResources = serde_json::from_str(resources).unwrap();
+    let linux = bundle.spec.linux().clone().unwrap();
+    all.set_devices(linux.resources().as_ref().unwrap().devices().clone());
+    group.0.create(&all).unwrap();
+    bundle.cgroup = group.0.clone();
+    (bundle, group)
+}
+
+fn a_container_is_in_its_groups_and_sees_only_them() {
+    let (bundle, group) = in_group(&["forever"], "{}");
+    let container = bundle.start(&Output::new()).unwrap();
+    let seen = fs_err::read_to_string(format!("/proc/{}/cgroup", container.pid)).unwrap();
+    let path = group.0.path();
+    for line in seen.lines() {
+        assert!(line.ends_with(&format!(":{}", path.display())), "{line}");
+    }
+    assert_eq!(group.0.processes().unwrap(), [container.pid]);
+    end(&container);
+    let (bundle, _group) = in_group(&["cat", "/proc/self/cgroup"], "{}");
+    let seen = bundle.check();
+    assert!(seen.lines().all(|line| line.ends_with(":/")), "{seen}");
+}
+
+fn limits_are_set() {
+    let resources = r#"{"memory": {"limit": 67108864}, "pids": {"limit": 77},
+        "cpu": {"quota": 50000, "period": 100000, "shares": 512}}"#;
+    let unified = Hierarchies::detect().unwrap().is_unified();
+    let files: [(&str, &str); 3] = if unified {
+        [
+            ("/sys/fs/cgroup/memory.max", "67108864"),
+            ("/sys/fs/cgroup/pids.max", "77"),
+            ("/sys/fs/cgroup/cpu.max", "50000 100000"),
+        ]
+    } else {
+        [
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "67108864"),
+            ("/sys/fs/cgroup/pids/pids.max", "77"),
+            ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "50000"),
+        ]
+    };
+    for (file, value) in files {
+        let (bundle, _group) = in_group(&["cat", file], resources);
+        assert_eq!(bundle.check().trim(), value, "{file}");
+    }
+}
+
+fn a_further_process_is_in_the_containers_groups() {
+    let (bundle, group) = in_group(&["forever"], "{}");
+    let container = bundle.start(&Output::new()).unwrap();
+    let further = bundle.exec(&container, &bundle.further(&["forever"]), &Output::new()).unwrap();
+    let mut expected = [container.pid, further.pid];
+    expected.sort_unstable();
+    assert_eq!(group.0.processes().unwrap(), expected);
+    let seen = fs_err::read_to_string(format!("/proc/{}/cgroup", further.pid)).unwrap();
+    assert!(seen.lines().all(|line| line.ends_with(group.0.path().to_str().unwrap())), "{seen}");
+    end(&further);
+    end(&container);
+}
+
+fn all_processes_of_a_group_are_killed() {
+    let (bundle, group) = in_group(&["forever"], "{}");
+    let container = bundle.start(&Output::new()).unwrap();
+    let further = bundle.exec(&container, &bundle.further(&["forever"]), &Output::new()).unwrap();
+    group.0.kill_all().unwrap();
+    // The container's end waits until the processes in it are reaped, by their own parents.
+    assert_eq!(further.wait().unwrap(), ExitStatus::Signaled(9));
+    assert_eq!(container.wait().unwrap(), ExitStatus::Signaled(9));
+    assert!(group.0.processes().unwrap().is_empty());
+}
+
+fn a_group_with_groups_inside_is_removed() {
+    let group = Group::new();
+    let below = Cgroup::new(group.0.path().join("a/b")).unwrap();
+    below.create(&LinuxResources::default()).unwrap();
+    group.0.remove().unwrap();
+    group.0.remove().unwrap();
+}
+
+fn too_much_memory_is_told_from_a_kill() {
+    let resources = r#"{"memory": {"limit": 33554432, "swap": 33554432}}"#;
+    let (bundle, group) = in_group(&["allocate", "100"], resources);
+    assert_eq!(bundle.run().status, ExitStatus::Signaled(9));
+    assert!(group.0.oom_kills().unwrap() >= 1);
+    let (bundle, group) = in_group(&["forever"], resources);
+    end(&bundle.start(&Output::new()).unwrap());
+    assert_eq!(group.0.oom_kills().unwrap(), 0);
+}
+
+fn devices_that_are_not_allowed_cannot_be_used() {
+    // The kernel's memory, as a node that the image brings along.
+    let (bundle, _group) = in_group(&["cat", "/etc/mem", "+", "stat", "/dev/full"], "{}");
+    let numbers = rustix::fs::makedev(1, 11);
+    let kind = rustix::fs::FileType::CharacterDevice;
+    let mode = rustix::fs::Mode::from_bits_truncate(0o666);
+    let path = bundle.root.join("etc/mem");
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, numbers).unwrap();
+    assert_eq!(bundle.check(), "errno 1\n\nchar 666 0:0 1:7\n");
+}
+
+fn joining_does_not_wait_for_the_kernel() {
+    // After a quiet time, joining by cgroup.procs waits about 10 ms for RCU. The best of several
+    // rounds shows the mechanism; the others show the machine's load.
+    let (bundle, _group) = in_group(&["exit", "0"], "{}");
+    let rounds = (0..6).map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let begin = std::time::Instant::now();
+        let created = bundle.create(&Output::new()).unwrap();
+        let process = created.start().unwrap();
+        let time = begin.elapsed();
+        process.wait().unwrap();
+        time
+    });
+    let best = rounds.min().unwrap();
+    assert!(best < std::time::Duration::from_millis(30), "{best:?}");
+}

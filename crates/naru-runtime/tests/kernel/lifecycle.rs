@@ -1,0 +1,206 @@
+//! Creating, starting, ending, and what goes wrong on the way.
+
+use naru_runtime::{ExitStatus, Identity, Stage};
+
+use crate::bundle::{Bundle, Output, chain, end};
+
+crate::tests![
+    exit_codes_and_signals_are_exact,
+    the_command_does_not_run_before_the_start,
+    a_container_that_is_dropped_unstarted_is_gone,
+    a_command_that_does_not_exist_is_told_from_one_that_may_not_run,
+    a_command_is_looked_for_in_the_containers_path,
+    a_file_that_is_no_program_is_an_error_of_the_exec,
+    an_unsupported_field_is_named_before_anything_is_made,
+    a_large_environment_arrives_whole,
+    the_reaper_forwards_signals_and_exits_with_the_commands_code,
+    the_reaper_reaps_orphans,
+    the_reaper_reports_a_command_that_cannot_run,
+    an_exit_status_is_known_without_being_the_parent,
+    an_identity_does_not_match_another_process,
+    a_network_namespace_can_be_shared,
+    many_containers_start_at_the_same_time,
+];
+
+fn exit_codes_and_signals_are_exact() {
+    for code in [0, 1, 42, 255] {
+        let outcome = Bundle::new(&["exit", &code.to_string()]).run();
+        assert_eq!(outcome.status, ExitStatus::Exited(code));
+    }
+    // Pid 1 does not die of its own signals, so the signal comes from outside.
+    let process = Bundle::new(&["forever"]).start(&Output::new()).unwrap();
+    assert_eq!(end(&process), ExitStatus::Signaled(9));
+}
+
+fn the_command_does_not_run_before_the_start() {
+    let bundle = Bundle::new(&["say", "started"]);
+    let output = Output::new();
+    let created = bundle.create(&output).unwrap();
+    let seen = output.end().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(rustix::fs::fstat(&seen).unwrap().st_size, 0);
+    created.start().unwrap().wait().unwrap();
+    assert_eq!(output.read(), "started\n");
+}
+
+fn a_container_that_is_dropped_unstarted_is_gone() {
+    let created = Bundle::new(&["forever"]).create(&Output::new()).unwrap();
+    let pid = created.pid;
+    drop(created);
+    assert_eq!(naru_runtime::start_time(pid), None);
+}
+
+fn command(name: &str) -> Bundle {
+    let mut bundle = Bundle::new(&[]);
+    bundle.process(|process| {
+        process.set_args(Some(vec![name.to_owned()]));
+    });
+    bundle
+}
+
+fn a_command_that_does_not_exist_is_told_from_one_that_may_not_run() {
+    for name in ["nothing", "/nothing", "./nothing"] {
+        let error = command(name).refusal();
+        assert_eq!((error.stage(), error.errno()), (Some(Stage::Command), Some(2)), "{name}");
+    }
+    let error = command("/etc/marker").refusal();
+    assert_eq!((error.stage(), error.errno()), (Some(Stage::Command), Some(13)));
+    assert_eq!(
+        chain(&error),
+        "cannot find the command /etc/marker: Permission denied (os error 13)"
+    );
+}
+
+fn a_command_is_looked_for_in_the_containers_path() {
+    let mut bundle = command("checker");
+    bundle.process(|process| {
+        process.set_args(Some(vec!["checker".to_owned()]));
+        process.set_env(Some(vec!["PATH=/etc:/".to_owned()]));
+    });
+    // The name is not the checker's full one, so the harness answers: that it ran is enough.
+    let error = bundle.start(&Output::new()).map(|process| process.wait().unwrap());
+    assert!(error.is_ok(), "{error:?}");
+}
+
+fn a_file_that_is_no_program_is_an_error_of_the_exec() {
+    use std::os::unix::fs::PermissionsExt;
+    let bundle = command("/etc/marker");
+    let path = bundle.root.join("etc/marker");
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = bundle.refusal();
+    assert_eq!((error.stage(), error.errno()), (Some(Stage::Exec), Some(8)));
+}
+
+fn an_unsupported_field_is_named_before_anything_is_made() {
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.process(|process| {
+        process.set_selinux_label(Some("system_u".to_owned()));
+    });
+    let text = bundle.refusal().to_string();
+    assert_eq!(text, "the specification's `process.selinuxLabel` is not supported");
+}
+
+fn a_large_environment_arrives_whole() {
+    let mut bundle = Bundle::new(&["env"]);
+    let variables: Vec<String> =
+        (0..10).map(|number| format!("V{number}={}", "x".repeat(100_000))).collect();
+    bundle.process(|process| {
+        process.set_env(Some(variables.clone()));
+    });
+    let seen = bundle.check();
+    let mut lines: Vec<&str> = seen.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, variables);
+}
+
+fn the_reaper_forwards_signals_and_exits_with_the_commands_code() {
+    let mut bundle = Bundle::new(&["wait-for-signal"]);
+    bundle.init = true;
+    let output = Output::new();
+    let process = bundle.start(&output).unwrap();
+    let file = output.end().unwrap();
+    while rustix::fs::fstat(&file).unwrap().st_size == 0 {
+        std::thread::yield_now();
+    }
+    process.signal(rustix::process::Signal::TERM).unwrap();
+    assert_eq!(process.wait().unwrap(), ExitStatus::Exited(15));
+    assert_eq!(output.read(), "ready 2\n");
+}
+
+fn the_reaper_reaps_orphans() {
+    let mut bundle = Bundle::new(&["orphan", "+", "exit", "7"]);
+    bundle.init = true;
+    assert_eq!(bundle.run().status, ExitStatus::Exited(7));
+    let mut killed = Bundle::new(&["signal", "15"]);
+    killed.init = true;
+    assert_eq!(killed.run().status, ExitStatus::Exited(143));
+}
+
+fn the_reaper_reports_a_command_that_cannot_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut bundle = command("/etc/marker");
+    bundle.init = true;
+    let path = bundle.root.join("etc/marker");
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(bundle.refusal().stage(), Some(Stage::Exec));
+}
+
+fn an_exit_status_is_known_without_being_the_parent() {
+    use std::os::fd::AsFd;
+    let process = Bundle::new(&["exit", "42"]).start(&Output::new()).unwrap();
+    let identity = process.identity().unwrap();
+    let pidfd = identity.open().unwrap().unwrap();
+    // A thread's child is everybody's child in the process, so another process has to look.
+    assert_eq!(process.wait().unwrap(), ExitStatus::Exited(42));
+    let known = naru_sys_remembers(&pidfd);
+    let expected = if known { ExitStatus::Exited(42) } else { ExitStatus::Unknown };
+    assert_eq!(identity.outcome(pidfd.as_fd()), Some(expected));
+    assert!(identity.open().unwrap().is_none());
+}
+
+/// `PIDFD_INFO_EXIT` is in Linux 6.15 and later.
+fn naru_sys_remembers(pidfd: &std::os::fd::OwnedFd) -> bool {
+    use std::os::fd::AsFd;
+    naru_sys::process::exit_status(pidfd.as_fd()).is_ok()
+}
+
+fn an_identity_does_not_match_another_process() {
+    let bundle = Bundle::new(&["forever"]);
+    let process = bundle.start(&Output::new()).unwrap();
+    let identity = process.identity().unwrap();
+    assert!(identity.open().unwrap().is_some());
+    let other = Identity { start_time: identity.start_time + 1, ..identity.clone() };
+    assert!(other.open().unwrap().is_none());
+    let before_reboot = Identity { boot_id: "another".to_owned(), ..identity };
+    assert!(before_reboot.open().unwrap().is_none());
+    end(&process);
+}
+
+fn a_network_namespace_can_be_shared() {
+    let first = Bundle::new(&["forever"]).start(&Output::new()).unwrap();
+    let path = format!("/proc/{}/ns/net", first.pid);
+    let mut bundle = Bundle::new(&["link", "/proc/self/ns/net"]);
+    let mut linux = bundle.spec.linux().clone().unwrap();
+    let mut namespaces = linux.namespaces().clone().unwrap();
+    for namespace in &mut namespaces {
+        if namespace.typ() == oci_spec::runtime::LinuxNamespaceType::Network {
+            namespace.set_path(Some(path.clone().into()));
+        }
+    }
+    linux.set_namespaces(Some(namespaces));
+    bundle.spec.set_linux(Some(linux));
+    let expected = fs_err::read_link(&path).unwrap();
+    assert_eq!(bundle.check().trim(), expected.to_str().unwrap());
+    end(&first);
+}
+
+fn many_containers_start_at_the_same_time() {
+    std::thread::scope(|scope| {
+        let start =
+            |number: usize| move || Bundle::new(&["say", &number.to_string(), "+", "fds"]).check();
+        let threads: Vec<_> = (0..8).map(|number| scope.spawn(start(number))).collect();
+        for (number, thread) in threads.into_iter().enumerate() {
+            assert_eq!(thread.join().unwrap(), format!("{number}\n\n0 1 2\n"));
+        }
+    });
+}

@@ -1,0 +1,188 @@
+//! File systems of a container.
+
+use std::os::unix::fs::symlink;
+
+use naru_runtime::Stage;
+
+use crate::bundle::{Bundle, bind, mount};
+
+crate::tests![
+    the_standard_mounts_have_dockers_options,
+    dev_has_the_standard_devices_and_links,
+    a_file_and_a_directory_of_the_host_are_bound,
+    a_read_only_bind_cannot_be_written,
+    a_recursive_read_only_bind_covers_what_is_mounted_below,
+    a_tmpfs_has_its_size_and_mode,
+    a_read_only_root_still_has_writable_mounts,
+    links_of_the_image_do_not_lead_a_mount_out_of_the_root,
+    a_link_in_the_place_of_dev_is_refused,
+    a_link_in_the_place_of_proc_is_refused,
+    nothing_is_mounted_inside_proc,
+    a_missing_source_names_the_path,
+    nothing_is_left_on_the_host,
+];
+
+fn mount_line<'a>(mountinfo: &'a str, target: &str) -> &'a str {
+    let line = mountinfo.lines().find(|line| line.split(' ').nth(4) == Some(target));
+    line.unwrap_or_else(|| panic!("{target} is not mounted:\n{mountinfo}"))
+}
+
+fn the_standard_mounts_have_dockers_options() {
+    let seen = Bundle::new(&["cat", "/proc/self/mountinfo"]).check();
+    let expected = [
+        ("/proc", "rw,nosuid,nodev,noexec", "proc"),
+        ("/dev", "rw,nosuid,noexec", "mode=755"),
+        ("/dev/pts", "rw,nosuid,noexec", "ptmxmode=666"),
+        ("/sys", "ro,nosuid,nodev,noexec", "sysfs"),
+        ("/sys/fs/cgroup", "ro,nosuid,nodev,noexec", "cgroup"),
+        ("/dev/mqueue", "rw,nosuid,nodev,noexec", "mqueue"),
+        ("/dev/shm", "rw,nosuid,nodev,noexec", "size=65536k"),
+        ("/proc/sys", "ro,nosuid,nodev,noexec", "proc"),
+    ];
+    for (target, options, contains) in expected {
+        let line = mount_line(&seen, target);
+        assert!(line.contains(options) && line.contains(contains), "{line}");
+    }
+}
+
+fn dev_has_the_standard_devices_and_links() {
+    let devices = [
+        ("null", "1:3"),
+        ("zero", "1:5"),
+        ("full", "1:7"),
+        ("random", "1:8"),
+        ("urandom", "1:9"),
+        ("tty", "5:0"),
+    ];
+    for (name, numbers) in devices {
+        let seen = Bundle::new(&["stat", &format!("/dev/{name}")]).check();
+        assert_eq!(seen, format!("char 666 0:0 {numbers}\n"));
+    }
+    let links = [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stderr", "/proc/self/fd/2"),
+        ("ptmx", "pts/ptmx"),
+        ("core", "/proc/kcore"),
+    ];
+    for (name, target) in links {
+        let seen = Bundle::new(&["link", &format!("/dev/{name}")]).check();
+        assert_eq!(seen.trim(), target);
+    }
+}
+
+fn a_file_and_a_directory_of_the_host_are_bound() {
+    let source = Bundle::new(&[]);
+    fs_err::write(source.root.join("etc/file"), "from the host").unwrap();
+    let mut bundle =
+        Bundle::new(&["cat", "/a/new/file", "+", "ls", "/data", "+", "write", "/data/file", "x"]);
+    bundle.mount(bind(source.root.join("etc/file"), "/a/new/file", &["bind"]));
+    bundle.mount(bind(source.root.join("etc"), "/data", &["rbind"]));
+    assert_eq!(bundle.check(), "from the host\n\nfile marker\n\nok\n");
+    assert_eq!(fs_err::read_to_string(source.root.join("etc/file")).unwrap(), "xrom the host");
+}
+
+fn a_read_only_bind_cannot_be_written() {
+    let source = Bundle::new(&[]);
+    let mut bundle = Bundle::new(&["write", "/data/marker", "x"]);
+    bundle.mount(bind(source.root.join("etc"), "/data", &["rbind", "ro"]));
+    assert_eq!(bundle.check(), "errno 30\n");
+}
+
+fn a_recursive_read_only_bind_covers_what_is_mounted_below() {
+    for (option, expected) in [("ro", "errno 2\n"), ("rro", "errno 30\n")] {
+        // /dev/shm of the host is a mount below /dev.
+        let mut bundle = Bundle::new(&["write", "/host/shm/naru-no-such-file", "x"]);
+        bundle.mount(bind("/dev", "/host", &["rbind", option]));
+        let mut create = Bundle::new(&["create", "/host/shm/naru-test/x"]);
+        create.mount(bind("/dev", "/host", &["rbind", option]));
+        let has_shm =
+            fs_err::read_to_string("/proc/self/mountinfo").unwrap().contains(" /dev/shm ");
+        if has_shm && option == "rro" {
+            assert_eq!(create.check(), "errno 2\n");
+            assert_eq!(bundle.check(), "errno 2\n");
+            let mut seen = Bundle::new(&["cat", "/proc/self/mountinfo"]);
+            seen.mount(bind("/dev", "/host", &["rbind", option]));
+            assert!(mount_line(&seen.check(), "/host/shm").contains(" ro,"), "{expected}");
+        }
+    }
+}
+
+fn a_tmpfs_has_its_size_and_mode() {
+    let mut bundle = Bundle::new(&["stat", "/scratch", "+", "cat", "/proc/self/mountinfo"]);
+    bundle.mount(mount("tmpfs", "tmpfs", "/scratch", &["noexec", "size=1m", "mode=1770"]));
+    let seen = bundle.check();
+    assert!(seen.starts_with("dir 1770 0:0"), "{seen}");
+    assert!(mount_line(&seen, "/scratch").contains("size=1024k"), "{seen}");
+}
+
+fn a_read_only_root_still_has_writable_mounts() {
+    let mut bundle = Bundle::new(&["create", "/x", "+", "create", "/scratch/x"]);
+    bundle.mount(mount("tmpfs", "tmpfs", "/scratch", &[]));
+    let mut root = bundle.spec.root().clone().unwrap();
+    root.set_readonly(Some(true));
+    bundle.spec.set_root(Some(root));
+    assert_eq!(bundle.check(), "errno 30\n\nok\n");
+}
+
+fn links_of_the_image_do_not_lead_a_mount_out_of_the_root() {
+    let canary = Bundle::new(&[]);
+    let source = Bundle::new(&[]);
+    for target in [canary.root.join("etc"), "../../../../../../etc".into()] {
+        let mut bundle = Bundle::new(&["cat", "/link/below/marker"]);
+        symlink(&target, bundle.root.join("link")).unwrap();
+        bundle.mount(bind(source.root.join("etc"), "/link/below", &["rbind"]));
+        // The link is taken inside the root, where its target is made or exists.
+        match bundle.start(&crate::bundle::Output::new()) {
+            Ok(process) => drop(process.wait()),
+            Err(error) => assert_eq!(error.stage(), Some(Stage::Mount)),
+        }
+        let left: Vec<_> = fs_err::read_dir(canary.root.join("etc")).unwrap().collect();
+        assert_eq!(left.len(), 1);
+        assert!(!std::path::Path::new("/etc/below").exists());
+    }
+}
+
+fn a_link_in_the_place_of_dev_is_refused() {
+    let canary = Bundle::new(&[]);
+    let bundle = Bundle::new(&["status"]);
+    symlink(canary.root.join("etc"), bundle.root.join("dev")).unwrap();
+    assert_eq!(bundle.refusal().stage(), Some(Stage::Mount));
+    let left: Vec<_> = fs_err::read_dir(canary.root.join("etc")).unwrap().collect();
+    assert_eq!(left.len(), 1);
+}
+
+fn a_link_in_the_place_of_proc_is_refused() {
+    let bundle = Bundle::new(&["status"]);
+    fs_err::create_dir(bundle.root.join("x")).unwrap();
+    symlink("/x", bundle.root.join("proc")).unwrap();
+    assert_eq!(bundle.refusal().stage(), Some(Stage::Mount));
+}
+
+fn nothing_is_mounted_inside_proc() {
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.mount(mount("tmpfs", "tmpfs", "/proc/self", &[]));
+    assert!(bundle.refusal().to_string().contains("/proc/self is inside /proc"));
+
+    let mut through_link = Bundle::new(&["status"]);
+    symlink("/proc/sys", through_link.root.join("link")).unwrap();
+    through_link.mount(mount("tmpfs", "tmpfs", "/link", &[]));
+    assert_eq!(through_link.refusal().stage(), Some(Stage::Mount));
+}
+
+fn a_missing_source_names_the_path() {
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.mount(bind("/no/such/path", "/data", &["rbind"]));
+    let error = bundle.refusal();
+    assert_eq!(error.to_string(), "cannot open /no/such/path for a mount");
+    assert_eq!(error.errno(), Some(2));
+}
+
+fn nothing_is_left_on_the_host() {
+    let before = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    let bundle = Bundle::new(&["status"]);
+    bundle.check();
+    let after = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    assert_eq!(before, after);
+    assert!(!after.contains("naru-runtime-test"));
+}
