@@ -31,6 +31,8 @@ pub(super) struct Workshop {
     cache: PathBuf,
     assets: PathBuf,
     workspace: PathBuf,
+    /// Held while this lives: two runs at once would remove each other's staging folders.
+    _lock: fs::File,
 }
 
 impl Workshop {
@@ -39,8 +41,11 @@ impl Workshop {
         fs::create_dir_all(output.join("cache"))?;
         let output = fs::canonicalize(output)?;
         let cache = output.join("cache");
+        let lock = fs::File::create(output.join("lock"))?;
+        lock.file().lock().context("cannot lock the folder of the images")?;
         let workspace = task::workspace();
-        Ok(Self { assets: workspace.join("crates/xtask/assets"), output, cache, workspace })
+        let assets = workspace.join("crates/xtask/assets");
+        Ok(Self { output, cache, assets, workspace, _lock: lock })
     }
 
     /// Where the archives go.
@@ -242,7 +247,8 @@ fn list(
     Ok(())
 }
 
-/// Turns overlayfs' marks of removed files (character devices 0/0) into those of image layers (`.wh.NAME`).
+/// Turns overlayfs' marks of removed files (character devices 0/0) into those of image layers (`.wh.NAME`). Its marks of
+/// replaced folders do not occur here: installing packages replaces none.
 fn mark_removed(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
