@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, store: &Store, printer: &Printer) -> Result<u8, C
     let archive = open(Some(&args.file))?;
     let loaded = store
         .import(archive, &import, &mut |event| tell(printer, false, &event))
-        .asked("import the archive")?;
+        .asked(format!("import {}", super::name_of(Some(&args.file))))?;
     printer.data_line(&loaded.id.to_string())?;
     Ok(0)
 }

@@ -22,9 +22,10 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, store: &Store, printer: &Printer) -> Result<u8, CommandError> {
     let archive = open(args.input.as_deref())?;
+    let name = super::name_of(args.input.as_deref());
     let loaded = store
         .load(archive, &mut |event| tell(printer, args.quiet, &event))
-        .asked("load the archive")?;
+        .asked(format!("load {name}"))?;
     for image in loaded {
         let line = match image.name {
             Some(name) => format!("Loaded image: {name}"),

@@ -44,7 +44,7 @@ pub(crate) fn run(
 fn open(file: Option<&std::path::Path>) -> Result<Box<dyn std::io::Read>, CommandError> {
     match file {
         Some(path) if path.as_os_str() != "-" => {
-            let file = fs_err::File::open(path).asked("read the archive")?;
+            let file = fs_err::File::open(path).asked(format!("read {}", path.display()))?;
             Ok(Box::new(file))
         }
         _ => {
@@ -56,6 +56,14 @@ fn open(file: Option<&std::path::Path>) -> Result<Box<dyn std::io::Read>, Comman
             }
             Ok(Box::new(stdin.lock()))
         }
+    }
+}
+
+/// The archive in words.
+fn name_of(file: Option<&std::path::Path>) -> String {
+    match file {
+        Some(path) if path.as_os_str() != "-" => path.display().to_string(),
+        _ => "the archive on stdin".to_owned(),
     }
 }
 
