@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 use naru_net::firewall::{Bridge, Table};
 use naru_net::ports::{Protocol, Publish};
 use naru_net::proxy::Proxy;
-use naru_net::{Endpoint, MacAddress, Network, firewall, names, namespace, network, pool, ports};
+use naru_net::{
+    Endpoint, MacAddress, Network, container, firewall, names, namespace, network, pool, ports,
+};
 use nix::sched::{CloneFlags, unshare};
 
 const CONTAINERS: u8 = 50;
 const PING_PONGS: usize = 20_000;
 const BULK: usize = 2 << 30;
 const BLOCK: usize = 1 << 20;
-const IDLE_CONNECTIONS: usize = 2000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     unshare(CloneFlags::CLONE_NEWNET)?;
@@ -30,18 +31,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("network created                 {made:>12.1?}");
 
     let mut joined = Vec::new();
-    let mut container = None;
+    let mut first = None;
     for host in 2..2 + CONTAINERS {
         let netns = new_namespace();
         joined.push(timed(|| join(&network, host, &netns))?);
-        container.get_or_insert(netns);
+        first.get_or_insert(netns);
     }
-    println!("container attached, median      {:>12.1?}", median(&mut joined));
+    println!("container set up, median        {:>12.1?}", median(&mut joined));
     let bridge = Bridge { name: network.bridge.clone(), subnet: network.subnet, internal: false };
     let table = Table { id: "measure".into(), bridges: vec![bridge], only_own_forwarding: true };
     println!("firewall table set              {:>12.1?}", timed(|| firewall::replace(&table))?);
 
-    let container = container.unwrap();
+    let container = first.unwrap();
     let server = SocketAddr::from((address(&network, 2), 80));
     namespace::within(container.as_fd(), || TcpListener::bind(server))?.map(serve)?;
     let bound = ports::bind(&Publish { host_ip: None, host_port: 8080, protocol: Protocol::Tcp })?;
@@ -52,11 +53,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{name}: 1-byte ping-pong, median {:>12.1?}", ping_pong(to));
         println!("{name}: bulk from the container {:>9.1} Gbit/s", bulk(to));
     }
-
-    let before = private_kilobytes();
-    let idle: Vec<_> = (0..IDLE_CONNECTIONS).map(|_| start(published, b'p')).collect();
-    let after = private_kilobytes();
-    println!("{} idle connections, private    {:>9} kB", idle.len(), after - before);
 
     let group = network.group;
     println!("links deleted by group          {:>12.1?}", timed(|| network::delete_group(group))?);
@@ -81,7 +77,7 @@ fn address(network: &Network, host: u8) -> Ipv4Addr {
     [a, b, c, host].into()
 }
 
-fn join(network: &Network, host: u8, netns: &OwnedFd) -> Result<(), network::Error> {
+fn join(network: &Network, host: u8, netns: &OwnedFd) -> Result<(), container::Error> {
     let address = address(network, host);
     let endpoint = Endpoint {
         interface: "eth0",
@@ -91,7 +87,7 @@ fn join(network: &Network, host: u8, netns: &OwnedFd) -> Result<(), network::Err
         host_side: &names::host_side(&host.to_string(), &network.id),
         netns: netns.as_fd(),
     };
-    network::attach(network, &endpoint)
+    container::set_up(netns.as_fd(), &[(network, endpoint)]).map(drop)
 }
 
 fn own_namespace() -> OwnedFd {
@@ -103,9 +99,7 @@ fn new_namespace() -> OwnedFd {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         own_namespace()
     });
-    let netns = netns.join().unwrap();
-    network::loopback_up(netns.as_fd()).unwrap();
-    netns
+    netns.join().unwrap()
 }
 
 /// Answers every connection by what its first byte asks for: `p` for ping-pong, `b` for bulk data.
@@ -174,11 +168,4 @@ fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<Duration, E> {
 fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-/// Memory of this process that nothing else shares; the sockets' own is the kernel's.
-fn private_kilobytes() -> u64 {
-    let text = fs_err::read_to_string("/proc/self/smaps_rollup").unwrap();
-    let line = text.lines().find(|line| line.starts_with("Private_Dirty")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -1,7 +1,7 @@
 //! Bridge networks, addresses, firewall rules, published ports and DNS.
 //!
 //! This crate owns everything between a container and the world: the bridge of a network and the
-//! links to it ([`network`]), which subnet and which address ([`pool`], [`occupied`]), the rules of
+//! links to it ([`network`], [`container`]), which subnet and which address ([`pool`], [`occupied`]), the rules of
 //! a project ([`firewall`], [`forwarding`]), ports of the host ([`ports`], [`proxy`]) and names
 //! ([`dns`]). It never knows what a service or a project file is, keeps no records, and never
 //! calls a host tool: links, addresses, routes and rules are set by netlink.
@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod container;
 pub mod dns;
 pub mod firewall;
 pub mod forwarding;

@@ -117,6 +117,9 @@ pub enum Error {
     List(#[source] Refused),
 }
 
+/// Every namespace has it.
+const LOOPBACK: &str = "lo";
+
 /// Makes the bridge of a network, with its address, and brings it up.
 ///
 /// # Errors
@@ -171,7 +174,25 @@ pub fn remove(network: &Network) -> Result<(), Error> {
 /// # Errors
 /// When any step fails; the pair is then deleted again.
 pub fn attach(network: &Network, endpoint: &Endpoint<'_>) -> Result<(), Error> {
+    // The socket stays one of the host's, also in the thread that visits the container's namespace.
+    let mut socket = host_socket()?;
+    namespace::within(endpoint.netns, || attach_inside(&mut socket, network, endpoint))
+        .map_err(Error::Namespace)?
+}
+
+/// A connection to the host's links, opened now: later a thread may be in another namespace.
+pub(crate) fn host_socket() -> Result<Socket, Error> {
     let mut socket = Socket::new();
+    link::index_of(&mut socket, LOOPBACK).map_err(Error::List)?;
+    Ok(socket)
+}
+
+/// [`attach`], by a thread that is inside the container's namespace, through a socket of the host's.
+pub(crate) fn attach_inside(
+    socket: &mut Socket,
+    network: &Network,
+    endpoint: &Endpoint<'_>,
+) -> Result<(), Error> {
     let refused = |source| Error::Attach {
         network: network.id.clone(),
         interface: endpoint.interface.to_owned(),
@@ -181,22 +202,16 @@ pub fn attach(network: &Network, endpoint: &Endpoint<'_>) -> Result<(), Error> {
     let veth = NewVeth {
         host_name: endpoint.host_side,
         group: network.group,
-        bridge: bridge_index(&mut socket, network)?,
+        bridge: bridge_index(socket, network)?,
         peer_name: endpoint.interface,
         peer_mac: endpoint.mac,
         peer_netns: endpoint.netns,
         mtu: network.mtu,
     };
-    // The socket stays one of the host's, also in the thread that visits the container's namespace.
-    let work = || {
-        without_ipv6(endpoint.interface, || {
-            link::create_veth(&mut socket, &veth).map_err(refused)
-        })?;
-        // The first error is the one to tell; what is left carries the project's group.
-        set_up_pair(&mut socket, network, endpoint, refused)
-            .inspect_err(|_| drop(link::delete(&mut socket, endpoint.host_side)))
-    };
-    namespace::within(endpoint.netns, work).map_err(Error::Namespace)?
+    without_ipv6(endpoint.interface, || link::create_veth(socket, &veth).map_err(refused))?;
+    // The first error is the one to tell; what is left carries the project's group.
+    set_up_pair(socket, network, endpoint, refused)
+        .inspect_err(|_| drop(link::delete(socket, endpoint.host_side)))
 }
 
 /// Everything after the pair was made, by a thread inside the container's namespace.
@@ -269,9 +284,12 @@ pub fn detach(host_side: &str) -> Result<(), Error> {
 /// # Errors
 /// When the namespace cannot be entered or the kernel refuses.
 pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<(), Error> {
-    namespace::within(netns, || link::set_loopback_up(&mut Socket::new()))
-        .map_err(Error::Namespace)?
-        .map_err(Error::Loopback)
+    namespace::within(netns, loopback_up_inside).map_err(Error::Namespace)?
+}
+
+/// [`loopback_up`], by a thread that is inside the namespace.
+pub(crate) fn loopback_up_inside() -> Result<(), Error> {
+    link::set_loopback_up(&mut Socket::new()).map_err(Error::Loopback)
 }
 
 /// All links of a group, that is of a project.

@@ -19,14 +19,18 @@ impl AsFd for Netns {
 }
 
 impl Netns {
-    /// A new namespace with its loopback interface up.
-    pub(crate) fn new() -> Self {
-        let netns = thread::spawn(|| {
+    /// A new namespace as the kernel makes it.
+    pub(crate) fn without_loopback() -> Self {
+        let make = || {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
             Self(current())
-        })
-        .join()
-        .unwrap();
+        };
+        thread::spawn(make).join().unwrap()
+    }
+
+    /// A new namespace with its loopback interface up.
+    pub(crate) fn new() -> Self {
+        let netns = Self::without_loopback();
         network::loopback_up(netns.as_fd()).unwrap();
         netns
     }

@@ -52,6 +52,11 @@ pub struct Sockets {
 /// # Errors
 /// When the namespace cannot be entered or the address is taken there.
 pub fn bind(netns: BorrowedFd<'_>) -> Result<Sockets, Error> {
+    namespace::within(netns, bind_inside).map_err(Error::Namespace)?
+}
+
+/// [`bind`], by a thread that is inside the namespace.
+pub(crate) fn bind_inside() -> Result<Sockets, Error> {
     let make = || {
         let udp = UdpSocket::bind((ADDRESS, PORT))?;
         let tcp = TcpListener::bind((ADDRESS, PORT))?;
@@ -59,7 +64,7 @@ pub fn bind(netns: BorrowedFd<'_>) -> Result<Sockets, Error> {
         tcp.set_nonblocking(true)?;
         Ok(Sockets { udp, tcp })
     };
-    namespace::within(netns, make).map_err(Error::Namespace)?.map_err(Error::Bind)
+    make().map_err(Error::Bind)
 }
 
 #[cfg(test)]
