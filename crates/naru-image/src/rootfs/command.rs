@@ -1,6 +1,5 @@
 //! Why a command cannot be executed, found in the file itself: the kernel's own answer is one number for ten causes.
 
-use std::fmt;
 use std::io::Read;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -8,6 +7,13 @@ use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use crate::beneath::{self, Irregular, file_type};
+
+mod cause;
+mod elf;
+
+pub use cause::Cause;
+
+use elf::Elf;
 
 /// Bytes at the beginning of a program that are looked at.
 const HEAD: u64 = 64 << 10;
@@ -21,177 +27,6 @@ const ENV: [&str; 2] = ["/usr/bin/env", "/bin/env"];
 pub struct Found {
     /// Its path in the container.
     pub path: String,
-}
-
-/// Why a command cannot be executed. `Display` says what is wrong, [`Cause::hint`] what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cause {
-    /// There is no file of this name, in any directory of PATH or at the path given.
-    Missing {
-        /// The command as it was given.
-        command: String,
-        /// The directories that were searched; empty when the command is a path.
-        searched: Vec<String>,
-    },
-    /// It is a directory.
-    Directory {
-        /// Its path.
-        path: String,
-    },
-    /// It is neither a file nor a directory.
-    NotAFile {
-        /// Its path.
-        path: String,
-    },
-    /// Nobody may execute it.
-    NotExecutable {
-        /// Its path.
-        path: String,
-    },
-    /// It is empty.
-    Empty {
-        /// Its path.
-        path: String,
-    },
-    /// The first line of the script ends as on Windows, so that its interpreter's name ends with a carriage return.
-    WindowsLineEnding {
-        /// The script.
-        path: String,
-        /// The interpreter without the carriage return.
-        interpreter: String,
-    },
-    /// The script begins with a byte order mark, which hides its `#!` from the kernel.
-    ByteOrderMark {
-        /// The script.
-        path: String,
-    },
-    /// The interpreter of the script is not there.
-    InterpreterMissing {
-        /// The script.
-        path: String,
-        /// The interpreter its first line names.
-        interpreter: String,
-    },
-    /// The interpreter of the script is there and cannot be executed itself.
-    Interpreter {
-        /// The script.
-        path: String,
-        /// What is wrong with the interpreter.
-        cause: Box<Cause>,
-    },
-    /// It is neither a program nor a script with a `#!` line.
-    NoProgram {
-        /// Its path.
-        path: String,
-    },
-    /// The program is made for another machine.
-    WrongMachine {
-        /// Its path.
-        path: String,
-        /// The machine it is made for.
-        found: String,
-        /// This machine.
-        wanted: &'static str,
-    },
-    /// The program's dynamic loader is not there.
-    LoaderMissing {
-        /// The program.
-        path: String,
-        /// The loader it asks for.
-        loader: String,
-    },
-    /// The kernel does not let us look.
-    Unreadable {
-        /// Its path.
-        path: String,
-        /// What the kernel said.
-        errno: Errno,
-    },
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { command, searched } if searched.is_empty() => {
-                write!(formatter, "the image has no file {command}")
-            }
-            Self::Missing { command, searched } => {
-                write!(formatter, "the image has no command {command:?} in {}", searched.join(", "))
-            }
-            Self::Directory { path } => write!(formatter, "{path} is a directory"),
-            Self::NotAFile { path } => write!(formatter, "{path} is no file"),
-            Self::NotExecutable { path } => write!(formatter, "{path} is not executable"),
-            Self::Empty { path } => write!(formatter, "{path} is empty"),
-            Self::WindowsLineEnding { path, .. } => {
-                write!(
-                    formatter,
-                    "{path} has Windows line endings, so its interpreter is not found"
-                )
-            }
-            Self::ByteOrderMark { path } => {
-                write!(formatter, "{path} begins with a byte order mark instead of #!")
-            }
-            Self::InterpreterMissing { path, interpreter } => {
-                write!(formatter, "{path} needs {interpreter}, which the image does not have")
-            }
-            Self::Interpreter { path, cause } => write!(formatter, "{path} cannot be run: {cause}"),
-            Self::NoProgram { path } => {
-                write!(formatter, "{path} is neither a program nor a script that begins with #!")
-            }
-            Self::WrongMachine { path, found, wanted } => {
-                write!(formatter, "{path} is a program for {found}, this machine is {wanted}")
-            }
-            Self::LoaderMissing { path, loader } => {
-                write!(formatter, "{path} needs the loader {loader}, which the image does not have")
-            }
-            Self::Unreadable { path, errno } => write!(formatter, "{path} cannot be read: {errno}"),
-        }
-    }
-}
-
-impl Cause {
-    /// What to do about it, in one sentence.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Missing { command, searched } if searched.is_empty() => {
-                format!("check the path {command}, and whether a volume mounted over it hides it")
-            }
-            Self::Missing { command, .. } if command.contains(' ') => {
-                "a command with blanks is one word here: write it as a list, or let a shell run it".to_owned()
-            }
-            Self::Missing { command, .. } => {
-                format!("install {command} in the image, or give its full path")
-            }
-            Self::Directory { .. } | Self::NotAFile { .. } => {
-                "name a program in command: or entrypoint:".to_owned()
-            }
-            Self::NotExecutable { path } => {
-                format!("run `chmod +x` on the file that becomes {path}, or start it with its interpreter")
-            }
-            Self::Empty { path } => format!("look at how {path} comes into the image or the volume"),
-            Self::WindowsLineEnding { path, .. } => format!(
-                "convert {path} to Unix line endings (`sed -i 's/\\r$//'`), and keep them with `* text=auto eol=lf` in .gitattributes"
-            ),
-            Self::ByteOrderMark { path } => format!("save {path} as UTF-8 without a byte order mark"),
-            Self::InterpreterMissing { interpreter, .. } => {
-                let other = if interpreter.ends_with("/bash") { ", or use #!/bin/sh" } else { "" };
-                format!("install {interpreter} in the image{other}")
-            }
-            Self::Interpreter { cause, .. } => cause.hint(),
-            Self::NoProgram { path } => format!("begin {path} with a line such as #!/bin/sh"),
-            Self::WrongMachine { wanted, .. } => format!("use an image built for {wanted}"),
-            Self::LoaderMissing { loader, .. } if loader.contains("musl") => {
-                "the program was built for Alpine (musl): use a build for glibc, or an Alpine image".to_owned()
-            }
-            Self::LoaderMissing { loader, .. } if loader.contains("ld-linux") => {
-                "the program was built for glibc: use a static or musl build, or an image with glibc such as Debian's"
-                    .to_owned()
-            }
-            Self::LoaderMissing { loader, .. } => format!("install {loader} in the image"),
-            Self::Unreadable { .. } => "look at the image's file system".to_owned(),
-        }
-    }
 }
 
 /// Finds what would be executed for `argv0`: itself when it holds a slash (relative to `directory`), else the first
@@ -365,86 +200,6 @@ fn check_elf(root: BorrowedFd<'_>, path: &str, head: &[u8]) -> Result<(), Cause>
     Ok(())
 }
 
-/// The few fields of an ELF header that are needed, in its own byte order and width.
-struct Elf<'a> {
-    head: &'a [u8],
-    wide: bool,
-    little: bool,
-    machine: u16,
-}
-
-const X86: u16 = 3;
-const X86_64: u16 = 62;
-const AARCH64: u16 = 183;
-const RISCV: u16 = 243;
-
-impl<'a> Elf<'a> {
-    fn new(head: &'a [u8]) -> Option<Self> {
-        let (wide, little) = (*head.get(4)? == 2, *head.get(5)? == 1);
-        let mut elf = Self { head, wide, little, machine: 0 };
-        elf.machine = u16::try_from(elf.number(18, 2)?).ok()?;
-        Some(elf)
-    }
-
-    fn runs_here(&self) -> bool {
-        match std::env::consts::ARCH {
-            "x86_64" => self.little && matches!(self.machine, X86_64 | X86),
-            "aarch64" => self.little && self.machine == AARCH64,
-            "riscv64" => self.little && self.wide && self.machine == RISCV,
-            // Other machines have variants that only their kernel can tell apart.
-            _ => true,
-        }
-    }
-
-    fn machine_name(&self) -> String {
-        match (self.machine, self.wide) {
-            (X86, _) => "x86".to_owned(),
-            (X86_64, _) => "x86_64".to_owned(),
-            (AARCH64, _) => "aarch64".to_owned(),
-            (40, _) => "arm".to_owned(),
-            (RISCV, true) => "riscv64".to_owned(),
-            (RISCV, false) => "riscv32".to_owned(),
-            (21, _) => if self.little { "powerpc64le" } else { "powerpc64" }.to_owned(),
-            (22, _) => "s390x".to_owned(),
-            (8, _) => "mips".to_owned(),
-            (258, _) => "loongarch64".to_owned(),
-            (other, _) => format!("ELF machine {other}"),
-        }
-    }
-
-    /// The path in the program header of type PT_INTERP.
-    fn loader(&self) -> Option<String> {
-        const INTERPRETER: u64 = 3;
-        let (offset, size, count) = if self.wide {
-            (self.number(32, 8)?, self.number(54, 2)?, self.number(56, 2)?)
-        } else {
-            (self.number(28, 4)?, self.number(42, 2)?, self.number(44, 2)?)
-        };
-        for index in 0..count {
-            let header = usize::try_from(offset.checked_add(index * size)?).ok()?;
-            if self.number(header, 4)? != INTERPRETER {
-                continue;
-            }
-            let (at, length) = if self.wide {
-                (self.number(header.checked_add(8)?, 8)?, self.number(header.checked_add(32)?, 8)?)
-            } else {
-                (self.number(header.checked_add(4)?, 4)?, self.number(header.checked_add(16)?, 4)?)
-            };
-            let at = usize::try_from(at).ok()?;
-            let end = at.checked_add(usize::try_from(length).ok()?)?;
-            let text = self.head.get(at..end)?.split(|byte| *byte == 0).next()?;
-            return String::from_utf8(text.to_vec()).ok();
-        }
-        None
-    }
-
-    fn number(&self, at: usize, width: usize) -> Option<u64> {
-        let bytes = self.head.get(at..at.checked_add(width)?)?;
-        let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-        Some(if self.little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
@@ -452,6 +207,7 @@ mod tests {
 
     use fs_err as fs;
 
+    use super::elf::{AARCH64, RISCV, X86_64};
     use super::*;
     use crate::testing::TempDir;
 

@@ -128,17 +128,20 @@ fn fill(source: &OwnedFd, copy: &Path, path: &str) -> Result<(), Error> {
         seen: HashMap::new(),
         here: Vec::new(),
         shown: path.to_owned(),
+        bytes: 0,
     };
     copying.directory(source, &target)?;
+    if copying.bytes == 0 {
+        // Nothing that a power cut could tear: the volume is then filled or still empty, and filled again.
+        return Ok(());
+    }
     rustix::fs::syncfs(&target).map_err(failed)
 }
 
 /// A rename over an empty directory replaces it, and fails if it is not empty after all.
 fn replace(copy: &Path, volume: &Path) -> io::Result<()> {
     rustix::fs::renameat_with(rustix::fs::CWD, copy, rustix::fs::CWD, volume, RenameFlags::empty())
-        .map_err(to_io)?;
-    let parent = volume.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs_err::File::open(parent)?.sync_all()
+        .map_err(to_io)
 }
 
 /// One copy in progress.
@@ -148,6 +151,8 @@ struct Copying<'a> {
     seen: HashMap<(u64, u64), Vec<u8>>,
     here: Vec<Vec<u8>>,
     shown: String,
+    /// Bytes of all files, holes included.
+    bytes: u64,
 }
 
 impl Copying<'_> {
@@ -194,7 +199,10 @@ impl Copying<'_> {
                 .map_err(|errno| self.failed(errno));
         }
         let copied = match file_type(&stat) {
-            FileType::RegularFile => regular(source, target, name),
+            FileType::RegularFile => {
+                self.bytes += u64::try_from(stat.st_size).unwrap_or_default();
+                regular(source, target, name)
+            }
             FileType::Symlink => symlink(source, target, name, &stat),
             FileType::Fifo | FileType::Socket => node(target, name, &stat),
             _ => return Ok(()),
