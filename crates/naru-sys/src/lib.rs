@@ -4,6 +4,7 @@
 //! per function, with owned descriptors in and out. Each function names its man page and the first
 //! kernel that has it. There is no policy here.
 
+pub mod bpf;
 pub mod clone;
 pub mod mount;
 pub mod network;

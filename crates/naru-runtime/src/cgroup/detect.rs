@@ -32,6 +32,12 @@ impl Hierarchies {
         Ok(parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?))
     }
 
+    /// Only the cgroup v2 that is mounted at `mount`, of all that the host has.
+    #[must_use]
+    pub fn unified_at(mount: impl Into<PathBuf>) -> Self {
+        Self { list: vec![MountedHierarchy { mount: mount.into(), controllers: Vec::new() }] }
+    }
+
     /// The host has only cgroup v2.
     #[must_use]
     pub fn is_unified(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Limits of the specification as writes to the kernel's files; pure.
 
+use std::borrow::Cow;
+
 use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 
 use super::detect::MountedHierarchy;
@@ -10,7 +12,7 @@ use crate::Error;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
     /// Index of the hierarchy, file, value; in this order.
-    pub(super) writes: Vec<(usize, &'static str, String)>,
+    pub(super) writes: Vec<(usize, Cow<'static, str>, String)>,
     /// Controllers that the v2 hierarchy must offer.
     pub(super) controllers: Vec<String>,
 }
@@ -51,11 +53,11 @@ pub(super) fn settings(
         writer.write(place, "pids.max", "pids.max", value);
     }
     for (name, value) in resources.unified().iter().flatten() {
-        return Err(Error::unsupported_value("linux.resources.unified", format!("{name}={value}")));
+        writer.unified(name, value)?;
     }
     if let Some(index) = hierarchies.iter().position(|hierarchy| hierarchy.has("devices")) {
         for (file, line) in devices::v1_lines(resources)? {
-            writer.settings.writes.push((index, file, line));
+            writer.settings.writes.push((index, file.into(), line));
         }
     }
     Ok(writer.settings)
@@ -66,7 +68,7 @@ fn refuse_unsupported(resources: &LinuxResources) -> Result<(), Error> {
     let rdma = resources.rdma().as_ref().is_some_and(|map| !map.is_empty());
     let block = resources.block_io().as_ref().is_some_and(|block| *block != Default::default());
     let network = resources.network().as_ref().is_some_and(|net| *net != Default::default());
-    let memory = resources.memory().clone().unwrap_or_default();
+    let memory = resources.memory().unwrap_or_default();
     let cpu = resources.cpu().clone().unwrap_or_default();
     let fields = [
         ("linux.resources.hugepageLimits", hugepages),
@@ -106,7 +108,23 @@ impl Writer<'_> {
             Place::V1(index) => (index, v1),
             Place::V2(index) => (index, v2),
         };
-        self.settings.writes.push((index, file, value));
+        self.settings.writes.push((index, file.into(), value));
+    }
+
+    /// A file of cgroup v2, by its name; the controller is what comes before the dot.
+    fn unified(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let field = "linux.resources.unified";
+        if name.contains('/') {
+            return Err(Error::invalid(field, format!("{name} is no file's name")));
+        }
+        let controller = name.split('.').next().unwrap_or_default();
+        match self.place(controller, field)? {
+            Place::V1(_) => Err(Error::unsupported_value(field, format!("{name} on cgroup v1"))),
+            Place::V2(index) => {
+                self.settings.writes.push((index, name.to_owned().into(), value.to_owned()));
+                Ok(())
+            }
+        }
     }
 
     fn memory(&mut self, memory: &LinuxMemory) -> Result<(), Error> {
@@ -137,30 +155,14 @@ impl Writer<'_> {
             self.write(place, "memory.memsw.limit_in_bytes", "memory.swap.max", value);
         }
         if let Some(swappiness) = memory.swappiness() {
-            if place != Place::V1(self.index(place)) {
-                return Err(Error::unsupported_value(
-                    "linux.resources.memory.swappiness",
-                    "cgroup v2 has none",
-                ));
-            }
+            only_v1(place, "linux.resources.memory.swappiness")?;
             self.write(place, "memory.swappiness", "", swappiness.to_string());
         }
         if memory.disable_oom_killer() == Some(true) {
-            if place != Place::V1(self.index(place)) {
-                return Err(Error::unsupported_value(
-                    "linux.resources.memory.disableOOMKiller",
-                    "cgroup v2 has none",
-                ));
-            }
+            only_v1(place, "linux.resources.memory.disableOOMKiller")?;
             self.write(place, "memory.oom_control", "", "1".to_owned());
         }
         Ok(())
-    }
-
-    fn index(&self, place: Place) -> usize {
-        match place {
-            Place::V1(index) | Place::V2(index) => index,
-        }
     }
 
     fn cpu(&mut self, cpu: &LinuxCpu) -> Result<(), Error> {
@@ -207,6 +209,13 @@ impl Writer<'_> {
             self.write(place, file, file, value.clone());
         }
         Ok(())
+    }
+}
+
+fn only_v1(place: Place, field: &str) -> Result<(), Error> {
+    match place {
+        Place::V1(_) => Ok(()),
+        Place::V2(_) => Err(Error::unsupported_value(field, "cgroup v2 has none")),
     }
 }
 

@@ -90,12 +90,11 @@ impl Cgroup {
         }
         for (hierarchy, file, value) in &settings.writes {
             let directory = self.directory(&self.hierarchies[*hierarchy]);
-            self.write(&directory.join(file), value)?;
+            self.write(&directory.join(file.as_ref()), value)?;
         }
-        if let Some(hierarchy) = self.hierarchies.iter().find(|h| h.is_unified()) {
-            if !self.has_v1("devices") {
-                devices::attach_filter(&self.directory(hierarchy), resources)?;
-            }
+        let unified = self.hierarchies.iter().find(|hierarchy| hierarchy.is_unified());
+        if let Some(hierarchy) = unified.filter(|_| !self.has_v1("devices")) {
+            devices::attach_filter(&self.directory(hierarchy), resources)?;
         }
         Ok(())
     }

@@ -47,11 +47,11 @@ pub(super) fn mount(
     options: &Options,
 ) -> Result<(), Failure> {
     let what = || "mount the control groups".to_owned();
-    if let [only] = hierarchies {
-        if only.name.is_empty() {
-            let mount = hierarchy(only, options).at(Stage::Mount, what)?;
-            return attach_on(&mount, target).at(Stage::Mount, what);
-        }
+    if let [only] = hierarchies
+        && only.name.is_empty()
+    {
+        let mount = hierarchy(only, options).at(Stage::Mount, what)?;
+        return attach_on(&mount, target).at(Stage::Mount, what);
     }
     let data = vec![("mode".to_owned(), Some("755".to_owned()))];
     let writable = Options { set: options.set & !READ_ONLY, data, ..options.clone() };

@@ -21,7 +21,6 @@ use crate::plan::ContainerPlan;
 ///    namespace, devices as soon as /dev is mounted;
 /// 5. kernel parameters are set while /proc is not yet masked, the masks come last;
 /// 6. the caller's word is waited for with the user's ids, but before the system call filter.
-#[expect(clippy::too_many_lines, reason = "recipe")]
 pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32, Failure> {
     let process = &plan.process;
     new_session()?;

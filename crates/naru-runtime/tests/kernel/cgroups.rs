@@ -15,6 +15,7 @@ crate::tests![
     a_group_with_groups_inside_is_removed,
     too_much_memory_is_told_from_a_kill,
     devices_that_are_not_allowed_cannot_be_used,
+    cgroup_v2_alone_filters_devices_by_a_program,
     joining_does_not_wait_for_the_kernel,
 ];
 
@@ -143,14 +144,47 @@ fn too_much_memory_is_told_from_a_kill() {
 }
 
 fn devices_that_are_not_allowed_cannot_be_used() {
-    // The kernel's memory, as a node that the image brings along.
     let (bundle, _group) = in_group(&["cat", "/etc/mem", "+", "stat", "/dev/full"], "{}");
+    make_memory_device(&bundle);
+    assert_eq!(bundle.check(), "errno 1\n\nchar 666 0:0 1:7\n");
+}
+
+fn cgroup_v2_alone_filters_devices_by_a_program() {
+    let mountinfo = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    let line = mountinfo.lines().find(|line| line.contains(" - cgroup2 ")).unwrap();
+    let hierarchies = Hierarchies::unified_at(line.split(' ').nth(4).unwrap());
+    let path = format!("/naru-test-{}/v2", std::process::id());
+    let group = Group(Cgroup::within(&hierarchies, path).unwrap());
+    let mut bundle = Bundle::new(&[
+        "cat",
+        "/etc/mem",
+        "+",
+        "write",
+        "/dev/null",
+        "x",
+        "+",
+        "ls",
+        "/sys/fs/cgroup/cgroup.procs",
+        "+",
+        "cat",
+        "/proc/self/mountinfo",
+    ]);
+    let linux = bundle.spec.linux().clone().unwrap();
+    group.0.create(linux.resources().as_ref().unwrap()).unwrap();
+    bundle.cgroup = group.0.clone();
+    make_memory_device(&bundle);
+    let seen = bundle.check();
+    assert!(seen.starts_with("errno 1\n\nok\n\nerrno 20\n"), "{seen}");
+    assert!(seen.contains(" /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2 "), "{seen}");
+}
+
+/// The kernel's log as a node that the image brings along.
+fn make_memory_device(bundle: &Bundle) {
     let numbers = rustix::fs::makedev(1, 11);
     let kind = rustix::fs::FileType::CharacterDevice;
     let mode = rustix::fs::Mode::from_bits_truncate(0o666);
     let path = bundle.root.join("etc/mem");
     rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, numbers).unwrap();
-    assert_eq!(bundle.check(), "errno 1\n\nchar 666 0:0 1:7\n");
 }
 
 fn joining_does_not_wait_for_the_kernel() {
