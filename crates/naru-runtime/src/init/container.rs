@@ -70,6 +70,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     kernel::limit(process, &proc, session)?;
     command::place_stdio(&process.stdio, console.as_ref(), &null, session)?;
     drop((proc, mask, tree, new_root, null, console));
+    identity::warn_of_missing(process, session)?;
     identity::become_user(process)?;
     command::enter_directory(&process.cwd)?;
     let command = Command::find(process)?;

@@ -39,6 +39,7 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
     };
     command::place_stdio(&process.stdio, console.as_ref(), &null, session)?;
     drop((null, console));
+    identity::warn_of_missing(process, session)?;
     identity::become_user(process)?;
     command::enter_directory(&process.cwd)?;
     let command = Command::find(process)?;

@@ -9,11 +9,23 @@
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use super::Session;
 use crate::error::{At, Failure, Stage};
 use crate::plan::{CapabilityPlan, ProcessPlan};
 
 /// Capabilities a kernel can know.
 const CAPABILITIES: u32 = 64;
+
+/// Tells the caller which capabilities of the plan it does not have itself and so cannot give.
+pub(super) fn warn_of_missing(plan: &ProcessPlan, session: &mut Session) -> Result<(), Failure> {
+    let now = rustix::thread::capabilities(None)
+        .at(Stage::Identity, || "read capabilities".to_owned())?;
+    let missing = plan.capabilities.permitted & !now.permitted.bits();
+    if missing != 0 {
+        session.warnings.push(format!("naru lacks these capabilities itself: {missing:#x}"));
+    }
+    Ok(())
+}
 
 /// Drops what nobody gets back, and becomes the user, with the capabilities still permitted.
 pub(super) fn become_user(plan: &ProcessPlan) -> Result<(), Failure> {

@@ -69,8 +69,8 @@ fn set_rlimit(number: u32, soft: u64, hard: u64, session: &mut Session) -> Resul
     }
 }
 
-/// By number; `RLIMIT_RTTIME`, the last, is unknown to the library.
-const RESOURCES: [(Resource, &str); 15] = [
+/// By number.
+const RESOURCES: [(Resource, &str); 16] = [
     (Resource::Cpu, "cpu"),
     (Resource::Fsize, "fsize"),
     (Resource::Data, "data"),
@@ -86,8 +86,9 @@ const RESOURCES: [(Resource, &str); 15] = [
     (Resource::Msgqueue, "msgqueue"),
     (Resource::Nice, "nice"),
     (Resource::Rtprio, "rtprio"),
+    (Resource::Rttime, "rttime"),
 ];
 
 fn resource_name(number: u32) -> &'static str {
-    RESOURCES.get(number as usize).map_or("rttime", |(_, name)| name)
+    RESOURCES.get(number as usize).map_or("that is unknown", |(_, name)| name)
 }

@@ -6,6 +6,8 @@ mod mounts;
 mod options;
 mod process;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

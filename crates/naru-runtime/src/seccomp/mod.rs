@@ -3,6 +3,8 @@
 mod compile;
 mod profile;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use compile::{Program, filter_flags};
 pub use profile::docker_profile;

@@ -16,12 +16,16 @@ use rustix::fs::MemfdFlags;
 /// Where the program that looks around is in every container.
 pub(crate) const CHECKER: &str = "/checker";
 
+/// Name of the process that stands between the harness and a container.
+pub(crate) const MIDDLE: &str = "middle";
+
 /// A container that can be run, with Docker's defaults.
 pub(crate) struct Bundle {
     pub(crate) root: PathBuf,
     pub(crate) spec: Spec,
     pub(crate) cgroup: Cgroup,
     pub(crate) init: bool,
+    pub(crate) parent: Parent,
     binary: Binary,
 }
 
@@ -67,6 +71,7 @@ impl Bundle {
             spec: profile::default_spec(),
             cgroup: Cgroup::none(),
             init: false,
+            parent: Parent::Own,
             binary: Binary::open().unwrap(),
         };
         bundle.mount(bind(std::env::current_exe().unwrap(), CHECKER, &["bind", "ro"]));
@@ -105,7 +110,7 @@ impl Bundle {
             root: Root::Path(&self.root),
             cgroup: &self.cgroup,
             stdio: Stdio { stdin: None, stdout: output.end(), stderr: output.end() },
-            parent: Parent::Own,
+            parent: self.parent,
             binary: &self.binary,
             init: self.init,
         })

@@ -20,6 +20,7 @@ crate::tests![
     an_identity_does_not_match_another_process,
     a_network_namespace_can_be_shared,
     many_containers_start_at_the_same_time,
+    a_container_can_be_the_child_of_the_callers_parent,
 ];
 
 fn exit_codes_and_signals_are_exact() {
@@ -203,4 +204,25 @@ fn many_containers_start_at_the_same_time() {
             assert_eq!(thread.join().unwrap(), format!("{number}\n\n0 1 2\n"));
         }
     });
+}
+
+fn a_container_can_be_the_child_of_the_callers_parent() {
+    use std::os::unix::process::CommandExt;
+    let mut middle = std::process::Command::new(std::env::current_exe().unwrap());
+    middle.arg0(crate::bundle::MIDDLE);
+    let printed = middle.output().unwrap();
+    let text = String::from_utf8(printed.stdout).unwrap();
+    let pid = rustix::process::Pid::from_raw(text.trim().parse().unwrap());
+    // The process in the middle is gone; this one, its parent, reaps the container.
+    let (_, status) =
+        rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(status.exit_status(), Some(9));
+}
+
+/// The process in the middle: creates a container for its parent and prints its number.
+pub(crate) fn middle() {
+    let mut bundle = Bundle::new(&["exit", "9"]);
+    bundle.parent = naru_runtime::Parent::Sibling;
+    let process = bundle.start(&Output::new()).unwrap();
+    println!("{}", process.pid);
 }

@@ -26,6 +26,10 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|name| name == bundle::CHECKER) {
         return checker::run(&arguments[1..]);
     }
+    if arguments.first().is_some_and(|name| name == bundle::MIDDLE) {
+        lifecycle::middle();
+        return ExitCode::SUCCESS;
+    }
     let arguments = Arguments::from_args();
     if !arguments.list && !rustix::process::geteuid().is_root() {
         eprintln!("the kernel tests of naru-runtime need root");
