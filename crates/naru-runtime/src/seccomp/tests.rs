@@ -21,8 +21,12 @@ fn verdict(program: &Program, machine: u32, number: u32, arguments: [u64; 6]) ->
         _ => {
             let place = (offset - 16) / 4;
             let argument = arguments[(place / 2) as usize];
-            u32::try_from(if place % 2 == 0 { argument & 0xffff_ffff } else { argument >> 32 })
-                .unwrap()
+            u32::try_from(if place.is_multiple_of(2) {
+                argument & 0xffff_ffff
+            } else {
+                argument >> 32
+            })
+            .unwrap()
         }
     };
     let code = Program::from_bytes(&program.to_bytes());
@@ -167,7 +171,8 @@ fn the_default_profile_fits_both_machines() {
 fn every_comparison_looks_at_all_64_bits() {
     let big = 0x5_0000_0005_u64;
     let around = [0, 4, 5, 6, 0x4_ffff_ffff, big - 1, big, big + 1, 0x6_0000_0000, u64::MAX];
-    let operators: [(&str, fn(u64, u64) -> bool); 6] = [
+    type Comparison = fn(u64, u64) -> bool;
+    let operators: [(&str, Comparison); 6] = [
         ("SCMP_CMP_NE", |a, b| a != b),
         ("SCMP_CMP_LT", |a, b| a < b),
         ("SCMP_CMP_LE", |a, b| a <= b),
