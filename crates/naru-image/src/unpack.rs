@@ -25,7 +25,7 @@ mod whiteout;
 use parents::Parents;
 
 /// Bytes of directory names whose times are kept in memory until the end.
-const MAX_DIRECTORY_NAMES: usize = 64 << 20;
+const MAX_DIRECTORY_NAMES: usize = 32 << 20;
 
 /// Why a layer could not be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -256,7 +256,7 @@ impl<'a> Layer<'a> {
         self.directory_names += entry.path.len() + 64;
         if self.directory_names > MAX_DIRECTORY_NAMES {
             return Err(entry
-                .refused("the layer's directories have more than 64 MiB of names")
+                .refused("the layer's directories have more than 32 MiB of names")
                 .into());
         }
         self.directories.insert(entry.path.clone(), entry.modified);

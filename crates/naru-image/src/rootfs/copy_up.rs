@@ -1,14 +1,18 @@
 //! The first content of a named volume: what the image has at the place where the volume goes.
 //!
-//! The copy is made beside the volume and takes its place by one rename, so that a crash never leaves a volume that
-//! looks used and is half empty. The volume's directory is locked meanwhile: two containers that start with the same
-//! new volume copy once.
+//! A crash must never leave a volume that looks used and is half filled, and the volume's directory must stay the same
+//! one, because another container may have it mounted already. Therefore, with the volume locked:
+//!
+//! 1. Copy into `.NAME.naru-filling` beside the volume. What a crash leaves of it is removed by the next attempt.
+//! 2. Make it durable and rename it to `.NAME.naru-filled`: from now on the copy is whole.
+//! 3. Move what is in it into the volume, name by name, and give the volume the attributes of the image's directory.
+//! 4. Remove `.NAME.naru-filled`. Where it is found, a crash came between, and the steps go on from 3.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, Dir, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, SeekFrom, Stat, Uid,
@@ -59,10 +63,9 @@ pub enum Error {
 }
 
 /// Fills the empty directory `volume` with what the root file system has at `path`: content, owners, modes, times,
-/// attributes, and links among the files. The directory itself gets the attributes of the image's. False, and nothing
-/// done, when the volume has content already or the image has nothing there.
+/// attributes, and links among the files. The directory itself stays and gets the attributes of the image's. False, and
+/// nothing done, when the volume has content already or the image has nothing there.
 ///
-/// The volume's directory is replaced: descriptors of it that were opened before refer to an empty, removed one.
 /// Device nodes are left out; containers get theirs from their own /dev.
 ///
 /// # Errors
@@ -75,49 +78,70 @@ pub fn copy_up(root: BorrowedFd<'_>, path: &str, volume: &Path) -> Result<bool, 
         Err(Errno::NOTDIR) => return Err(Error::NotADirectory { path: path.to_owned() }),
         Err(errno) => return Err(Error::Copy { entry: path.to_owned(), source: to_io(errno) }),
     };
-    let Some(_lock) = lock_empty(volume).map_err(about)? else { return Ok(false) };
-    let (Some(parent), Some(name)) = (volume.parent(), volume.file_name()) else {
-        return Err(about(io::ErrorKind::InvalidInput.into()));
-    };
-    let copy = parent.join(copy_name(name));
-    // What a crash left under this name belongs to nobody: the lock is ours.
-    tree::remove(&copy).map_err(about)?;
-    rustix::fs::mkdir(&copy, Mode::from_raw_mode(0o700)).map_err(|errno| about(to_io(errno)))?;
-    let filled = fill(&source, &copy, path).and_then(|()| replace(&copy, volume).map_err(about));
-    if filled.is_err() {
-        // The first error is the one that matters; the rubbish goes with the next attempt.
-        tree::remove(&copy).ok();
+    let directory = lock(volume).map_err(about)?;
+    let (filling, filled) = (beside(volume, "filling"), beside(volume, "filled"));
+    if !filled.exists() {
+        if !is_empty(&directory).map_err(about)? {
+            return Ok(false);
+        }
+        // What a crash left under this name belongs to nobody: the lock is ours.
+        tree::remove(&filling).map_err(about)?;
+        rustix::fs::mkdir(&filling, Mode::from_raw_mode(0o700))
+            .map_err(|errno| about(to_io(errno)))?;
+        if let Err(error) = fill(&source, &filling, path) {
+            // The first error is the one that matters; the rubbish goes with the next attempt.
+            tree::remove(&filling).ok();
+            return Err(error);
+        }
+        rustix::fs::rename(&filling, &filled).map_err(|errno| about(to_io(errno)))?;
     }
-    filled.map(|()| true)
+    move_in(&filled, &directory).map_err(|errno| about(to_io(errno)))?;
+    Ok(true)
 }
 
-fn copy_name(name: &OsStr) -> OsString {
-    let mut copy = OsString::from(".");
-    copy.push(name);
-    copy.push(".naru-copy");
-    copy
+fn beside(volume: &Path, state: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(volume.file_name().unwrap_or_default());
+    name.push(format!(".naru-{state}"));
+    volume.with_file_name(name)
 }
 
-/// Locks the volume's directory if it is empty, waiting for whoever is filling it.
-fn lock_empty(volume: &Path) -> io::Result<Option<OwnedFd>> {
-    let open = || rustix::fs::open(volume, DIRECTORY, Mode::empty()).map_err(to_io);
-    loop {
-        let directory = open()?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&directory, FlockOperation::LockExclusive))
-            .map_err(to_io)?;
-        let identity = |fd: &OwnedFd| {
-            rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).map_err(to_io)
-        };
-        // The one who held the lock has put another directory there.
-        if identity(&directory)? != identity(&open()?)? {
+/// Opens the volume's directory and waits for whoever is filling it; the lock goes with the descriptor.
+fn lock(volume: &Path) -> io::Result<OwnedFd> {
+    let directory = rustix::fs::open(volume, DIRECTORY, Mode::empty()).map_err(to_io)?;
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&directory, FlockOperation::LockExclusive))
+        .map_err(to_io)?;
+    Ok(directory)
+}
+
+fn is_empty(directory: &OwnedFd) -> io::Result<bool> {
+    for entry in Dir::read_from(directory).map_err(to_io)? {
+        let entry = entry.map_err(to_io)?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Moves a whole copy into the volume; names that are there, because they were moved before a crash, stay.
+fn move_in(filled: &Path, volume: &OwnedFd) -> Result<(), Errno> {
+    let copy = rustix::fs::open(filled, DIRECTORY, Mode::empty())?;
+    let stat = rustix::fs::fstat(&copy)?;
+    for entry in Dir::read_from(&copy)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        let mut entries = Dir::read_from(&directory).map_err(to_io)?;
-        let used = entries.any(|entry| {
-            entry.map_or(true, |entry| !matches!(entry.file_name().to_bytes(), b"." | b".."))
-        });
-        return Ok((!used).then_some(directory));
+        match rustix::fs::renameat_with(&copy, name, volume, name, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
     }
+    attributes(&copy, volume, &stat)?;
+    rustix::fs::futimens(volume, &times(&stat))?;
+    tree::remove(filled).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 fn fill(source: &OwnedFd, copy: &Path, path: &str) -> Result<(), Error> {
@@ -136,12 +160,6 @@ fn fill(source: &OwnedFd, copy: &Path, path: &str) -> Result<(), Error> {
         return Ok(());
     }
     rustix::fs::syncfs(&target).map_err(failed)
-}
-
-/// A rename over an empty directory replaces it, and fails if it is not empty after all.
-fn replace(copy: &Path, volume: &Path) -> io::Result<()> {
-    rustix::fs::renameat_with(rustix::fs::CWD, copy, rustix::fs::CWD, volume, RenameFlags::empty())
-        .map_err(to_io)
 }
 
 /// One copy in progress.
@@ -486,10 +504,34 @@ mod tests {
     fn a_copy_that_was_cut_short_is_begun_again() {
         let (image, place) = (image(), TempDir::new());
         let volume = place.dir("volume");
-        fs::write(place.dir(".volume.naru-copy").join("half"), "x").unwrap();
+        fs::write(place.dir(".volume.naru-filling").join("half"), "x").unwrap();
         assert!(copy_up(image.open().as_fd(), "var/lib/data", &volume).unwrap());
         assert!(!volume.join("half").exists());
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_move_that_was_cut_short_is_finished() {
+        let (image, place) = (image(), TempDir::new());
+        let volume = place.dir("volume");
+        fs::write(volume.join("moved"), "1").unwrap();
+        fs::write(place.dir(".volume.naru-filled").join("waiting"), "2").unwrap();
+        assert!(copy_up(image.open().as_fd(), "var/lib/data", &volume).unwrap());
+        assert!(volume.join("moved").exists() && volume.join("waiting").exists());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        assert!(!copy_up(image.open().as_fd(), "var/lib/data", &volume).unwrap());
+    }
+
+    #[test]
+    fn a_volume_stays_the_directory_that_others_have_mounted() {
+        let (image, place) = (image(), TempDir::new());
+        let volume = place.dir("volume");
+        let before = fs::metadata(&volume).unwrap().ino();
+        image.dir("empty");
+        for path in ["empty", "empty", "var/lib/data"] {
+            assert!(copy_up(image.open().as_fd(), path, &volume).unwrap());
+            assert_eq!(fs::metadata(&volume).unwrap().ino(), before);
+        }
     }
 
     #[test]

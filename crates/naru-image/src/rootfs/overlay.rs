@@ -63,22 +63,16 @@ impl Overlay {
     /// # Errors
     /// When a directory cannot be made or read.
     pub fn prepare(&self) -> Result<(), Error> {
-        fs::create_dir_all(&self.work).map_err(Error::Directory)?;
-        if self.upper.is_dir() {
+        // The work directory is made last: when it is there, the upper one has its attributes.
+        if self.work.is_dir() && self.upper.is_dir() {
             return Ok(());
         }
         fs::create_dir_all(&self.upper).map_err(Error::Directory)?;
-        let Some(top) = self.lower.first() else { return Ok(()) };
-        let top = open(top)?;
-        let upper = open(&self.upper)?;
-        let copy = || -> Result<(), Errno> {
-            let stat = rustix::fs::fstat(&top)?;
-            let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-            let upper = crate::beneath::reopen(&upper, OFlags::RDONLY | OFlags::DIRECTORY)?;
-            rustix::fs::fchown(&upper, Some(owner), Some(group))?;
-            rustix::fs::fchmod(&upper, Mode::from_raw_mode(stat.st_mode & 0o7777))
-        };
-        copy().map_err(|errno| Error::Directory(to_io(errno)))
+        if let Some(top) = self.lower.first() {
+            let (top, upper) = (open(top)?, open(&self.upper)?);
+            copy_attributes(&top, &upper).map_err(|errno| Error::Directory(to_io(errno)))?;
+        }
+        fs::create_dir_all(&self.work).map_err(Error::Directory)
     }
 
     /// Mounts the root file system without attaching it: the descriptor is all there is of it, on the host nothing
@@ -122,6 +116,14 @@ impl Overlay {
         )
         .map_err(|errno| failed(Some(&context), "fsmount", errno))
     }
+}
+
+fn copy_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+    let stat = rustix::fs::fstat(from)?;
+    let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    let to = crate::beneath::reopen(to, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    rustix::fs::fchown(&to, Some(owner), Some(group))?;
+    rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode & 0o7777))
 }
 
 /// Tells the kernel the layers: one by one since Linux 6.7, before that in one string.
