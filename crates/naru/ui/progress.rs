@@ -6,6 +6,9 @@ use naru_supervisor::protocol::{self, Kind, Step};
 
 use super::{Colour, Printer, ProgressMode, metadata};
 
+/// How often times are brought up to date.
+const PERIOD: Duration = Duration::from_millis(100);
+
 /// What is under way and what is done.
 #[derive(Debug)]
 pub(crate) struct Progress<'a> {
@@ -13,6 +16,7 @@ pub(crate) struct Progress<'a> {
     items: Vec<Item>,
     /// Lines of the list on the screen.
     drawn: usize,
+    drawn_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -27,7 +31,7 @@ struct Item {
 impl<'a> Progress<'a> {
     /// Nothing yet.
     pub(crate) fn new(printer: &'a Printer) -> Self {
-        Self { printer, items: Vec::new(), drawn: 0 }
+        Self { printer, items: Vec::new(), drawn: 0, drawn_at: None }
     }
 
     /// A step began or ended.
@@ -51,9 +55,10 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Brings the times of what is under way up to date.
+    /// Brings the times of what is under way up to date, ten times a second at most.
     pub(crate) fn tick(&mut self) {
-        if self.items.iter().any(|item| item.ended.is_none()) {
+        let is_due = self.drawn_at.is_none_or(|at| at.elapsed() >= PERIOD);
+        if is_due && self.items.iter().any(|item| item.ended.is_none()) {
             self.redraw();
         }
     }
@@ -119,6 +124,7 @@ impl<'a> Progress<'a> {
         }
         text.push_str("\x1b[J");
         self.drawn = shown.len();
+        self.drawn_at = Some(Instant::now());
         self.printer.conversation(&text);
     }
 
