@@ -56,14 +56,23 @@ fn set_mask(mask: u64) -> u64 {
 /// ignored signals ignored (Rust's runtime ignores SIGPIPE).
 ///
 /// See [sigaction(2)](https://man7.org/linux/man-pages/man2/sigaction.2.html).
+///
+/// The C library keeps two signals for itself and would leave those ignored, so it is not asked.
 pub fn reset_dispositions() {
+    /// `struct sigaction` of the kernel: handler, flags, restorer, mask; zero is the default action.
+    const DEFAULT: [u64; 4] = [0; 4];
     for signal in 1..=64 {
-        if signal == libc::SIGKILL || signal == libc::SIGSTOP || signal == 32 || signal == 33 {
-            continue;
-        }
-        // SAFETY: SIG_DFL is a valid disposition for each of these signals and names no code.
+        // SAFETY: the new action is 32 bytes, which is what the kernel reads on 64-bit machines; it
+        // names no code, and no old action is asked for. SIGKILL and SIGSTOP are refused, which
+        // changes nothing.
         unsafe {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                DEFAULT.as_ptr(),
+                ptr::null_mut::<u64>(),
+                SET_SIZE,
+            );
         }
     }
 }
