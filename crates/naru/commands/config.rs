@@ -13,7 +13,6 @@ use crate::ui::Printer;
 
 /// Parse, resolve and render the Compose file in canonical form
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of docker compose config")]
 pub(crate) struct Args {
     /// Services (default: all)
     #[arg(value_name = "SERVICE")]
