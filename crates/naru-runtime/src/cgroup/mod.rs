@@ -78,7 +78,8 @@ impl Cgroup {
         Path::new("/").join(&self.path)
     }
 
-    /// Makes the group in every hierarchy and sets the limits. A group that exists is taken over.
+    /// Makes the group in every hierarchy and sets the limits. A v1 group that exists is taken over;
+    /// a v2 group without processes is made anew.
     ///
     /// # Errors
     /// For limits that this host or this runtime does not have, by their name, and for failures of
@@ -86,6 +87,9 @@ impl Cgroup {
     pub fn create(&self, resources: &LinuxResources) -> Result<(), Error> {
         let settings = limits::settings(resources, &self.hierarchies)?;
         for hierarchy in &self.hierarchies {
+            if hierarchy.is_unified() {
+                renew(&self.directory(hierarchy));
+            }
             self.make(hierarchy, &settings.controllers)?;
         }
         for (hierarchy, file, value) in &settings.writes {
@@ -380,6 +384,16 @@ fn remove_tree(directory: &Path, deadline: Instant) -> Result<(), Error> {
         remove_tree(&below, deadline)?;
     }
     rmdir(directory, deadline).map_err(error)
+}
+
+/// Takes away a v2 group of an earlier run, if there is one that nobody is left in.
+///
+/// A clone into a group (`CLONE_INTO_CGROUP`) that `cgroup.kill` was ever written to is killed at
+/// once by newer kernels (seen on 6.18): they compare the group's count of kills with that of the
+/// group the caller is in. Only a new group starts to count anew.
+fn renew(directory: &Path) {
+    // What cannot be taken away is taken over as it is.
+    drop(rmdir(directory, Instant::now() + REMOVE_DEADLINE));
 }
 
 /// Removes one group; busy means processes that are still on their way out, or groups below.

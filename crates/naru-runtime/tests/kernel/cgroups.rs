@@ -12,6 +12,7 @@ crate::tests![
     limits_are_set,
     a_further_process_is_in_the_containers_groups,
     all_processes_of_a_group_are_killed,
+    a_group_whose_processes_were_killed_can_be_used_again,
     a_group_with_groups_inside_is_removed,
     too_much_memory_is_told_from_a_kill,
     devices_that_are_not_allowed_cannot_be_used,
@@ -123,6 +124,16 @@ fn all_processes_of_a_group_are_killed() {
     assert_eq!(further.wait().unwrap(), ExitStatus::Signaled(9));
     assert_eq!(container.wait().unwrap(), ExitStatus::Signaled(9));
     assert!(group.0.processes().unwrap().is_empty());
+}
+
+fn a_group_whose_processes_were_killed_can_be_used_again() {
+    let (bundle, group) = in_group(&["forever"], "{}");
+    for _ in 0..3 {
+        group.0.create(&LinuxResources::default()).unwrap();
+        let container = bundle.start(&Output::new()).unwrap();
+        group.0.kill_all().unwrap();
+        assert_eq!(container.wait().unwrap(), ExitStatus::Signaled(9));
+    }
 }
 
 fn a_group_with_groups_inside_is_removed() {
