@@ -161,8 +161,25 @@ impl Entry<'_> {
         let plan = serde_json::to_vec(plan)
             .map_err(|_| Error::invalid("spec", "it contains a path that is not UTF-8"))?;
         let filter = filter.map(Program::to_bytes).unwrap_or_default();
-        let (channel, theirs) = Channel::pair().map_err(Error::Channel)?;
         let group = self.cgroup.unified_directory()?;
+        let conversation = match self.clone_into(group.as_ref()) {
+            // The group has a past, which the kernel holds against its new process.
+            Err(Error::Killed) if group.is_some() => {
+                let conversation = self.clone_into(None)?;
+                self.cgroup.join_unified(conversation.pid)?;
+                conversation
+            }
+            result => result?,
+        };
+        match conversation.channel.send_plan(&plan, &filter, envelope) {
+            Ok(()) => Ok(conversation),
+            Err(_) => Err(conversation.failure()),
+        }
+    }
+
+    /// Makes the process, in this v2 group if there is one.
+    fn clone_into(&self, group: Option<&OwnedFd>) -> Result<Conversation, Error> {
+        let (channel, theirs) = Channel::pair().map_err(Error::Channel)?;
         let spawned = spawn(&Spawn {
             program: self.binary.as_fd(),
             arguments: &[c"naru", self.role.argument()],
@@ -170,21 +187,19 @@ impl Entry<'_> {
             socket: theirs.as_fd(),
             namespaces: self.namespaces.into(),
             sibling: self.parent == Parent::Sibling,
-            cgroup: group.as_ref().map(AsFd::as_fd),
+            cgroup: group.map(AsFd::as_fd),
         });
-        let spawned = match spawned {
-            Ok(spawned) => spawned,
-            Err(SpawnError::Clone(errno)) => return Err(Error::Clone(errno)),
+        match spawned {
+            Ok(spawned) => Ok(Conversation::new(spawned, self.parent, channel)),
+            Err(SpawnError::Clone(errno)) => Err(Error::Clone(errno)),
             Err(SpawnError::Exec(errno, spawned)) => {
                 drop(Conversation::new(spawned, self.parent, channel));
-                return Err(Error::Enter(errno));
+                Err(Error::Enter(errno))
             }
-        };
-        drop(theirs);
-        let conversation = Conversation::new(spawned, self.parent, channel);
-        match conversation.channel.send_plan(&plan, &filter, envelope) {
-            Ok(()) => Ok(conversation),
-            Err(_) => Err(conversation.failure()),
+            Err(SpawnError::Killed(spawned)) => {
+                drop(Conversation::new(spawned, self.parent, channel));
+                Err(Error::Killed)
+            }
         }
     }
 }

@@ -32,6 +32,9 @@ pub enum Error {
     /// The process was made, but naru's own program did not run in it.
     #[error("cannot run naru's own program in the new process")]
     Enter(#[source] Errno),
+    /// The process was made and killed before it ran anything.
+    #[error("the new process was killed at once")]
+    Killed,
     /// A step of the set-up inside the container failed.
     #[error("{text}")]
     Setup {

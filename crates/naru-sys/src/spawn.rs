@@ -48,6 +48,10 @@ pub enum SpawnError {
     Clone(Errno),
     /// The process was made, could not run the program and has ended; it may need a wait.
     Exec(Errno, Spawned),
+    /// The process was made and killed before its first instruction; it may need a wait. Newer
+    /// kernels (seen on 6.18) do that when the group of [`Spawn::cgroup`] and the caller's group
+    /// were not killed (`cgroup.kill`) equally often.
+    Killed(Spawned),
 }
 
 /// What the child needs, on the caller's stack, which is stopped until the child has exec'ed.
@@ -57,6 +61,7 @@ struct Child {
     environment: *const *const c_char,
     socket: c_int,
     errno: c_int,
+    has_run: bool,
 }
 
 /// Starts `spawn.program` in a child that shares the caller's memory until it has exec'ed.
@@ -71,7 +76,7 @@ struct Child {
 /// [execveat(2)](https://man7.org/linux/man-pages/man2/execveat.2.html) (3.19).
 ///
 /// # Errors
-/// With [`SpawnError::Exec`] the failed process is still to be waited for by its parent.
+/// With [`SpawnError::Exec`] and [`SpawnError::Killed`] the failed process is still to be waited for by its parent.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, SpawnError> {
     let arguments = pointers(spawn.arguments);
     let environment = pointers(spawn.environment);
@@ -81,6 +86,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, SpawnError> {
         environment: environment.as_ptr(),
         socket: spawn.socket.as_raw_fd(),
         errno: 0,
+        has_run: false,
     };
     let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(STACK_SIZE / size_of::<u128>());
     let mut pidfd: c_int = -1;
@@ -121,8 +127,11 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, SpawnError> {
     // SAFETY: the child, which shares this memory, may have written the field; it has exec'ed or
     // ended by now, and the volatile read keeps the compiler from assuming the initial value.
     let errno = unsafe { ptr::read_volatile(&raw const child.errno) };
+    // SAFETY: as for the field before.
+    let has_run = unsafe { ptr::read_volatile(&raw const child.has_run) };
     let spawned = Spawned { pid, pidfd };
     match errno {
+        _ if !has_run => Err(SpawnError::Killed(spawned)),
         0 => Ok(spawned),
         errno => Err(SpawnError::Exec(Errno::from_raw_os_error(errno), spawned)),
     }
@@ -142,6 +151,7 @@ extern "C" fn child_main(child: *mut Child) -> ! {
     // prepared, and work on this process's own copy of the descriptor table.
     unsafe {
         let child = &mut *child;
+        ptr::write_volatile(&raw mut child.has_run, true);
         let placed = if child.socket == SOCKET {
             libc::syscall(libc::SYS_fcntl, SOCKET, libc::F_SETFD, 0)
         } else {

@@ -198,6 +198,14 @@ impl Cgroup {
             .map_err(|errno| cgroup_error("open", &path, errno.into()))
     }
 
+    /// Moves a process into the v2 group, for which the kernel may take its time.
+    pub(crate) fn join_unified(&self, pid: i32) -> Result<(), Error> {
+        for hierarchy in self.hierarchies.iter().filter(|hierarchy| hierarchy.is_unified()) {
+            self.write(&self.directory(hierarchy).join("cgroup.procs"), &pid.to_string())?;
+        }
+        Ok(())
+    }
+
     /// The hierarchies as a container mounts them.
     pub(crate) fn as_seen_inside(&self) -> Vec<Hierarchy> {
         let only = self.hierarchies.len() == 1;

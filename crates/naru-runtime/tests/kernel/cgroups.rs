@@ -13,6 +13,7 @@ crate::tests![
     a_further_process_is_in_the_containers_groups,
     all_processes_of_a_group_are_killed,
     a_group_whose_processes_were_killed_can_be_used_again,
+    a_caller_in_a_group_that_was_killed_can_create_containers,
     a_group_with_groups_inside_is_removed,
     too_much_memory_is_told_from_a_kill,
     devices_that_are_not_allowed_cannot_be_used,
@@ -134,6 +135,25 @@ fn a_group_whose_processes_were_killed_can_be_used_again() {
         group.0.kill_all().unwrap();
         assert_eq!(container.wait().unwrap(), ExitStatus::Signaled(9));
     }
+}
+
+fn a_caller_in_a_group_that_was_killed_can_create_containers() {
+    use std::os::unix::process::CommandExt;
+    let group = Group::new();
+    group.0.create(&LinuxResources::default()).unwrap();
+    group.0.kill_all().unwrap();
+    let mut middle = std::process::Command::new(std::env::current_exe().unwrap());
+    middle.arg0(crate::bundle::MIDDLE).arg(group.0.path());
+    let output = middle.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Goes into the group and creates a container in one of its own, for the test above.
+pub(crate) fn create_from_killed_group(path: &str) {
+    Cgroup::new(path).unwrap().admit(std::process::id().cast_signed()).unwrap();
+    let (bundle, group) = in_group(&["exit", "0"], "{}");
+    bundle.check();
+    drop(group);
 }
 
 fn a_group_with_groups_inside_is_removed() {

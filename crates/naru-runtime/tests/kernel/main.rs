@@ -23,7 +23,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     naru_runtime::run_role_if_asked();
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.first().is_some_and(|name| name == bundle::CHECKER) {
+    if arguments.first().is_some_and(|name| bundle::CHECKER.ends_with(name)) {
         return checker::run(&arguments[1..]);
     }
     if arguments.first().is_some_and(|name| name == bundle::MIDDLE) {
