@@ -130,9 +130,13 @@ pub(crate) fn explain(failure: Failure, loaded: Option<&Loaded>, doing: &str) ->
     let message = words.join(": ");
     let key = failure.key.as_deref();
     let placed = loaded.zip(key).and_then(|(loaded, key)| loaded.problem_at(key, &message));
+    let mut hints = failure.hints.into_iter();
     let error = match placed {
-        Some(problem) => CommandError::config(problem),
+        Some(mut problem) => {
+            problem.hint = hints.next();
+            CommandError::config(problem)
+        }
         None => CommandError::user(format!("cannot {doing}: {message}")),
     };
-    failure.hints.into_iter().fold(error, CommandError::hint)
+    hints.fold(error, CommandError::hint)
 }

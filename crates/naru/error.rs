@@ -60,7 +60,7 @@ impl CommandError {
             return BROKEN_PIPE;
         }
         match self.kind {
-            Kind::Config => printer.say(&self.error.to_string()),
+            Kind::Config => printer.problem(&self.error.to_string()),
             Kind::User | Kind::Host => printer.error(&format!("{:#}", self.error)),
             Kind::Internal => {
                 printer

@@ -49,7 +49,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
     let mut loaded = settings.load(&args.services)?;
-    loaded.warnings.iter().for_each(|problem| printer.say(&problem.to_string()));
+    loaded.warnings.iter().for_each(|problem| printer.problem(&problem.to_string()));
     select(&mut loaded, &args.services)?;
     let text = text(args, &loaded);
     match &args.output {

@@ -100,6 +100,16 @@ impl Printer {
         self.conversation(&shown);
     }
 
+    /// Shows Compose problems as the loader words them: a heading, the place, its line, a mark below it.
+    pub(crate) fn problem(&self, text: &str) {
+        let mut shown = String::new();
+        for line in text.lines() {
+            shown.push_str(&paint_problem(&metadata(line), self.stderr_colour));
+            shown.push('\n');
+        }
+        self.conversation(&shown);
+    }
+
     /// Says what the user can do.
     pub(crate) fn hint(&self, text: &str) {
         self.headed("hint: ", Colour::CYAN, text);
@@ -123,6 +133,24 @@ impl Printer {
     }
 }
 
+/// A line of a problem with its heading or its marks in colour.
+fn paint_problem(line: &str, colour: bool) -> String {
+    let headings = [
+        ("error:", Colour::RED),
+        ("warning:", Colour::YELLOW),
+        ("note:", Colour::CYAN),
+        ("  hint:", Colour::CYAN),
+    ];
+    let heading = headings.iter().find(|(heading, _)| line.starts_with(heading));
+    match (heading, line.find('^')) {
+        (Some((heading, tint)), _) => tint.paint(heading, colour) + &line[heading.len()..],
+        (None, Some(marks)) if line.bytes().all(|byte| matches!(byte, b' ' | b'|' | b'^')) => {
+            line[..marks].to_owned() + &Colour::RED.paint(&line[marks..], colour)
+        }
+        _ => line.to_owned(),
+    }
+}
+
 /// Passes bytes of a process that the user runs by himself: to stderr or stdout, exactly as they are.
 ///
 /// # Errors
@@ -134,4 +162,17 @@ pub(crate) fn pass_through(to_stderr: bool, bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_and_marks_are_coloured_and_nothing_else() {
+        assert_eq!(paint_problem("error: x", true), "\x1b[31merror:\x1b[0m x");
+        assert_eq!(paint_problem("   | ^^", true), "   | \x1b[31m^^\x1b[0m");
+        assert_eq!(paint_problem(" 3 | a: ^", true), " 3 | a: ^");
+        assert_eq!(paint_problem("error: x", false), "error: x");
+    }
 }

@@ -1,6 +1,7 @@
 //! `naru exec`: a further process in a running container. It needs no supervisor: the container's
 //! specification is in the run directory, and the process is this command's own child.
 
+mod detached;
 mod process;
 mod streams;
 
@@ -63,6 +64,9 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let container = find(args, &target)?;
     let name = &container.record.name;
     let doing = format!("run a command in container {name}");
+    if args.detach && !detached::is_in_background(settings) {
+        return detached::begin(&doing);
+    }
     let spec = spec::load(&target.directories, &container.record.id).host(&doing)?;
     let pid = pid_of(&container)
         .ok_or_else(|| CommandError::user(format!("container {name} is not running")))?;
@@ -87,7 +91,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         binary: &Binary::open().host(&doing)?,
     });
     match started {
-        Ok(_) if args.detach => Ok(0),
+        Ok(process) if args.detach => detached::attend(&process).host(&doing),
         Ok(process) => streams::attend(process, ends).host(&doing),
         Err(error) => process::cannot_start(error, &args.command, &doing, printer),
     }

@@ -25,6 +25,9 @@ const TERMINAL_REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// What is in a pipe is there at once.
 const PIPE_REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
+/// How long a process whose output nobody takes may take to end by that.
+const FAREWELL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// Where output goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sink {
@@ -61,11 +64,18 @@ pub(super) fn attend(mut process: Process, ends: Ends) -> anyhow::Result<u8> {
             sources.extend(ends.stderr.map(|from| Source { from, to: Sink::Stderr }));
         }
     }
-    pump(&process, &signals, &mut sources, terminal.as_ref())?;
-    while !sources.is_empty() && is_ready(&sources, &rest)? {
-        pass_output(&mut sources)?;
+    let mut passed = pump(&process, &signals, &mut sources, terminal.as_ref());
+    while passed.is_ok() && !sources.is_empty() && is_ready(&sources, &rest)? {
+        passed = pass_output(&mut sources).map_err(Into::into);
     }
     drop(raw);
+    if let Err(error) = passed {
+        // Nobody takes its output any more: it learns so, and may end by that.
+        drop((sources, terminal));
+        let _reaped = poll(&mut [poll_in(process.pidfd.as_fd())], Some(&FAREWELL))
+            .map(|ended| if ended > 0 { process.wait().ok() } else { None });
+        return Err(error);
+    }
     let status = process.wait()?;
     // How it ended is not known: that is no success.
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))

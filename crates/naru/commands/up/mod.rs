@@ -113,7 +113,7 @@ fn parse_pull(text: &str) -> Result<String, String> {
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
     let loaded = settings.load(&args.services)?;
     loaded.warnings.iter().chain(&loaded.notes()).for_each(|problem| {
-        printer.say(&problem.to_string());
+        printer.problem(&problem.to_string());
     });
     check(args, &loaded)?;
     if !settings.is_root {
