@@ -88,12 +88,17 @@ impl Report {
     }
 
     fn push(&mut self, finding: Finding) -> &mut Finding {
-        if self.findings.len() >= LIMIT {
+        if self.is_full() {
             return self.spill.insert(Box::new(finding));
         }
         let index = self.findings.len();
         self.findings.push(finding);
         &mut self.findings[index]
+    }
+
+    /// Whether further problems are not kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.findings.len() >= LIMIT
     }
 
     /// Whether there is an error.

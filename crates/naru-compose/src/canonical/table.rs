@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use super::{files, hosts, mounts, ports, words};
 use crate::merge::{
-    build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, text_to_list,
+    build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, refuse_spaces,
+    text_to_list,
 };
 use crate::path::{Cursor, Path, Table};
 use crate::report::Report;
@@ -195,14 +196,8 @@ fn apply(node: &mut Node, form: Form, path: &Path, (budget, report): (&mut Budge
 }
 
 fn variables(node: &mut Node, path: &Path, report: &mut Report) {
+    refuse_spaces(node, path, report);
     pairs_to_map(node);
-    for (key, entry) in node.as_map_mut().into_iter().flat_map(|map| &mut map.0) {
-        if key.ends_with(' ') {
-            let message = format!("the variable name `{key}` ends with a space");
-            report.error(entry.key_at, &path.key(key), message).hint("remove the space before `=`");
-            entry.node.value = Value::Broken;
-        }
-    }
 }
 
 /// Puts an empty text where there is nothing, and texts where there are other scalars.

@@ -56,7 +56,17 @@ impl Reader<'_> {
             let Some(file) = map.get("path") else { continue };
             let optional =
                 matches!(map.get("required").map(|node| &node.value), Some(Value::Bool(false)));
-            let raw = map.text("format") == Some("raw");
+            let raw = match map.text("format").unwrap_or("") {
+                "" => false,
+                "raw" => true,
+                other => {
+                    let at = map.get("format").map_or(entry.at, |format| format.at);
+                    let message = format!("`{other}` is not a format of env files");
+                    let path = path.index(index);
+                    self.report.error(at, &path.key("format"), message).hint("there is `raw`");
+                    continue;
+                }
+            };
             self.file(file, (optional, raw), &path.index(index), &mut variables);
         }
         variables
@@ -64,6 +74,7 @@ impl Reader<'_> {
 
     fn label_files(&mut self, service: &Map, path: &Path) -> dotenv::Variables {
         let mut labels = dotenv::Variables::new();
+        self.lookup = &|_| None;
         for (index, file) in service.list("label_file").iter().enumerate() {
             self.file(file, (false, false), &path.index(index), &mut labels);
         }

@@ -40,6 +40,11 @@ pub(super) fn finish(
     };
     let listed = origin.environment.get("COMPOSE_PROFILES").map(String::as_str);
     profiles::apply(&mut project, request, listed);
+    for service in project.services.values_mut() {
+        if let (Some(deploy), Some(scale)) = (&mut service.deploy, service.scale) {
+            deploy.replicas.get_or_insert(scale);
+        }
+    }
     let place = Place(&tree);
     consistency::check(&project, &broken, (place, &mut state.report));
     cycle::check(&project, place, &mut state.report);

@@ -121,8 +121,16 @@ pub(super) fn prepare(document: &mut Node, context: &Context, state: &mut State)
     interpolate(document, &Path::ROOT, &lookup, (&state.sources, &mut state.report));
     let Some(map) = document.as_map_mut() else { return };
     if let Some(entry) = map.0.shift_remove("version") {
-        let message = "the attribute `version` is obsolete and ignored";
-        let path = Path::ROOT;
+        let (message, path) = ("the attribute `version` is obsolete and ignored", Path::ROOT);
+        if entry.node.as_text().is_none() {
+            let message = format!("`version` must be a text, not {}", entry.node.kind());
+            let path = path.key("version");
+            state
+                .report
+                .error(entry.node.at, &path, message)
+                .hint("remove the line: it is obsolete");
+            return;
+        }
         state.report.warning(entry.key_at, &path.key("version"), message).hint("remove the line");
     }
 }

@@ -16,6 +16,11 @@ pub(super) fn normalize(tree: &mut Node, project: &str) {
         attributes(service);
         depend(service);
         uses_default |= attach(service, at);
+        for key in ["network_mode", "restart", "pull_policy"] {
+            if service.text(key) == Some("") {
+                service.remove(key);
+            }
+        }
     }
     if uses_default {
         if top.map("networks").is_none() {

@@ -18,11 +18,8 @@ fn walk(node: &mut Node, way: &mut Vec<String>, paths: &mut Paths) {
             map.0.retain(|key, entry| keep(&mut entry.node, key.clone(), way, paths))
         }
         Value::List(entries) => {
-            let mut index = 0;
-            entries.retain_mut(|entry| {
-                index += 1;
-                keep(entry, (index - 1).to_string(), way, paths)
-            });
+            // What is marked inside a list is taken out of this list, and of no other.
+            entries.retain_mut(|entry| keep(entry, String::new(), way, &mut Paths::new()));
         }
         _ => {}
     }
@@ -69,16 +66,6 @@ fn remove(node: &mut Node, path: &[String]) {
         Value::Map(map) => {
             if let Some(child) = map.get_mut(segment) {
                 remove(child, rest);
-            }
-        }
-        Value::List(entries) => {
-            let Some(index) = segment.parse().ok().filter(|index| *index < entries.len()) else {
-                return;
-            };
-            if rest.is_empty() {
-                entries.remove(index);
-            } else {
-                remove(&mut entries[index], rest);
             }
         }
         _ => {}

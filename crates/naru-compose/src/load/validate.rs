@@ -112,6 +112,10 @@ fn mount(map: &Map) -> Option<(&'static str, String)> {
     if !map.has("target") {
         return Some(("type", "the volume needs a `target`".to_owned()));
     }
+    let size = map.map("tmpfs").and_then(|tmpfs| tmpfs.get("size"));
+    if let Some(Value::Int(size @ ..0)) = size.map(|node| &node.value) {
+        return Some(("tmpfs", format!("the size {size} is negative")));
+    }
     let bind = map.text("type") == Some("bind");
     let missing = bind && map.text("source").is_none_or(str::is_empty);
     missing.then(|| ("source", "a bind mount needs a `source`".to_owned()))

@@ -1,5 +1,7 @@
 //! Short forms that merging has to see through.
 
+use crate::path::Path;
+use crate::report::Report;
 use crate::source::Position;
 use crate::tree::{Entry, Map, Node, Value};
 
@@ -19,6 +21,17 @@ pub(crate) fn pairs_to_map(node: &mut Node) {
         map.set(key, Node::new(entry.at, value));
     }
     node.value = Value::Map(map);
+}
+
+/// Reports entries of a list of `KEY=VALUE` that have a space before the `=`.
+pub(crate) fn refuse_spaces(node: &Node, path: &Path, report: &mut Report) {
+    for (index, entry) in node.as_list().iter().enumerate() {
+        let name = entry.as_text().and_then(|text| text.split_once('=')).map(|(name, _)| name);
+        let Some(name) = name.filter(|name| name.ends_with(' ')) else { continue };
+        let message = format!("the name `{name}` ends with a space");
+        let hint = "remove the space before `=`";
+        report.error(entry.at, &path.index(index), message).hint(hint);
+    }
 }
 
 /// Turns a list of names into a mapping whose values `value` makes.

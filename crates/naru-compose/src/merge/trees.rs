@@ -1,7 +1,8 @@
 //! Merging two trees: what the right one says wins over what the left one says.
 
 use super::convert::{
-    build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, text_to_list,
+    build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, refuse_spaces,
+    text_to_list,
 };
 use super::rules::{RULES, Rule};
 use crate::path::{Cursor, Path};
@@ -42,6 +43,9 @@ fn values(left: &mut Node, mut right: Node, at: Cursor<'_, Rule>, (path, report)
         _ if right.is_null() => return,
         Some(rule) => {
             align(left, rule);
+            if rule == Rule::Pairs {
+                refuse_spaces(&right, path, report);
+            }
             align(&mut right, rule);
             match rule {
                 Rule::Pairs if overlay(left, &mut right) => return,

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::coerce::coerce;
 use super::service::SERVICE;
 use super::shape::{Object, Shape};
 use super::suggest::closest;
 use crate::path::Path;
-use crate::project::{Bytes, FileMode, Period};
 use crate::report::Report;
 use crate::tree::{Map, Node, Value};
 
@@ -64,8 +64,15 @@ fn fits(shape: &Shape, node: &Node) -> bool {
             matches!(node.value, Value::Text(_))
         }
         Shape::Pair => !matches!(node.value, Value::List(_) | Value::Map(_)),
+        Shape::Boolean => matches!(node.value, Value::Bool(_)),
         Shape::Flag | Shape::FlagText => matches!(node.value, Value::Bool(_) | Value::Text(_)),
-        Shape::Integer | Shape::Number | Shape::Bytes | Shape::FileMode | Shape::Scalar => {
+        Shape::Integer
+        | Shape::Within(..)
+        | Shape::Whole
+        | Shape::Number
+        | Shape::Bytes
+        | Shape::FileMode
+        | Shape::Scalar => {
             matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Text(_))
         }
     }
@@ -131,8 +138,9 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
             check(&mut entry.node, shape, &path, report);
         } else if !key.starts_with("x-") {
             let message = format!("{} has no attribute `{key}`", object.name);
+            let full = report.is_full();
             let finding = report.error(entry.key_at, &path, message);
-            if let Some(hint) = hint(object, key, &entry.node) {
+            if !full && let Some(hint) = hint(object, key, &entry.node) {
                 finding.hint(hint);
             }
             entry.node.value = Value::Broken;
@@ -187,58 +195,6 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
     }
 }
 
-/// The value that a scalar stands for, when it is not the scalar itself.
-fn coerce(node: &Node, shape: &Shape) -> Result<Option<Value>, String> {
-    let text = node.as_text();
-    Ok(match (shape, &node.value, text) {
-        (Shape::Words(words), _, Some(text)) if !words.contains(&text) => {
-            return Err(format!("`{text}` is not one of {}", words.join(", ")));
-        }
-        (Shape::Matching(holds, description), _, Some(text)) if !holds(text) => {
-            return Err(format!("`{text}` is not {description}"));
-        }
-        (Shape::Flag, _, Some(text)) => Some(Value::Bool(boolean(text)?)),
-        (Shape::Scalar | Shape::Pair | Shape::FlagText, _, None) => {
-            node.scalar_text().map(Value::Text)
-        }
-        (Shape::Integer, Value::Float(number), _) if number.fract() != 0.0 => {
-            return Err(format!("{number} is not a whole number"));
-        }
-        (Shape::Integer, Value::Float(number), _) => {
-            number.to_string().parse().ok().map(Value::Int)
-        }
-        (Shape::Integer, _, Some(text)) => {
-            let number = text.parse().map_err(|_| format!("`{text}` is not a whole number"))?;
-            Some(Value::Int(number))
-        }
-        (Shape::Number, _, Some(text)) => {
-            let number = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-            Some(Value::Float(number))
-        }
-        (Shape::Bytes | Shape::BytesText, _, Some(text)) => {
-            text.parse::<Bytes>().map_err(|error| error.to_string())?;
-            None
-        }
-        (Shape::Period, _, Some(text)) => {
-            text.parse::<Period>().map_err(|error| error.to_string())?;
-            None
-        }
-        (Shape::FileMode, _, Some(text)) => {
-            text.parse::<FileMode>().map_err(|error| error.to_string())?;
-            None
-        }
-        _ => None,
-    })
-}
-
-fn boolean(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "y" | "yes" | "on" => Ok(true),
-        "false" | "n" | "no" | "off" => Ok(false),
-        _ => Err(format!("`{text}` is not a boolean: write true or false")),
-    }
-}
-
 fn refuse(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
     let message = format!("this must be {}, not {}", expected(shape), node.kind());
     let finding = report.error(node.at, path, message);
@@ -256,10 +212,10 @@ fn expected(shape: &Shape) -> String {
         Shape::Words(words) => return format!("one of {}", words.join(", ")),
         Shape::Scalar => "a text or a number",
         Shape::Pair => "a text, a number or a boolean",
-        Shape::Flag => "true or false",
+        Shape::Flag | Shape::Boolean => "true or false",
         Shape::FlagText => "a boolean or a text",
-        Shape::Integer => "a whole number",
-        Shape::Number => "a number",
+        Shape::Integer | Shape::Within(..) => "a whole number",
+        Shape::Number | Shape::Whole => "a number",
         Shape::Bytes | Shape::BytesText => "a byte size such as \"64m\"",
         Shape::Period => "a duration such as \"1m30s\"",
         Shape::FileMode => "an octal file mode such as \"0440\"",

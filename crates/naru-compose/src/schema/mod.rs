@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod coerce;
 mod deploy;
 mod resources;
 mod service;

@@ -2,13 +2,13 @@
 
 use super::service::SERVICE;
 use super::shape::{OPTIONS, Object, PAIRS, Shape, TEXTS};
-use Shape::{Any, Flag, Integer, List, Map, Named, OneOf, Optional, Text};
+use Shape::{Flag, Integer, List, Map, Named, OneOf, Optional, Text};
 
 /// A Compose file.
 pub(crate) static PROJECT: Object = Object {
     name: "the top level",
     fields: &[
-        ("version", Any),
+        ("version", Text),
         ("name", Text),
         ("include", INCLUDE),
         ("services", Named(&Shape::Object(&SERVICE))),

@@ -7,8 +7,8 @@ use super::shape::{
 };
 
 use Shape::{
-    Any, Bytes, Flag, Integer, List, Map, Matching, Number, OneOf, Optional, Period, Scalar, Set,
-    Text, Words,
+    Any, Boolean, Bytes, Flag, Integer, List, Map, Matching, Number, OneOf, Optional, Period,
+    Scalar, Set, Text, Whole, Within, Words,
 };
 
 /// A service.
@@ -28,11 +28,11 @@ pub(crate) static SERVICE: Object = Object {
         ("container_name", CONTAINER_NAME),
         ("cpu_count", Integer),
         ("cpu_percent", Number),
-        ("cpu_period", Integer),
-        ("cpu_quota", Integer),
-        ("cpu_rt_period", Integer),
-        ("cpu_rt_runtime", Integer),
-        ("cpu_shares", Integer),
+        ("cpu_period", Whole),
+        ("cpu_quota", Whole),
+        ("cpu_rt_period", Whole),
+        ("cpu_rt_runtime", Whole),
+        ("cpu_shares", Whole),
         ("cpus", Number),
         ("cpuset", Text),
         ("credential_spec", Shape::Object(&CREDENTIAL_SPEC)),
@@ -73,9 +73,9 @@ pub(crate) static SERVICE: Object = Object {
         ("network_mode", Text),
         ("networks", OneOf(&[WORDS, Map(&Optional(&Shape::Object(&ATTACHMENT)))])),
         ("oom_kill_disable", Flag),
-        ("oom_score_adj", Integer),
+        ("oom_score_adj", Within(-1000, 1000)),
         ("pid", Optional(&Text)),
-        ("pids_limit", Integer),
+        ("pids_limit", Whole),
         ("platform", Text),
         ("ports", Set(&OneOf(&[Scalar, Shape::Object(&PORT)]))),
         ("post_start", List(&Shape::Object(&HOOK))),
@@ -101,7 +101,7 @@ pub(crate) static SERVICE: Object = Object {
         ("tmpfs", TEXTS),
         ("tty", Flag),
         ("ulimits", ULIMITS),
-        ("use_api_socket", Flag),
+        ("use_api_socket", Boolean),
         ("user", Text),
         ("userns_mode", Text),
         ("uts", Text),
@@ -164,7 +164,7 @@ const DEPENDENCY: Object = Object {
             Words(&["service_started", "service_healthy", "service_completed_successfully"]),
         ),
         ("restart", Flag),
-        ("required", Flag),
+        ("required", Boolean),
     ],
     required: &["condition"],
 };
@@ -213,7 +213,7 @@ const HEALTHCHECK: Object = Object {
         ("test", OneOf(&[Text, List(&Text)])),
         ("interval", Period),
         ("timeout", Period),
-        ("retries", Integer),
+        ("retries", Whole),
         ("start_period", Period),
         ("start_interval", Period),
         ("disable", Flag),
@@ -243,8 +243,8 @@ const ATTACHMENT: Object = Object {
         ("link_local_ips", WORDS),
         ("mac_address", Text),
         ("driver_opts", OPTIONS),
-        ("priority", Number),
-        ("gw_priority", Number),
+        ("priority", Whole),
+        ("gw_priority", Whole),
     ],
     required: &[],
 };

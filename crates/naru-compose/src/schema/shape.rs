@@ -20,8 +20,14 @@ pub(crate) enum Shape {
     Flag,
     /// A boolean or a text, which becomes a text.
     FlagText,
+    /// A boolean that cannot be written as a text.
+    Boolean,
     /// A whole number.
     Integer,
+    /// A whole number between these.
+    Within(i64, i64),
+    /// A number of which the whole part counts.
+    Whole,
     /// Any number.
     Number,
     /// A byte size.

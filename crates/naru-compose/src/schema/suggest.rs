@@ -10,6 +10,7 @@ pub(crate) fn closest<'a>(
     let allowed = (written.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(written.len()) <= 3 * allowed)
         .map(|candidate| (distance(&written, &plain(candidate)), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

@@ -134,16 +134,19 @@ impl Builder<'_> {
                 Value::Int(number) => Value::Float(number.to_string().parse().unwrap_or(0.0)),
                 other => other,
             },
-            Some("bool") => match text.to_ascii_lowercase().as_str() {
-                "y" | "yes" | "on" => Value::Bool(true),
-                "n" | "no" | "off" => Value::Bool(false),
-                _ => resolve(text),
-            },
             _ => resolve(text),
         };
         let merge = plain && tag.is_none() && text == "<<" && self.expects_key();
         let node = Node { at, value, mark: mark(&tag) };
-        if merge { self.key(Key::Merge) } else { self.add(anchor, node) }
+        if !merge {
+            return self.add(anchor, node);
+        }
+        if let Some(Frame { content: Content::Map { merged, .. }, .. }) = self.stack.last()
+            && let Some(earlier) = merged.first().map(|source| source.at)
+        {
+            self.duplicate("<<", at, earlier);
+        }
+        self.key(Key::Merge);
     }
 
     fn open(&mut self, at: Position, anchor: usize, tag: &Tagged, content: Content) {

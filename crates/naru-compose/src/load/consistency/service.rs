@@ -82,23 +82,24 @@ impl Checker<'_> {
         }
     }
 
+    /// As in docker compose, an attribute of its own contradicts a section that leaves it out.
     fn limits(&mut self, name: &str, service: &Service, deploy: &Deploy) {
-        let limits = deploy.resources.limits.clone().unwrap_or_default();
-        let kept = deploy.resources.reservations.clone().unwrap_or_default();
-        let none = Cpus::default();
-        if service.cpus != none && limits.cpus != none && service.cpus != limits.cpus {
-            self.distinct(name, &["cpus"], &["deploy", "resources", "limits", "cpus"]);
+        let differs = |a: i64, b: i64| a != 0 && a != b;
+        if let Some(limits) = &deploy.resources.limits {
+            if service.cpus != Cpus::default() && service.cpus != limits.cpus {
+                self.distinct(name, &["cpus"], &["deploy", "resources", "limits", "cpus"]);
+            }
+            if differs(service.mem_limit.0, limits.memory.0) {
+                self.distinct(name, &["mem_limit"], &["deploy", "resources", "limits", "memory"]);
+            }
+            if differs(service.pids_limit, limits.pids) {
+                self.distinct(name, &["pids_limit"], &["deploy", "resources", "limits", "pids"]);
+            }
         }
-        let differs = |a: i64, b: i64| a != 0 && b != 0 && a != b;
-        if differs(service.mem_limit.0, limits.memory.0) {
-            self.distinct(name, &["mem_limit"], &["deploy", "resources", "limits", "memory"]);
-        }
-        if differs(service.mem_reservation.0, kept.memory.0) {
+        let kept = deploy.resources.reservations.as_ref();
+        if kept.is_some_and(|kept| differs(service.mem_reservation.0, kept.memory.0)) {
             let other = ["deploy", "resources", "reservations", "memory"];
             self.distinct(name, &["mem_reservation"], &other);
-        }
-        if differs(service.pids_limit, limits.pids) {
-            self.distinct(name, &["pids_limit"], &["deploy", "resources", "limits", "pids"]);
         }
     }
 
