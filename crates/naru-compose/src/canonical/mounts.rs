@@ -2,6 +2,7 @@
 
 use crate::path::Path;
 use crate::report::Report;
+use crate::source::Position;
 use crate::tree::{Map, Node, Value};
 
 /// The parts of a volume's short form.
@@ -73,7 +74,10 @@ pub(super) fn mount(node: &mut Node, path: &Path, report: &mut Report) {
         if empty { Err("a part between colons is empty") } else { Ok(parts) }
     });
     let parts = match parts {
-        Ok(parts) => parts,
+        Ok(parts) => {
+            warn_of_drive(text, &parts, (node.at, path), report);
+            parts
+        }
         Err(reason) => {
             let message = format!("`{text}` is not a volume: {reason}");
             let hint = "write \"source:target\" or \"source:target:options\"";
@@ -83,6 +87,17 @@ pub(super) fn mount(node: &mut Node, path: &Path, report: &mut Report) {
         }
     };
     node.value = Value::Map(long_form(node, parts));
+}
+
+/// A name of one letter is read as a drive of Windows, which is hardly ever meant.
+fn warn_of_drive(text: &str, parts: &Parts, at: (Position, &Path), report: &mut Report) {
+    let read = if parts.source.is_empty() { &parts.target } else { &parts.source };
+    let Some((letter, rest)) = read.split_once(':') else { return };
+    if is_letter(letter) && !rest.starts_with('\\') {
+        let message = format!("`{letter}:` in `{text}` is read as a drive of Windows");
+        let hint = "a volume needs a name of two characters or more in the short form";
+        report.warning(at.0, at.1, message).hint(hint);
+    }
 }
 
 fn long_form(node: &Node, parts: Parts) -> Map {

@@ -115,10 +115,8 @@ fn depend(service: &mut Map) {
 
 /// Puts a service on the default network when it names none. True when it did.
 fn attach(service: &mut Map, at: Position) -> bool {
-    if service.has("network_mode") || service.has("provider") {
-        return false;
-    }
-    if service.map("networks").is_none_or(|networks| networks.0.is_empty()) {
+    let elsewhere = service.has("network_mode") || service.has("provider");
+    if !elsewhere && service.map("networks").is_none_or(|networks| networks.0.is_empty()) {
         let mut networks = Map::default();
         networks.set("default", Node::new(at, Value::Null));
         service.set("networks", Node::new(at, Value::Map(networks)));

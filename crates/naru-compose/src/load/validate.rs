@@ -48,24 +48,23 @@ fn config(node: &mut Node, path: &Path, report: &mut Report) {
 }
 
 /// A secret or config has one source, unless a platform keeps it.
-fn source(node: &mut Node, keys: &[&str], path: &Path, report: &mut Report) {
+fn source(node: &Node, keys: &[&str], path: &Path, report: &mut Report) {
     let at = node.at;
     let Some(map) = node.as_map() else { return };
     let given: Vec<&&str> = keys.iter().filter(|key| map.has(key)).collect();
     match given[..] {
-        [_] => return,
+        [_] => {}
         [first, second, ..] => {
             let at = map.get(second).map_or(at, |node| node.at);
             let message = format!("`{first}` and `{second}` exclude each other");
             report.error(at, path, message).hint("keep one of them");
         }
-        [] if map.has("driver") || map.has("external") => return,
+        [] if map.has("driver") || map.has("external") => {}
         [] => {
             let message = format!("it needs one of `{}`", keys.join("`, `"));
             report.error(at, path, message);
         }
     }
-    node.value = Value::Broken;
 }
 
 fn service(node: &mut Node, path: &Path, report: &mut Report) {

@@ -198,7 +198,9 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
 fn refuse(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
     let message = format!("this must be {}, not {}", expected(shape), node.kind());
     let finding = report.error(node.at, path, message);
-    if let (true, Some(text)) = (fits(shape, &Node::text(node.at, "")), node.scalar_text()) {
+    if let (Shape::Period, Value::Int(number)) = (shape, &node.value) {
+        finding.hint(format!("write the unit: {number}s"));
+    } else if let (true, Some(text)) = (fits(shape, &Node::text(node.at, "")), node.scalar_text()) {
         finding.hint(format!("quote it: \"{text}\""));
     }
     node.value = Value::Broken;

@@ -46,7 +46,14 @@ impl Checker<'_> {
         way: &[&str],
         message: String,
     ) -> &mut Finding {
-        let text = way.join(".");
+        let mut text = String::new();
+        for segment in way {
+            match segment.parse::<usize>() {
+                Ok(index) => text += &format!("[{index}]"),
+                Err(_) if text.is_empty() => text += segment,
+                Err(_) => text += &format!(".{segment}"),
+            }
+        }
         let root = Path::ROOT;
         self.report.error(at, &root.key(&text), message)
     }
