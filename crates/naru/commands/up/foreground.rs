@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
 
 use naru_compose::Loaded;
 use naru_state::process::Identity;
@@ -14,7 +15,7 @@ use naru_supervisor::observe::{self, Seen};
 use naru_supervisor::protocol::{Changed, Reply, Request, Stop};
 use nix::sys::signal::Signal;
 
-use super::Args;
+use super::{Args, attached};
 use crate::commands::logs::write;
 use crate::conversation::{self, TICK, listen};
 use crate::error::{Blame, CommandError, INTERRUPTED};
@@ -22,6 +23,9 @@ use crate::follow::{Alarm, Logs, Selection, shown_name};
 use crate::settings::Target;
 use crate::signals;
 use crate::ui::{Layout, Output, Printer, Progress};
+
+/// How long a supervisor may take to come back.
+const RETURN: Duration = Duration::from_secs(3);
 
 /// What happens while `up` is in the foreground.
 #[derive(Debug)]
@@ -70,7 +74,7 @@ impl Session<'_> {
             drop(interrupted.send(Event::Interrupted));
         })
         .host("watch for Ctrl-C")?;
-        let attached = self.attached();
+        let attached = attached::services(self.args, &self.loaded.project.services);
         let since_ns = now_ns();
         let selection = Selection {
             services: Some(attached.clone()),
@@ -101,21 +105,6 @@ impl Session<'_> {
         client.send(request).host(&view.doing)?;
         listen(client, view.sender.clone(), Event::Up);
         view.run(&events)
-    }
-
-    /// The services whose output is shown and whose end is awaited.
-    fn attached(&self) -> BTreeSet<String> {
-        let Args { services, attach, no_attach, attach_dependencies, .. } = self.args;
-        let project = &self.loaded.project.services;
-        let named = if attach.is_empty() { services } else { attach };
-        let everything = named.is_empty() || (attach.is_empty() && *attach_dependencies);
-        project
-            .iter()
-            .filter(|(name, _)| everything || named.contains(name))
-            .filter(|(name, service)| attach.contains(name) || service.attach != Some(false))
-            .filter(|(name, _)| !no_attach.contains(name))
-            .map(|(name, _)| name.clone())
-            .collect()
     }
 }
 
@@ -188,7 +177,9 @@ impl View<'_> {
                 self.is_watching = false;
                 Ok(None)
             }
-            Event::Stop(reply) => Ok(self.take_stop(reply)),
+            // The supervisor died over it: its successor is asked again.
+            Event::Stop(None) if self.runs()? => self.send_stop().map(|()| None),
+            Event::Stop(reply) => self.take_stop(reply),
             Event::Kill | Event::Logs => Ok(None),
             Event::Interrupted => self.interrupt(),
         }
@@ -213,18 +204,23 @@ impl View<'_> {
         Ok(())
     }
 
-    fn take_stop(&mut self, reply: Option<Reply>) -> Option<u8> {
-        let result = conversation::show(self.session.printer, &mut self.progress, reply)?;
+    fn take_stop(&mut self, reply: Option<Reply>) -> Result<Option<u8>, CommandError> {
+        let printer = self.session.printer;
+        let Some(result) = conversation::show(printer, &mut self.progress, reply) else {
+            return Ok(None);
+        };
         self.progress.finish();
         if let Err(failure) = result {
             let mut words = vec![failure.message];
             words.extend(failure.causes);
-            self.session.printer.error(&words.join(": "));
+            printer.error(&words.join(": "));
         }
-        Some(match self.stopping {
+        let containers = observe::containers(&self.session.target.directories).host(&self.doing)?;
+        self.take_changes(containers)?;
+        Ok(Some(match self.stopping {
             Some(Stopping::Aborted(code)) => self.code_from_service().unwrap_or(code),
             _ => INTERRUPTED,
-        })
+        }))
     }
 
     fn take_change(&mut self, changed: &Changed) -> Result<(), CommandError> {
@@ -294,9 +290,19 @@ impl View<'_> {
 
     fn stop(&mut self, why: Stopping) -> Result<(), CommandError> {
         self.stopping = Some(why);
-        let timeout = self.session.args.timeout.map(std::time::Duration::from_secs);
+        self.send_stop()
+    }
+
+    fn send_stop(&self) -> Result<(), CommandError> {
+        let timeout = self.session.args.timeout.map(Duration::from_secs);
         let request = Request::Stop(Stop { services: self.session.args.services.clone(), timeout });
         self.ask(&request, Event::Stop)
+    }
+
+    /// Whether any container of the project runs.
+    fn runs(&self) -> Result<bool, CommandError> {
+        let containers = observe::containers(&self.session.target.directories).host(&self.doing)?;
+        Ok(containers.iter().any(Seen::is_running))
     }
 
     /// Sends a request on a connection of its own.
@@ -305,8 +311,7 @@ impl View<'_> {
         request: &Request,
         wrap: impl Fn(Option<Reply>) -> Event + Send + 'static,
     ) -> Result<(), CommandError> {
-        let connected = Client::connect(&self.session.target.directories).host(&self.doing)?;
-        match connected {
+        match self.reach()? {
             Some(mut client) => {
                 client.send(request).host(&self.doing)?;
                 listen(client, self.sender.clone(), wrap);
@@ -315,6 +320,22 @@ impl View<'_> {
             None => drop(self.sender.send(wrap(Some(Reply::Done)))),
         }
         Ok(())
+    }
+
+    /// The supervisor; one that has just died is started again by the keeper, which takes a moment.
+    fn reach(&self) -> Result<Option<Client>, CommandError> {
+        let directories = &self.session.target.directories;
+        let deadline = Instant::now() + RETURN;
+        loop {
+            if let Some(client) = Client::connect(directories).host(&self.doing)? {
+                return Ok(Some(client));
+            }
+            let containers = observe::containers(directories).host(&self.doing)?;
+            if !containers.iter().any(Seen::is_running) || Instant::now() > deadline {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asks to be told about changes; tried again at the next event when there is nobody to ask.
@@ -339,12 +360,17 @@ impl View<'_> {
         if watched.iter().any(|seen| seen.state.phase != Phase::Exited) {
             return Ok(None);
         }
-        // The news of the last end may still be on its way.
-        for Seen { record, state } in watched {
+        self.take_changes(watched)?;
+        Ok(self.stopping.is_none().then_some(0))
+    }
+
+    /// The news of the last ends may still be on their way.
+    fn take_changes(&mut self, containers: Vec<Seen>) -> Result<(), CommandError> {
+        for Seen { record, state } in containers {
             let service = record.service;
             self.take_change(&Changed { name: record.name, service, state })?;
         }
-        Ok(self.stopping.is_none().then_some(0))
+        Ok(())
     }
 
     fn aborts_on_exit(&self) -> bool {
@@ -361,16 +387,8 @@ impl View<'_> {
     }
 
     fn announce_attached(&mut self) {
-        let project = &self.session.loaded.project.services;
-        let mut names = Vec::new();
-        for (name, service) in self.attached.iter().filter_map(|name| project.get_key_value(name)) {
-            let scale = self.session.args.scale.iter().find(|(scaled, _)| scaled == name);
-            let count = scale.map_or_else(|| service.replicas(), |(_, count)| *count);
-            match service.container_name.as_str() {
-                "" => names.extend((1..=count).map(|number| format!("{name}-{number}"))),
-                own => names.push(own.to_owned()),
-            }
-        }
+        let Session { args, loaded, .. } = self.session;
+        let names = attached::names(args, &self.attached, &loaded.project.services);
         names.iter().for_each(|name| self.output.widen(name));
         if !names.is_empty() {
             self.session.printer.say(&format!("Attaching to {}", names.join(", ")));

@@ -1,5 +1,6 @@
 //! `naru up`.
 
+mod attached;
 mod evidence;
 mod foreground;
 
