@@ -99,7 +99,7 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     plan.reaper = create.init;
 
     let seccomp = create.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    let filter = seccomp.map(Program::compile).transpose()?;
+    let filter = seccomp.map(Program::of).transpose()?;
     // The cgroup namespace is made inside, once the process is in its cgroups.
     let at_clone = namespaces.fresh & !plan::CGROUP_NAMESPACE;
     let plan = Plan::Container(Box::new(plan));
@@ -110,7 +110,7 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
         binary: create.binary,
         cgroup,
     };
-    let conversation = entry.begin(&plan, filter.as_ref(), &envelope)?;
+    let conversation = entry.begin(&plan, filter.as_deref(), &envelope)?;
     let pid = conversation.pid;
     let (Some(start_time), Ok(netns)) = (start_time(pid), network_namespace(pid)) else {
         return Err(conversation.failure());

@@ -49,7 +49,7 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     let mut plan = plan::exec_plan(exec.spec, exec.process, 0, exec.cgroup.tasks())?;
     plan.process = plan.process.with_stdio(exec.stdio.enclose(&mut envelope));
     let seccomp = exec.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    let filter = seccomp.map(Program::compile).transpose()?;
+    let filter = seccomp.map(Program::of).transpose()?;
     let plan = Plan::Exec(Box::new(plan));
     let entry = Entry {
         role: role::Role::Exec,
@@ -59,7 +59,7 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
         cgroup: exec.cgroup,
     };
     let conversation =
-        inside_pid_namespace(exec.container, || entry.begin(&plan, filter.as_ref(), &envelope))?;
+        inside_pid_namespace(exec.container, || entry.begin(&plan, filter.as_deref(), &envelope))?;
     let pid = conversation.pid;
     let Some(start_time) = start_time(pid) else { return Err(conversation.failure()) };
     let pidfd = conversation.pidfd.try_clone();

@@ -10,6 +10,7 @@
 //! that is newer than the table of names is answered with `ENOSYS`, so that C libraries fall back.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use naru_sys::seccomp::Instruction;
 use oci_spec::runtime::{
@@ -67,6 +68,21 @@ struct Rule {
 const FAIL: u8 = u8::MAX;
 
 impl Program {
+    /// The program for `seccomp`, from the last call if that was for the same: nearly all
+    /// containers have one profile, and compiling it costs as much as ten mounts.
+    pub(crate) fn of(seccomp: &LinuxSeccomp) -> Result<Arc<Self>, Error> {
+        static LAST: Mutex<Option<(LinuxSeccomp, Arc<Program>)>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((profile, program)) = last.as_ref()
+            && profile == seccomp
+        {
+            return Ok(Arc::clone(program));
+        }
+        let program = Arc::new(Self::compile(seccomp)?);
+        *last = Some((seccomp.clone(), Arc::clone(&program)));
+        Ok(program)
+    }
+
     /// Compiles `seccomp` for the machine naru runs on.
     pub(crate) fn compile(seccomp: &LinuxSeccomp) -> Result<Self, Error> {
         Self::compile_for(Machine::NATIVE, seccomp)
