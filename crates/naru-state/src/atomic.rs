@@ -1,7 +1,8 @@
 //! Files are never written in place: a reader sees the old content or the new one, also after a crash.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::Serialize;
@@ -55,6 +56,27 @@ pub fn save_durable(path: &Path, value: &impl Serialize) -> Result<(), Error> {
 /// As [`write_volatile`].
 pub fn save_volatile(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     write_volatile(path, &json(path, value)?).map_err(Error::File)
+}
+
+/// Makes files that were written by [`write_volatile`] survive a power cut, with the directories that they
+/// were made in. The first fsync takes along what the others wait for: thirty files cost about as much as one.
+///
+/// # Errors
+/// When a file is there and cannot be brought to disk. One that has gone meanwhile is no error.
+pub fn commit(paths: &[PathBuf]) -> io::Result<()> {
+    let directories: BTreeSet<_> = paths
+        .iter()
+        .flat_map(|path| path.ancestors().skip(1).take(2))
+        .map(Path::to_owned)
+        .collect();
+    for path in paths.iter().chain(&directories) {
+        match fs::File::open(path) {
+            Ok(file) => file.sync_all()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Reads a JSON file; `None` when there is none.
@@ -118,6 +140,14 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn a_commit_passes_over_files_that_have_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.json");
+        save_volatile(&path, &1).unwrap();
+        commit(&[path, directory.path().join("gone/record.json")]).unwrap();
     }
 
     #[test]

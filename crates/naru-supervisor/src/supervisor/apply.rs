@@ -46,6 +46,10 @@ impl Supervisor {
                 self.begin_step(&step);
             }
         }
+        // Twice: who is ready at the first look is told to have been waited for.
+        self.tell_waiting();
+        self.tell_waiting();
+        self.commit();
         self.answer_if_over();
     }
 
@@ -54,7 +58,8 @@ impl Supervisor {
         let of = StepOf { operation: operation.id, step: step.id };
         let (kind, begins, _) = words(&step.action);
         if !matches!(step.action, Action::RenameContainer { .. }) {
-            operation.tell(kind, step.action.name(), begins, None);
+            let why = matches!(step.action, Action::CreateContainer { replaces: Some(_), .. });
+            operation.tell(kind, step.action.name(), begins, why.then(|| step.cause.to_string()));
         }
         let timeout = operation.stop_timeout;
         let subject = match &step.action {
@@ -130,12 +135,15 @@ impl Supervisor {
                 Verdict::Failed(message) => self.fail(Failure { message, ..Failure::default() }),
             }
         }
+        if !self.commit() {
+            return;
+        }
         let Some(operation) = self.operation.take() else { return };
         self.answer(operation);
         self.begin_next();
     }
 
-    fn fail(&mut self, failure: Failure) {
+    pub(super) fn fail(&mut self, failure: Failure) {
         if let Some(operation) = &mut self.operation {
             operation.failure.get_or_insert(failure);
         }

@@ -80,12 +80,12 @@ impl Supervisor {
         Ok(())
     }
 
-    fn write_container(&self, record: &record::Container) -> Result<(), atomic::Error> {
+    fn write_container(&mut self, record: &record::Container) -> Result<(), atomic::Error> {
         let directory = self.own.container(&record.id);
         for path in [directory, self.own.container_run(&record.id)] {
             fs::create_dir_all(path).map_err(atomic::Error::File)?;
         }
-        atomic::save_durable(&self.own.container_file(&record.id), record)
+        self.save(&self.own.container_file(&record.id), record)
     }
 
     /// Its networks in the order of its interfaces: by priority, then by name, as docker compose connects.

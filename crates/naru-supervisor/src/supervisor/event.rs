@@ -24,6 +24,8 @@ pub(super) enum Event {
     StartEnded(ContainerId, Box<Result<Started, Failure>>),
     /// A step that needs no more than its result has ended.
     StepEnded(u64, StepId, Result<(), Failure>),
+    /// Records were brought to disk.
+    Committed(std::io::Result<()>),
     /// A probe has ended.
     Probed(ContainerId, Probed),
 }

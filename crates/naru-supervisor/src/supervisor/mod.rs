@@ -6,6 +6,7 @@
 
 mod adopt;
 mod apply;
+mod commit;
 mod container;
 mod control;
 mod create;
@@ -25,6 +26,7 @@ mod stop;
 mod timers;
 mod up;
 mod volumes;
+mod waiting;
 
 pub(crate) use networks::unlink;
 
@@ -75,6 +77,7 @@ struct Supervisor {
     ports: ports::Ports,
     names: names::Names,
     timers: Timers,
+    unsaved: commit::Unsaved,
     operation: Option<Operation>,
     queue: VecDeque<(Request, Client)>,
     watchers: Vec<Client>,
@@ -162,6 +165,7 @@ impl Supervisor {
             ports,
             names: names::Names::new(),
             timers: Timers::default(),
+            unsaved: commit::Unsaved::default(),
             operation: None,
             queue: VecDeque::new(),
             watchers: Vec::new(),
@@ -202,6 +206,7 @@ impl Supervisor {
             Event::StepEnded(operation, step, result) => {
                 self.end_step(operation::StepOf { operation, step }, result);
             }
+            Event::Committed(result) => self.committed(result),
             Event::Probed(id, probed) => self.probed(&id, probed),
         }
     }
@@ -241,7 +246,7 @@ impl Supervisor {
     }
 
     /// What the user asked for, on disk.
-    fn save_model(&self) -> Result<(), atomic::Error> {
+    fn save_model(&mut self) -> Result<(), atomic::Error> {
         let model = serde_json::to_value(&self.model).map_err(|source| atomic::Error::Damaged {
             path: self.own.project_file().display().to_string(),
             source,
@@ -254,7 +259,7 @@ impl Supervisor {
             compose_files: files.collect(),
             model,
         };
-        atomic::save_durable(&self.own.project_file(), &record)
+        self.save(&self.own.project_file(), &record)
     }
 }
 

@@ -186,8 +186,17 @@ impl Supervisor {
         Ok(())
     }
 
-    fn save_networks(&self) -> Result<(), atomic::Error> {
-        atomic::save_durable(&self.own.networks_file(), &self.networks.record)
+    fn save_networks(&mut self) -> Result<(), atomic::Error> {
+        if self.networks.record.networks.is_empty() {
+            return match fs_err::remove_file(self.own.networks_file()) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(atomic::Error::File(error))
+                }
+                _ => Ok(()),
+            };
+        }
+        let record = self.networks.record.clone();
+        self.save(&self.own.networks_file(), &record)
     }
 
     /// A free address of the network, or the one that the file asks for.

@@ -35,6 +35,8 @@ pub(super) struct Operation {
     pub(super) created: BTreeMap<StepId, ContainerId>,
     /// Host ports bound for containers that are yet to be made.
     pub(super) ports: BTreeMap<StepId, Vec<record::Port>>,
+    /// The last word told about each container that is waited for.
+    pub(super) waiting: BTreeMap<ContainerId, protocol::Step>,
     pub(super) client: Client,
     pub(super) failure: Option<Failure>,
     pub(super) cancelled: bool,
@@ -51,6 +53,7 @@ impl Operation {
             progress: Progress::new(plan),
             created: BTreeMap::new(),
             ports: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             client,
             failure: None,
             cancelled: false,

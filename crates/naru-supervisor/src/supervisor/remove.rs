@@ -4,7 +4,7 @@ use std::io;
 
 use fs_err as fs;
 use naru_runtime::Cgroup;
-use naru_state::{ContainerId, ProjectDirectories, atomic};
+use naru_state::{ContainerId, ProjectDirectories};
 
 use super::Supervisor;
 use super::event::Event;
@@ -50,7 +50,8 @@ impl Supervisor {
     pub(super) fn rename_container(&mut self, id: &ContainerId, name: &str) -> Result<(), Failure> {
         let Some(live) = self.containers.get_mut(id) else { return Ok(()) };
         name.clone_into(&mut live.record.name);
-        let saved = atomic::save_durable(&self.own.container_file(id), &live.record);
+        let record = live.record.clone();
+        let saved = self.save(&self.own.container_file(id), &record);
         saved.map_err(|error| Failure::from_error(&error))
     }
 }

@@ -415,26 +415,41 @@ fn connect(job: &Job, created: &Created) -> Result<Option<dns::Sockets>, Box<Fai
         return Ok(None);
     }
     let netns = created.netns.as_fd();
-    naru_net::network::loopback_up(netns).map_err(|error| job.failed(&error, "networks"))?;
-    for (index, (network, attachment)) in job.networks.iter().enumerate() {
-        // Another one at each start: the last one's may take its time to go.
-        let seed = format!("{}/{}/{}", job.kernel_id, job.record.id, job.generation);
-        let host_side = naru_net::names::host_side(&seed, &network.id);
-        let endpoint = Endpoint {
-            interface: &format!("eth{index}"),
-            address: attachment.address,
-            mac: MacAddress::of(attachment.address),
-            default_route: index == job.default_route(),
-            host_side: &host_side,
-            netns,
+    // Other names at each start: the last one's links may take their time to go.
+    let seed = format!("{}/{}/{}", job.kernel_id, job.record.id, job.generation);
+    let named: Vec<_> = job
+        .networks
+        .iter()
+        .enumerate()
+        .map(|(index, (network, _))| {
+            (format!("eth{index}"), naru_net::names::host_side(&seed, &network.id))
+        })
+        .collect();
+    let endpoints: Vec<_> = job
+        .networks
+        .iter()
+        .zip(&named)
+        .enumerate()
+        .map(|(index, ((network, attachment), (interface, host_side)))| {
+            let endpoint = Endpoint {
+                interface,
+                address: attachment.address,
+                mac: MacAddress::of(attachment.address),
+                default_route: index == job.default_route(),
+                host_side,
+                netns,
+            };
+            (network, endpoint)
+        })
+        .collect();
+    naru_net::container::set_up(netns, &endpoints).map_err(|error| {
+        let network = match &error {
+            naru_net::container::Error::Join { endpoint, .. } => job.networks.get(*endpoint),
+            _ => None,
         };
-        naru_net::network::attach(network, &endpoint)
-            .map_err(|error| job.failed(&error, &format!("networks.{}", attachment.network)))?;
-    }
-    if job.networks.is_empty() {
-        return Ok(None);
-    }
-    dns::bind(netns).map(Some).map_err(|error| job.failed(&error, "networks"))
+        let attribute = network.map(|(_, attachment)| format!("networks.{}", attachment.network));
+        job.failed(&error, attribute.as_deref().unwrap_or("networks"))
+    })
 }
 
 impl Job {

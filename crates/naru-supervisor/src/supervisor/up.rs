@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use naru_compose::project::Service;
 use naru_image::Image;
+use naru_plan::wait::Target;
 use naru_plan::{Action, ImageFacts, Plan, Subject, UpOptions};
 use naru_state::record::Port;
 
@@ -27,11 +28,12 @@ impl Supervisor {
     fn try_begin_up(&mut self, up: &Up, client: &Client) -> Result<(), Box<Failure>> {
         let images = self.images()?;
         let facts = images.iter().map(|(service, image)| (service.clone(), facts(image))).collect();
-        let plan = naru_plan::up(&self.model, &self.observed(), &options(up, facts))
+        let options = options(up, facts);
+        let plan = naru_plan::up(&self.model, &self.observed(), &options)
             .map_err(|error| Box::new(plan_failure(&error)))?;
         self.check_images(&plan, &images)?;
         let then = match up.wait {
-            true => Then::Wait(self.wait_targets(up)),
+            true => Then::Wait(self.wait_targets(&options)?),
             false => Then::Answer,
         };
         let notices: Vec<_> = plan.notices.iter().map(ToString::to_string).collect();
@@ -121,14 +123,11 @@ impl Supervisor {
         Ok(all)
     }
 
-    /// What `--wait` waits for.
-    fn wait_targets(&self, up: &Up) -> Vec<naru_plan::wait::Target> {
-        let all = || self.model.services.keys().cloned().collect();
-        let services = match up.services.is_empty() {
-            true => all(),
-            false => up.services.iter().cloned().collect(),
-        };
-        naru_plan::wait::targets(&self.model, &services)
+    /// What `--wait` waits for: the services asked for, and what they depend on.
+    fn wait_targets(&self, options: &UpOptions) -> Result<Vec<Target>, Box<Failure>> {
+        let services = naru_plan::selected_services(&self.model, options)
+            .map_err(|error| Box::new(plan_failure(&error)))?;
+        Ok(naru_plan::wait::targets(&self.model, &services))
     }
 
     /// Gives the containers that exist their services of the new file.
