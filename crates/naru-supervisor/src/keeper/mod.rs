@@ -194,7 +194,12 @@ impl Keeper {
     fn hear(&mut self) {
         while let Ok(Some((message, beside))) = self.supervisor.link.receive::<ToKeeper>() {
             match message {
-                ToKeeper::Watch(watch) => self.watch(watch, beside.into_iter().next()),
+                ToKeeper::Watch(watch) => {
+                    // Without a terminal these are the FIFOs, which must stay open until they are opened by name.
+                    let mut beside = beside.into_iter();
+                    let terminal = if watch.tty { beside.next() } else { None };
+                    self.watch(watch, terminal);
+                }
                 ToKeeper::Hold(port) => drop(self.held.insert(port, beside)),
                 ToKeeper::Release(port) => drop(self.held.remove(&port)),
                 ToKeeper::Finish => self.finishing = true,

@@ -241,14 +241,17 @@ fn run(job: &Job) -> Result<Started, Box<Failure>> {
     spec::save(&job.own, &job.record.id, &spec).map_err(|error| job.failed(&error, ""))?;
     let stdio = open_output(job, &user).map_err(|error| job.failed(&error, ""))?;
     prepare_log(job).map_err(|error| job.failed(&error, ""))?;
+    let output = held(&stdio).map_err(|error| job.failed(&error, ""))?;
     let created = create(job, &spec, root.try_clone().map_err(|e| job.failed(&e, ""))?, stdio)?;
     let dns = connect(job, &created)?;
     let process = identity(created.pid, created.start_time);
     let watch = job.watch(&created);
     if !job.service.tty {
-        // Before the command can write or end.
+        // Before the command can write or end. The FIFOs travel along: they are open on the way, so what a command
+        // writes that ends before the keeper has read this is not lost with its last descriptor.
+        let beside: Vec<_> = output.iter().map(AsFd::as_fd).collect();
         job.link
-            .send(&ToKeeper::Watch(watch.clone()), &[])
+            .send(&ToKeeper::Watch(watch.clone()), &beside)
             .map_err(|error| job.failed(&error, ""))?;
     }
     let started = created.start().map_err(|error| job.not_started(&error, root.as_fd(), &spec))?;
@@ -364,6 +367,16 @@ fn open_output(job: &Job, user: &rootfs::User) -> io::Result<Stdio> {
     let stdout = Some(fifo(&run.join("stdout"), user)?);
     let stderr = Some(fifo(&run.join("stderr"), user)?);
     Ok(Stdio { stdin, stdout, stderr })
+}
+
+/// Further descriptors of the output, for the keeper.
+fn held(stdio: &Stdio) -> io::Result<Vec<OwnedFd>> {
+    [&stdio.stdout, &stdio.stderr].into_iter().flatten().map(OwnedFd::try_clone).collect()
+}
+
+/// Further descriptors of the FIFOs that a container writes to.
+fn copies(stdio: &Stdio) -> io::Result<Vec<OwnedFd>> {
+    [&stdio.stdout, &stdio.stderr].into_iter().flatten().map(OwnedFd::try_clone).collect()
 }
 
 /// Opened for reading too: writing to it never fails for want of a reader, so no log is lost while nobody
