@@ -374,11 +374,6 @@ fn held(stdio: &Stdio) -> io::Result<Vec<OwnedFd>> {
     [&stdio.stdout, &stdio.stderr].into_iter().flatten().map(OwnedFd::try_clone).collect()
 }
 
-/// Further descriptors of the FIFOs that a container writes to.
-fn copies(stdio: &Stdio) -> io::Result<Vec<OwnedFd>> {
-    [&stdio.stdout, &stdio.stderr].into_iter().flatten().map(OwnedFd::try_clone).collect()
-}
-
 /// Opened for reading too: writing to it never fails for want of a reader, so no log is lost while nobody
 /// reads, and no container dies of SIGPIPE.
 fn fifo(path: &Path, user: &rootfs::User) -> io::Result<OwnedFd> {
