@@ -8,6 +8,8 @@ use fs_err as fs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::record::VERSION;
+
 /// Why a record could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,6 +17,14 @@ pub enum Error {
     /// The file system said no; the source names the path.
     #[error("the record could not be read or written")]
     File(#[source] io::Error),
+    /// A newer naru wrote it, in a form that this one does not know.
+    #[error("{path} was written by a newer naru (form {version}, this one knows {VERSION})")]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its form.
+        version: u32,
+    },
     /// The file does not hold what it should.
     #[error("{path} is damaged")]
     Damaged {
@@ -79,16 +89,27 @@ pub fn commit(paths: &[PathBuf]) -> io::Result<()> {
     Ok(())
 }
 
+/// The form of a record, as far as every form has it.
+#[derive(serde::Deserialize)]
+struct Form {
+    version: u32,
+}
+
 /// Reads a JSON file; `None` when there is none.
 ///
 /// # Errors
-/// When the file cannot be read or does not hold a `T`.
+/// When the file cannot be read, is of a newer form ([`Error::Newer`]) or does not hold a `T`.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::File(error)),
     };
+    if let Ok(Form { version }) = serde_json::from_slice(&bytes)
+        && version > VERSION
+    {
+        return Err(Error::Newer { path: path.display().to_string(), version });
+    }
     let damaged = |source| Error::Damaged { path: path.display().to_string(), source };
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
@@ -140,6 +161,18 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn a_record_of_a_newer_form_is_refused_not_guessed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.json");
+        fs::write(&path, r#"{"version": 99, "name": "later"}"#).unwrap();
+        let refused = load::<serde_json::Value>(&path).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("was written by a newer naru (form 99, this one knows 1)"),
+            "{refused}"
+        );
     }
 
     #[test]
