@@ -42,6 +42,8 @@ pub fn run_role_if_asked() -> Option<ExitCode> {
         SUPERVISOR_ROLE => supervisor::run,
         _ => return None,
     };
+    // The kernel calls a program that was executed by way of /proc/self/exe `exe`.
+    let _named = nix::sys::prctl::set_name(c"naru");
     let project = ProjectName::new(project).ok()?;
     let directories = Directories::new(data.into(), run.into());
     match run_role(directories, project) {

@@ -174,7 +174,10 @@ fn remove_project_files(own: &naru_state::ProjectDirectories) -> std::io::Result
     ignore_missing(fs::remove_dir_all(own.containers()))?;
     // Only when there are no logs either.
     drop(fs::remove_dir(own.data()));
-    ignore_missing(fs::remove_dir_all(own.run()))
+    ignore_missing(fs::remove_dir_all(own.run()))?;
+    // Only when no other project runs.
+    drop(own.run().parent().map(fs::remove_dir));
+    Ok(())
 }
 
 fn ignore_missing(result: std::io::Result<()>) -> std::io::Result<()> {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use ipnetwork::Ipv4Network;
 use naru_net::{firewall, forwarding, names, network, occupied, pool};
-use naru_state::{Directories, Lock, LockError, ProjectDirectories, ProjectName, atomic, record};
+use naru_state::{Directories, ProjectDirectories, ProjectName, atomic, record};
+use rustix::fs::{FlockOperation, flock};
 
 use super::Supervisor;
 use super::operation::StepOf;
@@ -287,15 +288,17 @@ fn recorded_subnets(directories: &Directories, own: &ProjectName) -> Vec<Ipv4Net
         .collect()
 }
 
-fn choose_alone(directories: &Directories) -> Result<Lock, LockError> {
-    let path = directories.run().join("subnets.lock");
+/// Locks the run directory of all projects: a file for it would be left behind.
+fn choose_alone(directories: &Directories) -> std::io::Result<fs_err::File> {
+    let directory = fs_err::File::open(directories.run())?;
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
-        match Lock::try_take(&path, &format!("pid {}", std::process::id())) {
-            Err(LockError::Held { .. }) if Instant::now() < deadline => {
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(directory),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(2));
             }
-            other => return other,
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -131,7 +131,21 @@ fn reaction(pid: i32, signal: i32) -> Reaction {
     if status.lines().any(|line| line.starts_with("State:\tZ")) {
         return Reaction::None;
     }
-    parse_reaction(&status, signal)
+    match parse_reaction(&status, signal) {
+        Reaction::None if waits_for_signals(pid) => Reaction::Handles,
+        reaction => reaction,
+    }
+}
+
+/// Whether a thread of it is in sigwait(3): while it is, the kernel shows the signals it waits for as neither blocked
+/// nor caught. Programs that are made to be process 1 work like this (tini, dumb-init).
+fn waits_for_signals(pid: i32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    threads.filter_map(Result::ok).any(|thread| {
+        let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
+        call.split(' ').next().and_then(|number| number.parse().ok())
+            == Some(libc_rt_sigtimedwait())
+    })
 }
 
 fn parse_reaction(status: &str, signal: i32) -> Reaction {
