@@ -49,7 +49,7 @@ fn a_published_tcp_port_answers_on_every_address_of_the_host() {
 #[test]
 fn a_published_udp_port_answers_from_the_address_that_was_asked() {
     host(|host| {
-        let file = "services: { a: { image: test, command: naru-check listen-udp 53, ports: ['5353:53/udp'] } }";
+        let file = "services: { a: { image: test, command: naru-check listen-udp 5000, ports: ['5353:5000/udp'] } }";
         let project = host.project("udp").file("compose.yaml", file);
         project.naru(["up", "-d"]).succeeds();
         eventually("127.0.0.1 answers", || ask_udp("127.0.0.1", 5353));

@@ -8,6 +8,9 @@ use rustix::io::Errno;
 /// Size of the kernel's signal set, in bytes.
 const SET_SIZE: usize = 8;
 
+/// The number of rt_sigtimedwait(2), as `/proc/PID/syscall` shows a thread that is in it.
+pub const WAIT_CALL: i64 = libc::SYS_rt_sigtimedwait;
+
 /// Restores the thread's signal mask when dropped.
 #[derive(Debug)]
 #[must_use]

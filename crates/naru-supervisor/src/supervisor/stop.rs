@@ -144,7 +144,7 @@ fn waits_for_signals(pid: i32) -> bool {
     threads.filter_map(Result::ok).any(|thread| {
         let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
         call.split(' ').next().and_then(|number| number.parse().ok())
-            == Some(libc_rt_sigtimedwait())
+            == Some(naru_sys::signals::WAIT_CALL)
     })
 }
 
