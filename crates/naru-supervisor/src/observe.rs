@@ -32,11 +32,16 @@ impl Seen {
 /// The containers of a project, sorted by name.
 ///
 /// # Errors
-/// When records cannot be read. A container whose record is missing was never finished and is left out.
+/// When records cannot be read. A container whose record is missing or torn was never finished and is left out.
 pub fn containers(directories: &ProjectDirectories) -> Result<Vec<Seen>, atomic::Error> {
     let mut seen = Vec::new();
     for id in ids(directories).map_err(atomic::Error::File)? {
-        let Some(record) = atomic::load(&directories.container_file(&id))? else { continue };
+        let record = match atomic::load(&directories.container_file(&id)) {
+            Ok(Some(record)) => record,
+            // A power cut before the command that made it was answered.
+            Ok(None) | Err(atomic::Error::Damaged { .. }) => continue,
+            Err(error) => return Err(error),
+        };
         let state = atomic::load(&directories.state_file(&id))?;
         let exit = atomic::load(&directories.exit_file(&id))?;
         seen.push(Seen { record, state: correct(state, exit) });
@@ -142,6 +147,18 @@ mod tests {
         assert_eq!(state.exit, Some(exit.clone()));
         let other = Identity { start_time: 2, ..gone() };
         assert_eq!(correct(Some(running(other)), Some(exit)).exit.unwrap().code, None);
+    }
+
+    #[test]
+    fn a_container_whose_record_a_power_cut_tore_was_never_finished() {
+        let root = tempfile::tempdir().unwrap();
+        let directories = Directories::new(root.path().join("data"), root.path().join("run"));
+        let own = directories.project(&ProjectName::new("shop").unwrap());
+        let id = ContainerId::random().unwrap();
+        fs::create_dir_all(own.container(&id)).unwrap();
+        fs::write(own.container_file(&id), "{\"version\": 1, \"na").unwrap();
+        assert!(containers(&own).unwrap().is_empty());
+        assert_eq!(ids(&own).unwrap(), [id]);
     }
 
     #[test]
