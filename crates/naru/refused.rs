@@ -47,7 +47,6 @@ const FLAGS: [(&str, &[&str]); 7] = [
     (
         "config",
         &[
-            "--hash",
             "--lock-image-digests",
             "--models",
             "--no-consistency",

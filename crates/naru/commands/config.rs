@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// The environment used for interpolation
     #[arg(long, group = "what")]
     environment: bool,
+    /// The configuration hash of services, separated by commas, or of all with '*'
+    #[arg(long, value_name = "SERVICE", group = "what")]
+    hash: Option<String>,
     /// Only check, print nothing
     #[arg(short, long)]
     quiet: bool,
@@ -51,7 +54,10 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let mut loaded = settings.load(&args.services)?;
     loaded.warnings.iter().for_each(|problem| printer.problem(&problem.to_string()));
     select(&mut loaded, &args.services)?;
-    let text = text(args, &loaded);
+    let text = match &args.hash {
+        Some(services) => hashes(services, &loaded)?,
+        None => text(args, &loaded),
+    };
     match &args.output {
         _ if args.quiet => {}
         Some(path) => fs::write(path, text).host("save the configuration")?,
@@ -95,6 +101,23 @@ fn text(args: &Args, loaded: &Loaded) -> String {
         _ if args.format == "json" => project.to_json(Dollar::Doubled) + "\n",
         _ => project.to_yaml(Dollar::Doubled),
     }
+}
+
+/// `web 1a2b…` for each service.
+fn hashes(services: &str, loaded: &Loaded) -> Result<String, CommandError> {
+    let all = &loaded.project.services;
+    let named: Vec<&str> = match services {
+        "*" => all.keys().map(String::as_str).collect(),
+        services => services.split(',').collect(),
+    };
+    let mut text = String::new();
+    for name in named {
+        let service = all.get(name);
+        let service =
+            service.ok_or_else(|| CommandError::user(format!("no such service: {name}")))?;
+        text.push_str(&format!("{name} {}\n", naru_plan::hash::service(service)));
+    }
+    Ok(text)
 }
 
 /// The image of each service; of one that is only built, the name that its image gets.

@@ -1,6 +1,8 @@
-//! After an `up` in the background has failed: the last lines of the containers that are to blame, which
-//! nobody has seen.
+//! After an `up` has failed: what the containers that are to blame have said, and what their health checks have.
 
+use naru_state::log::Stream;
+use naru_state::record::{HealthStatus, Probe};
+use naru_supervisor::observe::{self, Seen};
 use naru_supervisor::protocol::Failure;
 
 use crate::commands::logs::{last_of_each, write};
@@ -12,27 +14,59 @@ use crate::ui::{Layout, Output, Printer};
 /// Lines of each container.
 const LINES: usize = 10;
 
-/// Shows the last lines since `since_ns` of the containers that `failure` is about.
+/// Shows the last lines of the containers that `failure` is about, which nobody has seen.
 ///
 /// # Errors
 /// When the logs cannot be read or nobody takes the lines.
-pub(super) fn show(
+pub(super) fn show_lines(
     failure: &Failure,
     target: &Target,
-    since_ns: u64,
     printer: &Printer,
 ) -> Result<(), CommandError> {
-    let selection = Selection { since_ns: Some(since_ns), ..Selection::default() };
-    let mut logs = Logs::new(target.directories.clone(), selection);
+    let mut logs = Logs::new(target.directories.clone(), Selection::default());
     let mut entries = logs.read().host("read the logs")?;
     entries.extend(logs.finish(None));
     let project = target.name.as_str();
     entries.retain(|entry| is_about(failure, &entry.name, &entry.service, project));
     let layout = Layout { prefix: true, colour: true, timestamps: false };
     // All of it is about a failure: none of it is what the user asked for.
-    entries.iter_mut().for_each(|entry| entry.line.stream = naru_state::log::Stream::Stderr);
+    entries.iter_mut().for_each(|entry| entry.line.stream = Stream::Stderr);
     write(&mut Output::new(printer, layout), &last_of_each(entries, LINES))?;
     Ok(())
+}
+
+/// Shows the last health check of each unhealthy container that `failure` is about.
+///
+/// # Errors
+/// When the project cannot be looked at.
+pub(super) fn show_probes(
+    failure: &Failure,
+    target: &Target,
+    printer: &Printer,
+) -> Result<(), CommandError> {
+    let project = target.name.as_str();
+    let containers = observe::containers(&target.directories).host("look at the containers")?;
+    for Seen { record, state } in containers {
+        let name = shown_name(&record.name, project);
+        let health = state.health.filter(|health| health.status == HealthStatus::Unhealthy);
+        let probe = health.and_then(|health| health.log.last().cloned());
+        if let Some(probe) = probe.filter(|_| is_about(failure, name, &record.service, project)) {
+            printer.say(&format!("{name} health check {}", words(&probe)));
+        }
+    }
+    Ok(())
+}
+
+/// "exited with code 3: probe says no".
+fn words(probe: &Probe) -> String {
+    let how = match probe.code {
+        Some(code) => format!("exited with code {code}"),
+        None => "did not end in time or could not be run".to_owned(),
+    };
+    match probe.output.trim() {
+        "" => how,
+        output => format!("{how}: {output}"),
+    }
 }
 
 /// Whether the failure names the container or the service.
@@ -52,6 +86,18 @@ fn is_about(failure: &Failure, name: &str, service: &str, project: &str) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_health_check_is_told_with_its_code_and_what_it_printed() {
+        let probe = |code, output: &str| Probe {
+            started_ns: 0,
+            took: std::time::Duration::ZERO,
+            code,
+            output: output.into(),
+        };
+        assert_eq!(words(&probe(Some(3), "no\n")), "exited with code 3: no");
+        assert_eq!(words(&probe(None, "")), "did not end in time or could not be run");
+    }
 
     #[test]
     fn a_failure_is_about_the_containers_and_the_service_that_it_names() {

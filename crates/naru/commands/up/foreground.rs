@@ -197,6 +197,8 @@ impl View<'_> {
             Err(_) if self.stopping.is_some() => {}
             Err(failure) => {
                 self.show_logs()?;
+                let Session { target, printer, .. } = self.session;
+                super::evidence::show_probes(&failure, target, printer)?;
                 let loaded = Some(self.session.loaded);
                 return Err(conversation::explain(failure, loaded, &self.doing));
             }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use naru_compose::Loaded;
-use naru_state::record::now_ns;
 use naru_supervisor::protocol::{self, Request};
 
 use crate::conversation::{connect_or_start, exchange, explain};
@@ -130,12 +129,12 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let request = Request::Up(Box::new(request(args, &loaded, settings)));
     if args.detach || args.wait {
         let doing = format!("bring up project {}", target.name);
-        let since_ns = now_ns();
         let result = exchange(printer, client, &request, &doing)?;
         return match result {
             Ok(()) => Ok(0),
             Err(failure) => {
-                evidence::show(&failure, &target, since_ns, printer)?;
+                evidence::show_lines(&failure, &target, printer)?;
+                evidence::show_probes(&failure, &target, printer)?;
                 Err(explain(failure, Some(&loaded), &doing))
             }
         };
@@ -173,11 +172,17 @@ fn request(args: &Args, loaded: &Loaded, settings: &Settings) -> protocol::Up {
         no_deps: args.no_deps,
         always_recreate_deps: args.always_recreate_deps,
         renew_anon_volumes: args.renew_anon_volumes,
-        remove_orphans: args.remove_orphans,
+        remove_orphans: args.remove_orphans || is_set(loaded, "COMPOSE_REMOVE_ORPHANS"),
         scale: args.scale.iter().cloned().collect::<BTreeMap<_, _>>(),
         wait: args.wait,
         wait_timeout: args.wait_timeout.map(Duration::from_secs),
         stop_timeout: args.timeout.map(Duration::from_secs),
         caller: settings.caller(),
     }
+}
+
+/// Whether a variable of the environment or of `.env` says yes.
+fn is_set(loaded: &Loaded, variable: &str) -> bool {
+    let value = loaded.environment.get(variable).map(|value| value.to_ascii_lowercase());
+    value.is_some_and(|value| matches!(value.as_str(), "1" | "true" | "t"))
 }
