@@ -68,7 +68,21 @@ impl Supervisor {
         let process = live.state.process.clone().filter(|_| live.state.phase == Phase::Running);
         match process.and_then(|process| Some((open(&process)?, process))) {
             Some((pidfd, process)) => self.adopt_running(id, pidfd, process),
-            None => self.adopt_ended(id),
+            None => {
+                self.end_unknown(id);
+                self.adopt_ended(id);
+            }
+        }
+    }
+
+    /// Ends what a supervisor that died in the middle of a start has left: no record tells of it, and a
+    /// second start would put its processes beside those.
+    fn end_unknown(&self, id: &ContainerId) {
+        let cgroup = self.cgroup(id);
+        if cgroup.processes().is_ok_and(|processes| !processes.is_empty())
+            && let Err(error) = cgroup.kill_all()
+        {
+            tracing::warn!(container = %id, %error, "processes of a half made start are left");
         }
     }
 

@@ -51,8 +51,8 @@ pub(super) struct Probing {
 pub(super) struct Starting {
     /// The command's step that waits for it; a policy's restart has none.
     pub(super) step: Option<StepOf>,
-    /// Somebody wants it stopped already.
-    pub(super) unwanted: bool,
+    /// Steps that want it stopped, each with its time limit: they have their turn when the attempt has ended.
+    pub(super) stops: Vec<(StepOf, Option<Duration>)>,
 }
 
 /// It was asked to stop.

@@ -230,12 +230,18 @@ impl Supervisor {
         }
     }
 
-    /// Writes a container's state down and tells whoever watches.
-    fn changed(&mut self, id: &ContainerId) {
+    /// Writes a container's state down.
+    fn save_state(&self, id: &ContainerId) {
         let Some(live) = self.containers.get(id) else { return };
         if let Err(error) = atomic::save_volatile(&self.own.state_file(id), &live.state) {
             tracing::error!(container = %live.record.name, %error, "a state could not be written");
         }
+    }
+
+    /// Writes a container's state down and tells whoever watches.
+    fn changed(&mut self, id: &ContainerId) {
+        self.save_state(id);
+        let Some(live) = self.containers.get(id) else { return };
         let changed = Changed {
             name: live.record.name.clone(),
             service: live.record.service.clone(),

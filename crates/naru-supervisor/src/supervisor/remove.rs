@@ -62,6 +62,10 @@ pub(super) fn remove_files(
     cgroup: &Cgroup,
     id: &ContainerId,
 ) -> io::Result<()> {
+    // A supervisor that died while it started the container knows nothing of its processes.
+    if cgroup.processes().is_ok_and(|processes| !processes.is_empty()) {
+        cgroup.kill_all().map_err(io::Error::other)?;
+    }
     let group = cgroup.remove().map_err(io::Error::other);
     let mut result = group;
     for path in [own.container_run(id), own.container(id)] {

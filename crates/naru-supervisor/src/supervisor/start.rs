@@ -77,10 +77,12 @@ impl Supervisor {
             live.attempts = naru_plan::restart::Attempts::default();
             live.state.restarts = 0;
         }
-        live.starting = Some(Starting { step, unwanted: false });
+        live.starting = Some(Starting { step, stops: Vec::new() });
         live.state.stopped_by_user = false;
         live.state.generation = live.state.generation.saturating_add(1);
         live.state.health = None;
+        // Before anything is made that is called after this start: another one must not use the names again.
+        self.save_state(id);
         self.refresh_names();
         match self.job(id) {
             Ok(job) => {
@@ -162,12 +164,8 @@ impl Supervisor {
         if let Some(step) = starting.step {
             self.end_step(step, outcome);
         }
-        if starting.unwanted
-            && let Some(running) = self.containers.get(id).and_then(|live| live.running.as_ref())
-        {
-            // Somebody asked it to stop while it was starting.
-            let _sent =
-                rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::KILL);
+        for (step, timeout) in starting.stops {
+            self.stop(id, timeout, step);
         }
     }
 

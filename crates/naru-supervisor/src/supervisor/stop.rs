@@ -53,7 +53,9 @@ impl Supervisor {
         let Some(live) = self.containers.get_mut(id) else { return self.end_step(step, Ok(())) };
         live.state.stopped_by_user = true;
         if let Some(starting) = &mut live.starting {
-            starting.unwanted = true;
+            // A policy's restart that is under way is let to end: what it makes would be nobody's otherwise.
+            starting.stops.push((step, timeout));
+            return;
         }
         let Some(running) = &live.running else {
             if live.state.phase == Phase::Restarting {
