@@ -122,6 +122,11 @@ impl ProjectDirectories {
         self.run.join("lock")
     }
 
+    /// The lock that the project's one keeper holds.
+    pub fn keeper_lock_file(&self) -> PathBuf {
+        self.run.join("keeper.lock")
+    }
+
     /// The supervisor's control socket.
     pub fn control_socket(&self) -> PathBuf {
         self.run.join("control.sock")

@@ -4,9 +4,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
@@ -21,7 +19,21 @@ const START_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Client {
     lines: BufReader<UnixStream>,
+    /// How to ask again when the supervisor was about to end and took no notice.
+    again: Option<Again>,
 }
+
+/// A request that nobody has answered yet.
+#[derive(Debug)]
+struct Again {
+    directories: Directories,
+    project: ProjectName,
+    request: Option<Request>,
+    tries: u32,
+}
+
+/// How often a request is sent to yet another supervisor.
+const TRIES: u32 = 3;
 
 impl Client {
     /// Connects when the project has a supervisor; `None` when it has none.
@@ -37,7 +49,7 @@ impl Client {
         };
         let path = format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd());
         match UnixStream::connect(path) {
-            Ok(stream) => Ok(Some(Self { lines: BufReader::new(stream) })),
+            Ok(stream) => Ok(Some(Self { lines: BufReader::new(stream), again: None })),
             Err(error) if is_absence(&error) => Ok(None),
             Err(error) => Err(error),
         }
@@ -48,23 +60,30 @@ impl Client {
     /// # Errors
     /// When they cannot be started or do not answer in time.
     pub fn connect_or_start(directories: &Directories, project: &ProjectName) -> io::Result<Self> {
+        let mut client = Self::find_or_start(directories, project)?;
+        let (directories, project) = (directories.clone(), project.clone());
+        client.again = Some(Again { directories, project, request: None, tries: TRIES });
+        Ok(client)
+    }
+
+    fn find_or_start(directories: &Directories, project: &ProjectName) -> io::Result<Self> {
         let own = directories.project(project);
         if let Some(client) = Self::connect(&own)? {
             return Ok(client);
         }
         make_private(directories.run())?;
         make_private(own.run())?;
-        start(directories, project)?;
+        let mut keeper = start(directories, project)?;
         let deadline = Instant::now() + START_DEADLINE;
         let mut pause = Duration::from_micros(200);
         loop {
             if let Some(client) = Self::connect(&own)? {
                 return Ok(client);
             }
-            if Instant::now() > deadline {
-                let log = own.run().join("supervisor.log");
-                let text = format!("the supervisor did not come up; see {}", log.display());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            // One that ended well found another keeper in its place, whose supervisor is on its way.
+            let has_failed = keeper.try_wait()?.is_some_and(|status| !status.success());
+            if has_failed || Instant::now() > deadline {
+                return Err(no_supervisor(&own));
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(10));
@@ -78,20 +97,45 @@ impl Client {
     pub fn send(&mut self, request: &Request) -> io::Result<()> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
-        self.lines.get_mut().write_all(&line)
+        if let Some(again) = &mut self.again {
+            again.request = Some(request.clone());
+        }
+        match self.lines.get_mut().write_all(&line) {
+            // It is sent again when its answer is asked for.
+            Err(_) if self.again.is_some() => Ok(()),
+            result => result,
+        }
     }
 
-    /// The next line of the answer; `None` when the supervisor closed the connection.
+    /// The next line of the answer; `None` when the supervisor closed the connection. A supervisor that ends
+    /// without a word had its project taken down by somebody else: the request goes to a new one.
     ///
     /// # Errors
     /// When the connection fails or what came is not a reply.
     pub fn next_reply(&mut self) -> io::Result<Option<Reply>> {
-        let mut line = String::new();
-        match self.lines.read_line(&mut line) {
-            Ok(0) => Ok(None),
-            Ok(_) => Ok(Some(serde_json::from_str(&line)?)),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
-            Err(error) => Err(error),
+        loop {
+            let mut line = String::new();
+            match self.lines.read_line(&mut line) {
+                Ok(0) => {}
+                Ok(_) => {
+                    self.again = None;
+                    return Ok(Some(serde_json::from_str(&line)?));
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(error) => return Err(error),
+            }
+            let Some(Again { directories, project, request: Some(request), tries }) =
+                self.again.take()
+            else {
+                return Ok(None);
+            };
+            if tries == 0 {
+                return Ok(None);
+            }
+            self.lines = Self::find_or_start(&directories, &project)?.lines;
+            let tries = tries - 1;
+            self.again = Some(Again { directories, project, request: None, tries });
+            self.send(&request)?;
         }
     }
 }
@@ -106,13 +150,22 @@ pub(crate) fn make_private(path: &std::path::Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Starts the keeper, which starts the supervisor. It must outlive this process and its terminal.
-pub(crate) fn start(directories: &Directories, project: &ProjectName) -> io::Result<()> {
+/// Why there is no supervisor: the end of what it said about that.
+fn no_supervisor(own: &ProjectDirectories) -> io::Error {
+    let log = own.run().join("supervisor.log");
+    let said = fs::read_to_string(&log).unwrap_or_default();
+    let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+    io::Error::other(format!("the supervisor did not come up (see {}){last}", log.display()))
+}
+
+/// Starts the keeper, which starts the supervisor. It must outlive this process and its terminal; whoever
+/// waits for this process's children reaps it should it end first.
+pub(crate) fn start(directories: &Directories, project: &ProjectName) -> io::Result<Child> {
+    use std::os::unix::process::CommandExt;
     let run = directories.run().parent().unwrap_or(directories.run());
     let log = directories.project(project).run().join("supervisor.log");
     let log = fs::OpenOptions::new().create(true).append(true).open(log)?;
-    let own_program = PathBuf::from("/proc/self/exe");
-    let child = Command::new(own_program)
+    Command::new("/proc/self/exe")
         .arg0("naru")
         .arg(crate::KEEPER_ROLE)
         .arg(directories.data())
@@ -122,8 +175,5 @@ pub(crate) fn start(directories: &Directories, project: &ProjectName) -> io::Res
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log.into_parts().0)
-        .spawn()?;
-    // Whoever waits for this process's children reaps the keeper should it end first.
-    drop(child);
-    Ok(())
+        .spawn()
 }

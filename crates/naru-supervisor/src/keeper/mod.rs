@@ -22,7 +22,9 @@ use std::time::{Duration, Instant};
 use naru_runtime::{Cgroup, Hierarchies, Membership};
 use naru_state::process::Identity;
 use naru_state::record::{self, Exit, Port};
-use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic};
+use naru_state::{
+    ContainerId, Directories, Lock, LockError, ProjectDirectories, ProjectName, atomic,
+};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -33,6 +35,12 @@ use reap::Ended;
 
 /// A supervisor that died this soon after its start is not started again at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
+
+/// The longest pause before a supervisor that cannot live is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A supervisor that could not live so many times in a row, with no container to look after, is given up.
+const TRIES: u32 = 3;
 
 /// The keeper's whole state.
 #[derive(Debug)]
@@ -46,6 +54,10 @@ struct Keeper {
     /// Children that ended before anybody asked to look after them.
     strays: Vec<Ended>,
     finishing: bool,
+    /// Supervisors in a row that did not live long.
+    failures: u32,
+    /// There is no supervisor until then.
+    restart_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -66,6 +78,13 @@ pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<
     let signals =
         SignalFd::with_flags(&child_signals()?, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let own = directories.project(&project);
+    let holder = format!("pid {}: keeper of {project}", std::process::id());
+    let _only = match Lock::try_take(&own.keeper_lock_file(), &holder) {
+        Ok(lock) => lock,
+        // Two commands began at the same time: the other one's keeper is the project's.
+        Err(LockError::Held { .. }) => return Ok(()),
+        Err(error) => return Err(io::Error::other(error)),
+    };
     let supervisor = start_supervisor(&directories, &project)?;
     let mut keeper = Keeper {
         directories,
@@ -76,6 +95,8 @@ pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<
         held: BTreeMap::new(),
         strays: Vec::new(),
         finishing: false,
+        failures: 0,
+        restart_at: None,
     };
     keeper.greet();
     let leave = keeper.settle();
@@ -163,26 +184,31 @@ impl Keeper {
             if self.finishing {
                 return Ok(false);
             }
-            self.restart_supervisor()?;
+            self.plan_restart()?;
+        }
+        if self.restart_at.is_some_and(|at| at <= Instant::now()) {
+            self.restart_at = None;
+            self.supervisor = start_supervisor(&self.directories, &self.project)?;
+            self.greet();
         }
         Ok(true)
     }
 
-    /// Sleeps until a descriptor has something. A link whose supervisor is gone says so all the time, but
-    /// its SIGCHLD comes with it.
+    /// Sleeps until a descriptor has something or something is due.
     fn wait(&self, signals: &SignalFd) -> io::Result<()> {
         let now = Instant::now();
-        let mut all = vec![
-            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.supervisor.link.as_fd(), PollFlags::IN),
-        ];
+        let mut all = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+        if self.restart_at.is_none() {
+            let link = self.supervisor.link.as_fd();
+            all.push(PollFd::from_borrowed_fd(link, PollFlags::IN));
+        }
         for output in self.outputs.values() {
             let sources = output.descriptors(now).chain(output.pidfd.as_ref().map(AsFd::as_fd));
             all.extend(sources.map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN)));
         }
-        let retry = self.outputs.values().filter_map(Output::retry_at).min();
-        let timeout =
-            retry.map(|at| at.saturating_duration_since(now).max(Duration::from_millis(1)));
+        let retries = self.outputs.values().filter_map(Output::retry_at);
+        let due = retries.chain(self.restart_at).min();
+        let timeout = due.map(|at| at.saturating_duration_since(now).max(Duration::from_millis(1)));
         let timeout = timeout.and_then(|timeout| timeout.try_into().ok());
         match poll(&mut all, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
@@ -251,13 +277,19 @@ impl Keeper {
         let _told = self.supervisor.link.send(&ToSupervisor::Exited(id, exit), &[]);
     }
 
-    fn restart_supervisor(&mut self) -> io::Result<()> {
-        tracing::warn!("the supervisor ended unasked and is started again");
-        if self.supervisor.started.elapsed() < SHORT_LIFE {
-            std::thread::sleep(Duration::from_millis(200));
+    /// The supervisor ended unasked: at once another one, unless that did not help before.
+    fn plan_restart(&mut self) -> io::Result<()> {
+        let short = self.supervisor.started.elapsed() < SHORT_LIFE;
+        self.failures = if short { self.failures.saturating_add(1) } else { 0 };
+        if self.failures >= TRIES && self.outputs.is_empty() {
+            return Err(io::Error::other("the supervisor cannot be kept alive"));
         }
-        self.supervisor = start_supervisor(&self.directories, &self.project)?;
-        self.greet();
+        let pause = match self.failures {
+            0 | 1 => Duration::ZERO,
+            more => Duration::from_millis(50).saturating_mul(1 << more.min(10)).min(LONGEST_PAUSE),
+        };
+        tracing::warn!(?pause, "the supervisor ended unasked and is started again");
+        self.restart_at = Some(Instant::now() + pause);
         Ok(())
     }
 

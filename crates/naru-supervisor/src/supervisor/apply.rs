@@ -16,41 +16,52 @@ impl Supervisor {
         self.operations
     }
 
-    /// Begins every step that can begin, and answers when nothing is left. Called after each event.
+    /// Begins every step that can begin, answers when nothing is left, and goes on with the next command.
+    /// Called after each event.
     pub(super) fn advance(&mut self) {
         loop {
-            let Some(operation) = &mut self.operation else { return self.begin_next() };
-            let containers = &self.containers;
-            let created = operation.created.clone();
-            let next = operation.progress.next(|subject| {
-                let id = match subject {
-                    Subject::Existing { id, .. } => id.clone().try_into().ok()?,
-                    Subject::New { created_by, .. } => created.get(created_by)?.clone(),
-                };
-                let live = containers.get(&id)?;
-                Some(Member { name: &live.record.name, state: live.observed() })
-            });
-            for (step, reason) in next.refused {
-                let service =
-                    service_of(&step.action).map(|name| format!("services.{name}.depends_on"));
-                let failure = Failure { message: reason, key: service, ..Failure::default() };
-                operation.failure.get_or_insert(failure);
+            if self.operation.is_none() {
+                self.begin_next();
             }
-            for (_, warning) in next.warnings {
-                drop(operation.client.send(Reply::Notice(warning)));
+            if self.operation.is_none() {
+                return;
             }
-            if next.begin.is_empty() {
-                break;
-            }
-            for step in next.begin {
-                self.begin_step(&step);
+            while self.begin_steps() {}
+            // Twice: who is ready at the first look is told to have been waited for.
+            self.tell_waiting();
+            self.tell_waiting();
+            self.commit();
+            if !self.answer_if_over() {
+                return;
             }
         }
-        // Twice: who is ready at the first look is told to have been waited for.
-        self.tell_waiting();
-        self.tell_waiting();
-        self.commit();
-        self.answer_if_over();
+    }
+
+    /// Begins what can begin; false when that is nothing.
+    fn begin_steps(&mut self) -> bool {
+        let Some(operation) = &mut self.operation else { return false };
+        let containers = &self.containers;
+        let created = &operation.created;
+        let next = operation.progress.next(|subject| {
+            let id = match subject {
+                Subject::Existing { id, .. } => id.clone().try_into().ok()?,
+                Subject::New { created_by, .. } => created.get(created_by)?.clone(),
+            };
+            let live = containers.get(&id)?;
+            Some(Member { name: &live.record.name, state: live.observed() })
+        });
+        for (step, reason) in next.refused {
+            let key = service_of(&step.action).map(|name| format!("services.{name}.depends_on"));
+            let failure = Failure { message: reason, key, ..Failure::default() };
+            operation.failure.get_or_insert(failure);
+        }
+        for (_, warning) in next.warnings {
+            drop(operation.client.send(Reply::Notice(warning)));
+        }
+        for step in &next.begin {
+            self.begin_step(step);
+        }
+        !next.begin.is_empty()
     }
 
     fn begin_step(&mut self, step: &Step) {
@@ -122,25 +133,25 @@ impl Supervisor {
         operation.end_step(of.step, result);
     }
 
-    /// Ends the operation when no step runs and none will.
-    fn answer_if_over(&mut self) {
-        let Some(operation) = &self.operation else { return };
+    /// Ends the operation when no step runs and none will; false when it goes on.
+    fn answer_if_over(&mut self) -> bool {
+        let Some(operation) = &self.operation else { return false };
         if operation.progress.is_busy() || !operation.progress.is_finished() {
-            return;
+            return false;
         }
         if operation.failure.is_none() && !operation.cancelled {
             match self.wait_verdict(operation) {
-                Verdict::Wait => return,
+                Verdict::Wait => return false,
                 Verdict::Open => {}
                 Verdict::Failed(message) => self.fail(Failure { message, ..Failure::default() }),
             }
         }
         if !self.commit() {
-            return;
+            return false;
         }
-        let Some(operation) = self.operation.take() else { return };
+        let Some(operation) = self.operation.take() else { return false };
         self.answer(operation);
-        self.begin_next();
+        true
     }
 
     pub(super) fn fail(&mut self, failure: Failure) {
@@ -182,8 +193,9 @@ impl Supervisor {
             }),
             None => Reply::Done,
         };
-        drop(operation.client.send(reply));
+        // Before the answer: whoever asked may begin anew at once, with files of its own.
         self.end_if_empty();
+        drop(operation.client.send(reply));
     }
 
     /// No new step begins; those that run are let to end.

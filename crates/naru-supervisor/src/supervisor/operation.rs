@@ -39,6 +39,8 @@ pub(super) struct Operation {
     pub(super) waiting: BTreeMap<ContainerId, protocol::Step>,
     pub(super) client: Client,
     pub(super) failure: Option<Failure>,
+    /// It is an `up`: a stop ends it.
+    pub(super) comes_up: bool,
     pub(super) cancelled: bool,
     pub(super) then: Then,
     /// Instead of each container's own grace period.
@@ -56,6 +58,7 @@ impl Operation {
             waiting: BTreeMap::new(),
             client,
             failure: None,
+            comes_up: false,
             cancelled: false,
             then,
             stop_timeout: None,

@@ -13,7 +13,7 @@ impl Supervisor {
         match request {
             Request::Watch => self.watchers.push(client),
             Request::Kill { services, signal } => self.kill(&services, signal, &client),
-            Request::Stop(_) | Request::Down(_) if self.operation.is_some() => {
+            Request::Stop(_) | Request::Down(_) if self.is_coming_up() => {
                 self.cancel_operation();
                 self.queue.push_back((request, client));
             }
@@ -24,6 +24,11 @@ impl Supervisor {
             }
             _ => self.begin(request, client),
         }
+    }
+
+    /// Whether the command under way is an `up`, which a stop need not wait for.
+    fn is_coming_up(&self) -> bool {
+        self.operation.as_ref().is_some_and(|operation| operation.comes_up)
     }
 
     /// Begins a request that has had to wait, if there is one.
@@ -42,8 +47,8 @@ impl Supervisor {
             Request::Kill { .. } | Request::Watch => Ok(()),
         };
         if let Err(failure) = begun {
-            drop(client.send(Reply::Failed(*failure)));
             self.end_if_empty();
+            drop(client.send(Reply::Failed(*failure)));
         }
     }
 

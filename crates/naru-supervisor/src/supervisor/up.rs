@@ -38,6 +38,7 @@ impl Supervisor {
         };
         let notices: Vec<_> = plan.notices.iter().map(ToString::to_string).collect();
         let mut operation = Operation::new(self.next_operation(), plan, client.clone(), then);
+        operation.comes_up = true;
         operation.stop_timeout = up.stop_timeout;
         operation.ports = self.bind_all(operation.progress.plan())?;
         self.adopt_model();
