@@ -3,7 +3,7 @@
 //! with a process in it cannot be removed.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Cgroup, Hierarchies, cgroup_error};
 use crate::Error;
@@ -64,14 +64,26 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Removes the group, and the groups above it that are empty then.
+    /// Removes the group, and the groups above it that are empty then. A calling process that is still in it,
+    /// since it was born there, goes to the root of the hierarchy first.
     pub fn remove_upwards(&self) {
         for hierarchy in &self.hierarchies {
             let mut directory = self.directory(hierarchy);
+            leave(&directory, &hierarchy.mount);
             while directory != hierarchy.mount && is_gone(&fs_err::remove_dir(&directory)) {
                 directory.pop();
             }
         }
+    }
+}
+
+/// Moves the calling process from one group to another when it is in it.
+fn leave(group: &Path, other: &Path) {
+    let own = std::process::id().to_string();
+    let members = fs_err::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    if members.lines().any(|pid| pid == own) {
+        // When this fails, the group stays: empty once the process has ended.
+        drop(fs_err::write(other.join("cgroup.procs"), "0"));
     }
 }
 

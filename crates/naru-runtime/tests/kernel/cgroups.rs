@@ -15,6 +15,7 @@ crate::tests![
     a_group_whose_processes_were_killed_can_be_used_again,
     a_caller_in_a_group_that_was_killed_can_create_containers,
     a_group_with_groups_inside_is_removed,
+    a_process_that_was_born_in_a_group_can_remove_it,
     too_much_memory_is_told_from_a_kill,
     devices_that_are_not_allowed_cannot_be_used,
     cgroup_v2_alone_filters_devices_by_a_program,
@@ -162,6 +163,17 @@ fn a_group_with_groups_inside_is_removed() {
     below.create(&LinuxResources::default()).unwrap();
     group.0.remove().unwrap();
     group.0.remove().unwrap();
+}
+
+fn a_process_that_was_born_in_a_group_can_remove_it() {
+    let hierarchies = Hierarchies::detect().unwrap();
+    let path = format!("/naru-test-{}-born/own", std::process::id());
+    let group = Cgroup::within(&hierarchies, path.clone()).unwrap();
+    group.admit(std::process::id().cast_signed()).unwrap();
+    group.remove_upwards();
+    let left = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    assert!(!left.contains(&path), "{left}");
+    assert!(group.processes().unwrap().is_empty());
 }
 
 fn too_much_memory_is_told_from_a_kill() {
