@@ -171,7 +171,7 @@ fn a_process_that_was_born_in_a_group_can_remove_it() {
     let group = Cgroup::within(&hierarchies, path.clone()).unwrap();
     group.admit(std::process::id().cast_signed()).unwrap();
     group.remove_upwards();
-    let left = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let left = fs_err::read_to_string("/proc/self/cgroup").unwrap();
     assert!(!left.contains(&path), "{left}");
     assert!(group.processes().unwrap().is_empty());
 }

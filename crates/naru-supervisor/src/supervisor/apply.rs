@@ -5,6 +5,7 @@ use naru_plan::{Action, Step, Subject};
 use tokio::time::Instant;
 
 use super::Supervisor;
+use super::create::New;
 use super::operation::{Operation, StepOf, Then, words};
 use super::timers::Due;
 use crate::protocol::{self, Failure, Reply};
@@ -92,7 +93,8 @@ impl Supervisor {
             }
             (Action::RemoveVolume { name }, _) => self.remove_volume(name, of),
             (Action::CreateContainer { service, number, name, replaces }, _) => {
-                let result = self.create_container(of, service, *number, name, replaces.as_ref());
+                let new = New { service, number: *number, name, replaces: replaces.as_ref() };
+                let result = self.create_container(of, new);
                 self.end_step(of, result);
             }
             (Action::StartContainer { .. }, Some(id)) => self.start(&id, Some(of)),

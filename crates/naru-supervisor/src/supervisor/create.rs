@@ -14,16 +14,19 @@ use super::operation::StepOf;
 use crate::protocol::Failure;
 use crate::spec;
 
+/// Which container to make.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct New<'a> {
+    pub(super) service: &'a str,
+    pub(super) number: u32,
+    pub(super) name: &'a str,
+    pub(super) replaces: Option<&'a Replaced>,
+}
+
 impl Supervisor {
     /// Makes a container: chooses its addresses and volumes, makes its directories, writes its record.
-    pub(super) fn create_container(
-        &mut self,
-        of: StepOf,
-        service: &str,
-        number: u32,
-        name: &str,
-        replaces: Option<&Replaced>,
-    ) -> Result<(), Failure> {
+    pub(super) fn create_container(&mut self, of: StepOf, new: New<'_>) -> Result<(), Failure> {
+        let New { service, number, name, replaces } = new;
         let failed = |error: &dyn std::error::Error| {
             Failure::from_error(error).at(format!("services.{service}"))
         };
