@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use rustix::fs::{FlockOperation, flock};
 
 use super::{Entry, MAX_LINE, Stream};
 
@@ -77,8 +78,8 @@ impl Reader {
         }
         if self.open(".1")? {
             self.read_open()?;
-            self.files = None;
         }
+        // Until the next step is open, the one before it stays so: the writer keeps what is being read.
         self.open("").map(|_found| ())
     }
 
@@ -90,7 +91,21 @@ impl Reader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
-        let (Some(raw), Some(index)) = (open("raw")?, open("index")?) else { return Ok(false) };
+        let inode = |name: &str| {
+            let path = self.directory.join(format!("{name}{suffix}"));
+            fs::metadata(path).ok().map(|file| file.ino())
+        };
+        let (raw, index) = loop {
+            let (Some(raw), Some(index)) = (open("raw")?, open("index")?) else { return Ok(false) };
+            let is_pair = inode("raw") == Some(raw.metadata()?.ino())
+                && inode("index") == Some(index.metadata()?.ino());
+            // Otherwise a rotation came between the two.
+            if is_pair {
+                break (raw, index);
+            }
+        };
+        // Tells the writer that this step is read; where that cannot be said it is read all the same.
+        let _told = flock(&index, FlockOperation::NonBlockingLockShared);
         self.inode = index.metadata()?.ino();
         self.position = 0;
         self.files = Some((raw, index));
@@ -107,6 +122,8 @@ impl Reader {
             Some(now) if self.files.is_some() && now != before => {}
             _ => return Ok(false),
         }
+        // What came after the last look and before the rotation.
+        self.read_open()?;
         let found = self.open("")?;
         if found && inode("index.1") != Some(before) {
             // Not rotated but another container's log: what the one before it left unfinished stays so.
@@ -254,6 +271,31 @@ mod tests {
         assert_eq!(seen.len(), expected.len());
         assert_eq!(seen, expected);
         assert!(log.join("raw.1").exists());
+    }
+
+    #[test]
+    fn a_reader_that_is_behind_loses_nothing_and_a_log_that_nobody_reads_stays_small() {
+        use std::io::Write;
+        let (read, mut write, directory) = pipe();
+        let log = directory.path().join("log");
+        let mut writer = Writer::open(&log, 1).unwrap();
+        let mut reader = Reader::new(&log);
+        let mut write_lines = |from: u64, to: u64| {
+            for n in from..to {
+                write.write_all(format!("{n:0>16383}\n").as_bytes()).unwrap();
+                writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+            }
+        };
+        let steps = ROTATE_AT / 16384;
+        write_lines(0, 1);
+        let mut seen = reader.read().unwrap().len() as u64;
+        write_lines(1, 3 * steps);
+        seen += reader.read().unwrap().len() as u64;
+        assert_eq!(seen, 3 * steps);
+        drop(reader);
+        write_lines(3 * steps, 7 * steps);
+        assert!(fs::metadata(log.join("raw")).unwrap().len() <= ROTATE_AT + 16384);
+        assert!(fs::metadata(log.join("raw.1")).unwrap().len() <= ROTATE_AT + 16384);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The writing side, used by the keeper.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use rustix::fs::{FlockOperation, flock};
 use rustix::pipe::{SpliceFlags, splice};
 
 use super::{Entry, Stream};
@@ -12,6 +14,9 @@ use crate::record::now_ns;
 
 /// A raw file that has grown past this many bytes is rotated away.
 pub const ROTATE_AT: u64 = 10 << 20;
+
+/// A log that somebody reads and is behind with grows to so many times that size before it is rotated.
+const PATIENCE: u64 = 8;
 
 /// The most that one call moves; a pipe holds 64 KiB by default.
 const PIECE: usize = 1 << 20;
@@ -33,6 +38,10 @@ pub struct Writer {
     index: fs::File,
     /// Length of the raw file.
     end: u64,
+    /// Length of the index.
+    index_end: u64,
+    /// What is in the raw file already and could not be indexed: the disk was full.
+    owed: Option<Entry>,
 }
 
 impl Writer {
@@ -53,7 +62,8 @@ impl Writer {
                 .open(directory.join(name))
         };
         let (raw, index) = (open("raw")?, open("index")?);
-        let mut writer = Self { directory: directory.to_owned(), raw, index, end: 0 };
+        let directory = directory.to_owned();
+        let mut writer = Self { directory, raw, index, end: 0, index_end: 0, owed: None };
         writer.recover(generation)?;
         Ok(writer)
     }
@@ -79,6 +89,7 @@ impl Writer {
         stream: Stream,
         generation: u16,
     ) -> io::Result<usize> {
+        self.settle()?;
         let length = match source {
             Source::Pipe(pipe) => self.splice(pipe)?,
             Source::Terminal(master) => self.copy(master)?,
@@ -86,7 +97,7 @@ impl Writer {
         if length > 0 {
             let length = u32::try_from(length).unwrap_or(u32::MAX);
             self.append(length, stream, generation)?;
-            if self.end > ROTATE_AT {
+            if self.end > ROTATE_AT && (self.end > ROTATE_AT * PATIENCE || !self.is_behind()) {
                 self.rotate()?;
             }
         }
@@ -121,9 +132,29 @@ impl Writer {
 
     fn append(&mut self, length: u32, stream: Stream, generation: u16) -> io::Result<()> {
         let entry = Entry { time_ns: now_ns(), offset: self.end, length, stream, generation };
-        self.index.write_all(&entry.to_bytes())?;
+        // The bytes are out of the pipe, whatever becomes of their entry.
         self.end = entry.end();
+        self.owed = Some(entry);
+        self.settle()
+    }
+
+    /// Writes the entry that is owed, over what an earlier try may have left of it.
+    fn settle(&mut self) -> io::Result<()> {
+        if let Some(entry) = &self.owed {
+            self.index.file().write_all_at(&entry.to_bytes(), self.index_end)?;
+            self.index_end += Entry::SIZE as u64;
+            self.owed = None;
+        }
         Ok(())
+    }
+
+    /// Whether somebody still reads the step that the next rotation would take away.
+    fn is_behind(&self) -> bool {
+        let last = fs::File::open(self.directory.join("index.1"));
+        last.is_ok_and(|last| {
+            flock(&last, FlockOperation::NonBlockingLockExclusive)
+                == Err(rustix::io::Errno::WOULDBLOCK)
+        })
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -148,12 +179,39 @@ impl Writer {
             indexed = Entry::from_bytes(&bytes).map_or(0, |entry| entry.end());
         }
         self.index.set_len(whole)?;
-        self.index.seek(SeekFrom::Start(whole))?;
+        self.index_end = whole;
         self.end = indexed.min(length);
         while self.end < length {
             let piece = u32::try_from(length - self.end).unwrap_or(u32::MAX);
             self.append(piece, Stream::Stdout, generation)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::log::Reader;
+
+    #[test]
+    fn what_cannot_be_indexed_on_a_full_disk_is_indexed_when_there_is_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(directory.path(), 1).unwrap();
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let mut write = std::fs::File::from(write);
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let index = std::mem::replace(&mut writer.index, full);
+        write.write_all(b"one\n").unwrap();
+        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap_err();
+        write.write_all(b"two\n").unwrap();
+        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap_err();
+        writer.index = index;
+        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+        let lines = Reader::new(directory.path()).read().unwrap();
+        let texts: Vec<_> = lines.iter().map(|line| line.bytes.as_slice()).collect();
+        assert_eq!(texts, [b"one", b"two"]);
     }
 }
