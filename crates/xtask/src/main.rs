@@ -15,6 +15,7 @@ mod demo;
 mod images;
 mod task;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 

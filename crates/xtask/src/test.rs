@@ -2,17 +2,24 @@
 
 use anyhow::{Result, bail};
 
-use crate::images;
 use crate::task::{self, cargo, step};
+use crate::{debian, images, tools};
 
 /// Runs all checks; stops at the first that fails.
 pub(crate) fn run() -> Result<()> {
     if !task::is_root() {
         bail!("the scenario tests start real containers: run `cargo xtask test` as root");
     }
+    step("tools", || {
+        debian::ensure(&[("ip", "iproute2"), ("busybox", "busybox-static")])?;
+        tools::nextest()
+    })?;
     step("format", || task::run(&mut cargo(["fmt", "--all", "--check"])))?;
     step("lints", lints)?;
     step("dependencies", dependencies)?;
+    step("examples in the documentation", || {
+        task::run(&mut cargo(["test", "--quiet", "--workspace", "--doc", "--locked"]))
+    })?;
     images::run(&images::Options { no_load: true, ..Default::default() })?;
     step("tests", tests)
 }
@@ -32,9 +39,9 @@ fn lints() -> Result<()> {
 
 /// Licences, bans and sources always; advisories where their database can be fetched.
 fn dependencies() -> Result<()> {
-    if !task::has_program("cargo-deny") {
+    if !tools::deny() {
         eprintln!(
-            "    NOT CHECKED: cargo-deny is not installed, so licences, bans, sources and advisories are unknown"
+            "    NOT CHECKED: cargo-deny cannot be installed, so licences, bans, sources and advisories are unknown"
         );
         return Ok(());
     }
