@@ -104,3 +104,23 @@ fn after_a_failed_up_the_next_one_works() {
         before.assert_nothing_left();
     });
 }
+
+#[test]
+fn without_root_one_line_says_what_to_do() {
+    host(|host| {
+        let project = host.project("user").file("compose.yaml", "services: { a: { image: test } }");
+        // Where an ordinary user can read it, which the target folder need not be.
+        let naru = project.folder().join("naru");
+        fs_err::copy(env!("CARGO_BIN_EXE_naru"), &naru).unwrap();
+        let mut command = std::process::Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&naru)
+            .args(["up", "-d"])
+            .current_dir(project.folder());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("without root") && text.contains("sudo"), "{text}");
+    });
+}

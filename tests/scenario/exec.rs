@@ -75,3 +75,26 @@ fn an_exec_process_is_as_confined_as_the_container() {
         );
     });
 }
+
+#[test]
+fn a_terminal_is_given_where_there_is_one() {
+    host(|host| {
+        let project = host.project("terminal").file("compose.yaml", ONE);
+        project.naru(["up", "-d"]).succeeds();
+        // `script` of util-linux is the terminal; naru runs in it with the environment that it has elsewhere.
+        let naru = project.command(["exec", "a", "sh", "-c", "tty; exit 3"]);
+        let environment = naru.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let line = format!("{} exec a sh -c 'tty; exit 3'", naru.get_program().display());
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).current_dir(project.folder());
+        script.env_clear().envs(environment).stdout(std::process::Stdio::piped());
+        // An open stdin: its end would be typed into the terminal.
+        let mut child = script.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("/dev/pts/") || text.contains("/dev/console"), "{output:?}");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+    });
+}

@@ -100,3 +100,16 @@ fn the_version_is_the_packages() {
         host.naru(["version"]).succeeds().prints(env!("CARGO_PKG_VERSION"));
     });
 }
+
+#[test]
+fn file_and_project_name_come_from_the_environment_too() {
+    host(|host| {
+        let project = host
+            .project("folder")
+            .file("other.yaml", "services: { a: { image: test } }")
+            .variable("COMPOSE_FILE", "other.yaml")
+            .variable("COMPOSE_PROJECT_NAME", "chosen");
+        project.naru(["up", "-d"]).succeeds();
+        assert_eq!(project.until("a", "running")["Name"], "chosen-a-1");
+    });
+}

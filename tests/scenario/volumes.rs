@@ -116,3 +116,23 @@ fn the_docker_socket_is_refused_by_name() {
         before.assert_nothing_left();
     });
 }
+
+#[test]
+fn a_volume_of_the_image_is_made_for_each_container_and_ends_with_down_v() {
+    host(|host| {
+        let tar = RootTar::new().busybox().folder("data", 0o755, 1000).file(
+            "data/seed",
+            b"seed\n",
+            0o644,
+        );
+        host.import("declares", tar, &["VOLUME /data", "CMD [\"sleep\", \"3600\"]"]);
+        let file = "services: { a: { image: declares, init: true } }";
+        let project = host.project("declared").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let seen = project.naru(["exec", "-T", "a", "cat", "/data/seed"]).succeeds();
+        assert_eq!(seen.stdout, "seed\n");
+        assert_eq!(fs_err::read_dir(host.root().join("volumes")).unwrap().count(), 1);
+        project.naru(["down", "-v"]).succeeds();
+        assert_eq!(fs_err::read_dir(host.root().join("volumes")).map_or(0, Iterator::count), 0);
+    });
+}
