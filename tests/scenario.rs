@@ -1,6 +1,7 @@
 //! Real projects in test hosts: what the kernel and the user see is checked, then what naru says.
 
 mod bad_input;
+mod deaths;
 mod dependencies;
 mod exec;
 mod foreground;

@@ -114,6 +114,21 @@ impl TestHost {
         fs_err::remove_file(&file).unwrap();
     }
 
+    /// Kills every process of this host whose command line holds all of `words`, and says how many there were.
+    pub fn kill(&self, words: &[&str]) -> usize {
+        let found = with_words(words);
+        for pid in &found {
+            // One that ends meanwhile is just as good.
+            rustix::process::kill_process(*pid, rustix::process::Signal::KILL).ok();
+        }
+        found.len()
+    }
+
+    /// How many processes of this host have all of `words` in their command line.
+    pub fn count(&self, words: &[&str]) -> usize {
+        with_words(words).len()
+    }
+
     /// What is there now, to be compared after `down`.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::take(self.scope())
@@ -151,6 +166,15 @@ impl Drop for TestHost {
         }
         drop(fs_err::remove_dir_all(&self.folder));
     }
+}
+
+fn with_words(words: &[&str]) -> Vec<rustix::process::Pid> {
+    let has_words = |pid: &u32| {
+        let line = fs_err::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.iter().all(|word| line.contains(word))
+    };
+    let found = processes().filter(has_words);
+    found.filter_map(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)).collect()
 }
 
 /// The processes of this pid namespace: in a sandbox, exactly those of the test.

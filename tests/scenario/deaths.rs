@@ -1,0 +1,107 @@
+//! kill -9 of naru's own processes: the containers do not notice, and service comes back by itself.
+
+use naru_test::{Project, TestHost, eventually, http};
+
+use super::host;
+
+const FILE: &str = "
+services:
+  web:
+    image: test
+    restart: always
+    ports: ['8080:80']
+    command: [sh, -c, 'echo up; touch /tmp/stay; httpd -p 80 -h /etc; exec naru-check stays /tmp/stay']
+  client: { image: test }
+";
+
+/// Brings the project up, kills, and checks that the container is the same and everything works again.
+fn after_the_death_of(host: &TestHost, roles: &[&str]) {
+    let project = host.project("deaths").file("compose.yaml", FILE);
+    let before = host.snapshot();
+    project.naru(["up", "-d"]).succeeds();
+    answers(&project);
+    let process = first_process(&project);
+    for role in roles {
+        assert_eq!(host.kill(&["naru", role]), 1, "{role}");
+    }
+    assert_eq!(first_process(&project), process, "the container has not noticed");
+
+    // Commands work, ports answer, names resolve, the policy restarts.
+    project.naru(["up", "-d"]).succeeds();
+    assert_eq!(first_process(&project), process, "another up has changed nothing");
+    answers(&project);
+    let resolve = ["exec", "-T", "client", "naru-check", "resolve", "web"];
+    project.naru(resolve).succeeds();
+    project.naru(["exec", "-T", "web", "rm", "/tmp/stay"]).succeeds();
+    project.until_logged("web", "up\nup\n");
+    project.until("web", "running");
+    assert_ne!(first_process(&project), process, "the policy has brought it back");
+    answers(&project);
+
+    project.naru(["down", "-t", "1"]).succeeds();
+    before.assert_nothing_left();
+}
+
+fn answers(project: &Project<'_>) {
+    eventually("the published port answers", || {
+        match http::request("GET", "127.0.0.1:8080", "/passwd", "") {
+            Ok((200, body)) if body.starts_with("root:") => Ok(()),
+            other => Err(format!("{other:?}; {}", project.naru(["ps", "-a"]).stdout)),
+        }
+    });
+}
+
+/// When process 1 of the container was started: another process has another time.
+fn first_process(project: &Project<'_>) -> String {
+    let stat = project.naru(["exec", "-T", "web", "cat", "/proc/1/stat"]).succeeds().stdout;
+    let after_name = stat.rsplit(')').next().unwrap().to_owned();
+    after_name.split_whitespace().nth(19).unwrap().to_owned()
+}
+
+#[test]
+fn the_supervisors_death_harms_no_container() {
+    host(|host| after_the_death_of(host, &["supervisor:"]));
+}
+
+#[test]
+fn the_keepers_death_harms_no_container() {
+    host(|host| after_the_death_of(host, &["keeper:"]));
+}
+
+#[test]
+fn the_death_of_both_harms_no_container() {
+    host(|host| after_the_death_of(host, &["keeper:", "supervisor:"]));
+}
+
+#[test]
+fn without_any_command_the_supervisor_comes_back() {
+    host(|host| {
+        let project = host.project("deaths").file("compose.yaml", FILE);
+        project.naru(["up", "-d"]).succeeds();
+        answers(&project);
+        assert_eq!(host.kill(&["naru", "supervisor:"]), 1);
+        answers(&project);
+    });
+}
+
+#[test]
+fn no_line_is_lost_when_the_keeper_dies() {
+    host(|host| {
+        let file = "services: { a: { image: test, command: [sh, -c, \
+                    'i=0; while [ $$i -lt 2000 ]; do i=$$((i+1)); echo $$i; done; echo end; sleep 60'] } }";
+        let project = host.project("lines").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        for _ in 0..3 {
+            host.kill(&["naru", "keeper:"]);
+            eventually("a keeper is there again", || match host.count(&["naru", "keeper:"]) {
+                1 => Ok(()),
+                other => Err(other.to_string()),
+            });
+        }
+        let log = project.until_logged("a", "end\n");
+        let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+        let expected: Vec<String> =
+            (1..=2000).map(|n: u32| n.to_string()).chain(["end".to_owned()]).collect();
+        assert_eq!(lines, expected);
+    });
+}
