@@ -181,7 +181,7 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("services.*.volumes.*.bind.selinux", Ignored("there are no SELinux labels")),
     ("services.*.volumes.*.consistency", Ignored("it means something for Docker Desktop only")),
     ("services.*.volumes.*.image", NotYet("")),
-    ("services.*.volumes.*.source", Partly(values::source, "everything but Docker's socket")),
+    ("services.*.volumes.*.source", Partly(values::source, "paths other than Docker's socket")),
     ("services.*.volumes.*.type", Partly(values::mount_type, "`bind`, `volume`, `tmpfs`")),
     ("services.*.volumes.*.volume.labels", NotYet("")),
     ("services.*.volumes.*.volume.subpath", NotYet("")),
