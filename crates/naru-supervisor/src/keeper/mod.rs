@@ -100,9 +100,14 @@ pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<
     };
     keeper.greet();
     let leave = keeper.settle();
-    while keeper.turn(&signals)? {}
+    let ended = loop {
+        match keeper.turn(&signals) {
+            Ok(true) => {}
+            ended => break ended.map(drop),
+        }
+    };
     leave();
-    Ok(())
+    ended
 }
 
 fn child_signals() -> io::Result<SigSet> {
@@ -239,10 +244,10 @@ impl Keeper {
             return;
         }
         let (id, pid, start_time) = (watch.id.clone(), watch.pid, watch.start_time);
-        match Output::open(watch, terminal, &self.own) {
-            Ok(output) => drop(self.outputs.insert(id, output)),
-            Err(error) => tracing::error!(container = %id, %error, "cannot look after a container"),
-        }
+        let mut output = Output::open(watch, terminal, &self.own);
+        // Its log is there from now on.
+        output.take();
+        self.outputs.insert(id, output);
         let stray = self.strays.iter().position(|ended| ended.is(pid, start_time));
         if let Some(stray) = stray {
             let ended = self.strays.swap_remove(stray);

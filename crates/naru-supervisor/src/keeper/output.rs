@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use naru_state::log::{Source, Stream, Writer};
@@ -22,33 +22,26 @@ pub(super) struct Output {
     /// Ready for reading once the process has ended; `None` when it already has.
     pub(super) pidfd: Option<OwnedFd>,
     sources: Vec<(Stream, OwnedFd)>,
-    log: Writer,
+    /// `None` until it could be opened.
+    log: Option<Writer>,
+    directory: PathBuf,
     retry_at: Option<Instant>,
 }
 
 impl Output {
-    /// Opens the log and the container's FIFOs by name, or takes its terminal.
+    /// Opens the container's FIFOs by name, or takes its terminal. Whatever fails: its end is waited for.
     pub(super) fn open(
         watch: Watch,
         terminal: Option<OwnedFd>,
         directories: &ProjectDirectories,
-    ) -> io::Result<Self> {
-        let log = Writer::open(&directories.log(&watch.name), watch.generation)?;
-        let run = directories.container_run(&watch.id);
-        let sources = match terminal {
-            Some(master) => {
-                rustix::io::ioctl_fionbio(&master, true)?;
-                vec![(Stream::Stdout, master)]
-            }
-            // A supervisor that was started again has no terminal to give: the old keeper's is still read.
-            None if watch.tty => Vec::new(),
-            None => vec![
-                (Stream::Stdout, open_fifo(&run.join("stdout"))?),
-                (Stream::Stderr, open_fifo(&run.join("stderr"))?),
-            ],
-        };
+    ) -> Self {
+        let sources = sources(&watch, terminal, directories).unwrap_or_else(|error| {
+            tracing::error!(container = %watch.name, %error, "its output cannot be read");
+            Vec::new()
+        });
         let pidfd = open_process(&watch);
-        Ok(Self { watch, pidfd, sources, log, retry_at: None })
+        let directory = directories.log(&watch.name);
+        Self { watch, pidfd, sources, log: None, directory, retry_at: None }
     }
 
     /// What to wait for, with the stream each belongs to.
@@ -64,26 +57,34 @@ impl Output {
 
     /// Moves what has come into the log, one piece of each stream.
     pub(super) fn take(&mut self) -> usize {
+        match self.try_take() {
+            Ok(moved) => {
+                self.retry_at = None;
+                moved
+            }
+            Err(error) => {
+                tracing::warn!(container = %self.watch.name, %error, "output waits");
+                self.retry_at = Some(Instant::now() + RETRY);
+                0
+            }
+        }
+    }
+
+    fn try_take(&mut self) -> io::Result<usize> {
         let generation = self.watch.generation;
+        let log = match &mut self.log {
+            Some(log) => log,
+            none => none.insert(Writer::open(&self.directory, generation)?),
+        };
         let mut moved = 0;
         for (stream, source) in &self.sources {
             let source = match self.watch.tty {
                 true => Source::Terminal(source.as_fd()),
                 false => Source::Pipe(source.as_fd()),
             };
-            match self.log.take(source, *stream, generation) {
-                Ok(length) => {
-                    moved += length;
-                    self.retry_at = None;
-                }
-                Err(error) => {
-                    tracing::warn!(container = %self.watch.name, %error, "output waits");
-                    self.retry_at = Some(Instant::now() + RETRY);
-                    return 0;
-                }
-            }
+            moved += log.take(source, *stream, generation)?;
         }
-        moved
+        Ok(moved)
     }
 
     /// Takes what is left after the process has ended. Whatever its children still write is not waited for.
@@ -94,6 +95,26 @@ impl Output {
                 return;
             }
         }
+    }
+}
+
+fn sources(
+    watch: &Watch,
+    terminal: Option<OwnedFd>,
+    directories: &ProjectDirectories,
+) -> io::Result<Vec<(Stream, OwnedFd)>> {
+    let run = directories.container_run(&watch.id);
+    match terminal {
+        Some(master) => {
+            rustix::io::ioctl_fionbio(&master, true)?;
+            Ok(vec![(Stream::Stdout, master)])
+        }
+        // A supervisor that was started again has no terminal to give: the old keeper's is still read.
+        None if watch.tty => Ok(Vec::new()),
+        None => Ok(vec![
+            (Stream::Stdout, open_fifo(&run.join("stdout"))?),
+            (Stream::Stderr, open_fifo(&run.join("stderr"))?),
+        ]),
     }
 }
 
@@ -108,4 +129,41 @@ fn open_process(watch: &Watch) -> Option<OwnedFd> {
     let pidfd = pidfd_open(Pid::from_raw(watch.pid)?, PidfdFlags::empty()).ok()?;
     let stat = process::stat(watch.pid)?;
     (stat.start_time == watch.start_time).then_some(pidfd)
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_state::{ContainerId, Directories, ProjectName};
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_cannot_be_opened_keeps_nobody_from_seeing_the_end_and_is_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        let directories =
+            Directories::new(path("data"), path("run")).project(&ProjectName::new("shop").unwrap());
+        let id = ContainerId::random().unwrap();
+        fs_err::create_dir_all(directories.container_run(&id)).unwrap();
+        fs_err::create_dir_all(directories.data()).unwrap();
+        fs_err::write(directories.logs(), "in the way").unwrap();
+        for name in ["stdout", "stderr"] {
+            use rustix::fs::{CWD, FileType, mknodat};
+            let fifo = directories.container_run(&id).join(name);
+            mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        }
+        let pid = std::process::id().cast_signed();
+        let start_time = process::stat(pid).unwrap().start_time;
+        let name = "shop-web-1".to_owned();
+        let watch = Watch { id: id.clone(), pid, start_time, name, generation: 1, tty: false };
+        let mut output = Output::open(watch, None, &directories);
+        assert!(output.pidfd.is_some());
+        let fifo = directories.container_run(&id).join("stdout");
+        fs_err::OpenOptions::new().write(true).open(fifo).unwrap();
+        assert_eq!(output.take(), 0);
+        assert!(output.retry_at().is_some());
+        fs_err::remove_file(directories.logs()).unwrap();
+        fs_err::write(directories.container_run(&id).join("stdout"), "late\n").unwrap();
+        assert_eq!(output.take(), 5);
+    }
 }

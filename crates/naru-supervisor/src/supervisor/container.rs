@@ -60,6 +60,8 @@ pub(super) struct Starting {
 pub(super) struct Stopping {
     pub(super) steps: Vec<StepOf>,
     pub(super) deadline: Instant,
+    /// Since when it should be gone, whether its end was told or not.
+    pub(super) killed: Option<Instant>,
 }
 
 impl Live {
@@ -74,15 +76,8 @@ impl Live {
         state: record::State,
         service: Option<Service>,
     ) -> Self {
-        Self {
-            record,
-            state,
-            service,
-            running: None,
-            attempts: restart::Attempts::default(),
-            starting: None,
-            stopping: None,
-        }
+        let attempts = attempts(&state);
+        Self { record, state, service, running: None, attempts, starting: None, stopping: None }
     }
 
     /// What the planner sees of it.
@@ -125,6 +120,11 @@ impl Live {
     }
 }
 
+/// How often it was restarted before this supervisor: a limit of restarts is one for all supervisors.
+fn attempts(state: &record::State) -> restart::Attempts {
+    restart::Attempts { total: u64::from(state.restarts), streak: state.restarts }
+}
+
 fn health_record(probes: &health::Probes, started_ns: u64) -> record::Health {
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     record::Health {
@@ -146,5 +146,27 @@ fn health_record(probes: &health::Probes, started_ns: u64) -> record::Health {
                 output: entry.output.clone(),
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_before_a_change_of_supervisors_count() {
+        let policy = restart::Policy {
+            when: restart::When::OnFailure,
+            max_attempts: Some(3),
+            delay: None,
+            window: None,
+        };
+        let exit = restart::Exit { code: Some(1), ran_for: Duration::ZERO, stopped_by_user: false };
+        let after = |restarts| {
+            let state = record::State { restarts, ..record::State::created() };
+            restart::decide(&policy, &exit, attempts(&state))
+        };
+        assert!(matches!(after(2), restart::Decision::Restart { .. }));
+        assert_eq!(after(3), restart::Decision::Stay);
     }
 }

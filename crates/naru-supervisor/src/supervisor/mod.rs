@@ -99,7 +99,7 @@ pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<
         .enable_all()
         .max_blocking_threads(WORKERS)
         .build()?;
-    runtime.block_on(async {
+    let supervisor = runtime.block_on(async {
         let (events, inbox) = unbounded_channel();
         let mut supervisor = Supervisor::new(directories, project, link, events.clone())?;
         let listener = control::bind(&supervisor.own)?;
@@ -109,8 +109,12 @@ pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<
         supervisor.adopt();
         tokio::spawn(control::accept(listener, events));
         supervisor.serve(inbox).await;
-        Ok(())
-    })
+        io::Result::Ok(supervisor)
+    })?;
+    // It holds the project's lock until its workers have ended: nobody else may begin before.
+    drop(runtime);
+    drop(supervisor);
+    Ok(())
 }
 
 /// Moves the link away from descriptor 0, where a container or a probe would inherit it.

@@ -22,6 +22,9 @@ use crate::protocol::{Failure, Stop};
 /// How often it is looked whether anybody is left who can react.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long the keeper may take to tell of an end.
+const TOLD: Duration = Duration::from_secs(2);
+
 /// What can be said of a process's reaction to a signal from `/proc/PID/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reaction {
@@ -72,7 +75,7 @@ impl Supervisor {
         }
         let deadline = Instant::now() + live.grace(timeout);
         let generation = live.state.generation;
-        live.stopping = Some(Stopping { steps: vec![step], deadline });
+        live.stopping = Some(Stopping { steps: vec![step], deadline, killed: None });
         let signal = live.record.stop_signal;
         let reaction = reaction(running.process.pid, signal);
         if let Some(signal) = Signal::from_named_raw(signal) {
@@ -117,11 +120,28 @@ impl Supervisor {
             self.timers.add(next, Due::StopCheck(id.clone(), generation));
             return;
         }
+        self.end(id, now);
+    }
+
+    /// Ends every process of a container, and looks again: its end is reported even when nobody tells of it.
+    fn end(&mut self, id: &ContainerId, now: Instant) {
         if let Err(error) = self.cgroup(id).kill_all() {
             tracing::warn!(container = %id, %error, "a container's processes could not all be ended");
         }
+        let Some(live) = self.containers.get_mut(id) else { return };
+        let (Some(running), Some(stopping)) = (&live.running, &mut live.stopping) else { return };
         // Also where the cgroup could not do it: the kernel ends the others with the first.
-        let _sent = pidfd_send_signal(&running.pidfd, Signal::KILL);
+        let gone = pidfd_send_signal(&running.pidfd, Signal::KILL) == Err(rustix::io::Errno::SRCH);
+        let killed = *stopping.killed.get_or_insert(now);
+        if gone && now - killed >= TOLD {
+            tracing::error!(container = %live.record.name, "nobody told of its end");
+            let process = running.process.clone();
+            let time_ns = naru_state::record::now_ns();
+            let exit =
+                naru_state::record::Exit { process, code: None, out_of_memory: false, time_ns };
+            return self.exited(id, exit);
+        }
+        self.timers.add(now + TOLD, Due::StopCheck(id.clone(), live.state.generation));
     }
 }
 
