@@ -70,8 +70,14 @@ impl Supervisor {
         let of = StepOf { operation: operation.id, step: step.id };
         let (kind, begins, _) = words(&step.action);
         if !matches!(step.action, Action::RenameContainer { .. }) {
-            let why = matches!(step.action, Action::CreateContainer { replaces: Some(_), .. });
-            operation.tell(kind, step.action.name(), begins, why.then(|| step.cause.to_string()));
+            let (name, why) = match &step.action {
+                // Not the name that it has until the old one is gone.
+                Action::CreateContainer { replaces: Some(old), .. } => {
+                    (old.name.as_str(), Some(step.cause.to_string()))
+                }
+                action => (action.name(), None),
+            };
+            operation.tell(kind, name, begins, why);
         }
         let timeout = operation.stop_timeout;
         let subject = match &step.action {

@@ -1,6 +1,6 @@
 //! `up`: everything that can be refused is refused before anything is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use naru_compose::project::Service;
 use naru_image::Image;
@@ -11,7 +11,7 @@ use naru_state::record::Port;
 use super::Supervisor;
 use super::control::Client;
 use super::operation::{Operation, Then};
-use crate::protocol::{Failure, Reply, Up};
+use crate::protocol::{Failure, Kind, Reply, Step, Up};
 
 impl Supervisor {
     /// Plans an `up`, checks images, binds ports, and begins.
@@ -46,11 +46,25 @@ impl Supervisor {
         for notice in notices {
             drop(client.send(Reply::Notice(notice)));
         }
+        self.tell_up_to_date(&operation, &options);
         self.operation = Some(operation);
         if let Some(timeout) = up.wait_timeout {
             self.set_patience(timeout);
         }
         Ok(())
+    }
+
+    /// Tells of the containers that run already and stay as they are.
+    fn tell_up_to_date(&self, operation: &Operation, options: &UpOptions) {
+        let services = naru_plan::selected_services(&self.model, options).unwrap_or_default();
+        let actions = operation.progress.plan().steps.iter().map(|step| &step.action);
+        let touched: BTreeSet<_> = actions.filter_map(existing).collect();
+        for (id, live) in &self.containers {
+            let is_up = live.running.is_some() && !touched.contains(id.as_str());
+            if is_up && services.contains(&live.record.service) {
+                operation.tell(Kind::Container, &live.record.name, Step::Running, None);
+            }
+        }
     }
 
     /// The images of all services that have theirs in the store.
@@ -136,6 +150,20 @@ impl Supervisor {
         for live in self.containers.values_mut() {
             live.service = self.model.services.get(&live.record.service).cloned();
         }
+    }
+}
+
+/// The id of the container that an action changes.
+fn existing(action: &Action) -> Option<&str> {
+    match action {
+        Action::StartContainer { container, .. }
+        | Action::StopContainer { container, .. }
+        | Action::RemoveContainer { container, .. }
+        | Action::RenameContainer { container, .. } => match container {
+            Subject::Existing { id, .. } => Some(id),
+            Subject::New { .. } => None,
+        },
+        _ => None,
     }
 }
 
