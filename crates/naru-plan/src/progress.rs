@@ -52,24 +52,27 @@ impl Progress {
     /// while it is not known).
     pub fn next<'s>(&mut self, container: impl Fn(&Subject) -> Option<Member<'s>>) -> Next {
         let mut next = Next::default();
-        for step in self.plan.steps.clone() {
+        // Put back below: a plan is long and asked after each event, so its steps are not copied.
+        let steps = std::mem::take(&mut self.plan.steps);
+        for step in &steps {
             if self.begun.contains_key(&step.id) {
                 continue;
             }
-            match self.ready(&step, &container, &mut next.warnings) {
+            match self.ready(step, &container, &mut next.warnings) {
                 Verdict::Open => {
                     self.begun.insert(step.id, None);
-                    next.begin.push(step);
+                    next.begin.push(step.clone());
                 }
                 Verdict::Wait => {}
                 Verdict::Failed(reason) => {
                     self.begun.insert(step.id, Some(Outcome::Skipped));
                     if !reason.is_empty() {
-                        next.refused.push((step, reason));
+                        next.refused.push((step.clone(), reason));
                     }
                 }
             }
         }
+        self.plan.steps = steps;
         next
     }
 
