@@ -2,11 +2,14 @@
 //! of its own, so that a login session that ends does not take it along, and back at its end, since a group
 //! with a process in it cannot be removed.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::{Cgroup, Hierarchies, cgroup_error};
+use super::{Cgroup, Hierarchies, cgroup_error, rmdir};
 use crate::Error;
+
+/// How long processes of a group that is given up may take to end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where the calling process was when this was made: its group in every hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +68,14 @@ impl Cgroup {
     }
 
     /// Removes the group, and the groups above it that are empty then. A calling process that is still in it,
-    /// since it was born there, goes to the root of the hierarchy first.
+    /// since it was born there, goes to the root of the hierarchy first; others that are on their way out of it are
+    /// waited for.
     pub fn remove_upwards(&self) {
+        let deadline = Instant::now() + PATIENCE;
         for hierarchy in &self.hierarchies {
             let mut directory = self.directory(hierarchy);
             leave(&directory, &hierarchy.mount);
-            while directory != hierarchy.mount && is_gone(&fs_err::remove_dir(&directory)) {
+            while directory != hierarchy.mount && rmdir(&directory, deadline).is_ok() {
                 directory.pop();
             }
         }
@@ -84,12 +89,5 @@ fn leave(group: &Path, other: &Path) {
     if members.lines().any(|pid| pid == own) {
         // When this fails, the group stays: empty once the process has ended.
         drop(fs_err::write(other.join("cgroup.procs"), "0"));
-    }
-}
-
-fn is_gone(removed: &io::Result<()>) -> bool {
-    match removed {
-        Ok(()) => true,
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
