@@ -52,12 +52,24 @@ impl Lock {
                 holder: holder.trim().to_owned(),
             });
         }
+        if !is_still(&file, path) {
+            // Its holder has removed it: who comes next makes another file, and would hold that.
+            let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "the lock was removed");
+            return Err(LockError::File(gone));
+        }
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{holder}"))
             .map_err(LockError::File)?;
         Ok(Self { _file: file })
     }
+}
+
+fn is_still(file: &fs::File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let at_path = fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let held = file.metadata().map(|held| (held.dev(), held.ino()));
+    matches!((at_path, held), (Ok(at_path), Ok(held)) if at_path == held)
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use crate::protocol::{Reply, Request};
 /// How long the two processes may take to answer after they were started.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a keeper that ended at once may have been right about another one being there.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
 /// A connection to a project's supervisor.
 #[derive(Debug)]
 pub struct Client {
@@ -71,18 +74,30 @@ impl Client {
         if let Some(client) = Self::connect(&own)? {
             return Ok(client);
         }
-        make_private(directories.run())?;
-        make_private(own.run())?;
-        let mut keeper = start(directories, project)?;
+        let mut keeper = start_afresh(directories, project)?;
         let deadline = Instant::now() + START_DEADLINE;
         let mut pause = Duration::from_micros(200);
+        let mut next_try = Instant::now() + TRY_AGAIN;
+        let mut failures = 0;
         loop {
             if let Some(client) = Self::connect(&own)? {
                 return Ok(client);
             }
-            // One that ended well found another keeper in its place, whose supervisor is on its way.
-            let has_failed = keeper.try_wait()?.is_some_and(|status| !status.success());
-            if has_failed || Instant::now() > deadline {
+            let now = Instant::now();
+            let status = keeper.as_mut().map(Child::try_wait).transpose()?;
+            let is_over = status.is_none_or(|status| status.is_some());
+            if is_over && now > next_try {
+                // One that ended well found another keeper in its place, which may have been about to end with
+                // its project; and a project that ends takes the run directory from under a new keeper.
+                let has_failed = status.flatten().is_some_and(|status| !status.success());
+                failures += u32::from(has_failed);
+                if failures >= TRIES {
+                    return Err(no_supervisor(&own));
+                }
+                keeper = start_afresh(directories, project)?;
+                next_try = now + TRY_AGAIN;
+            }
+            if now > deadline {
                 return Err(no_supervisor(&own));
             }
             std::thread::sleep(pause);
@@ -156,6 +171,17 @@ fn no_supervisor(own: &ProjectDirectories) -> io::Error {
     let said = fs::read_to_string(&log).unwrap_or_default();
     let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
     io::Error::other(format!("the supervisor did not come up (see {}){last}", log.display()))
+}
+
+/// Makes the run directories and starts a keeper there; `None` when they were removed meanwhile.
+fn start_afresh(directories: &Directories, project: &ProjectName) -> io::Result<Option<Child>> {
+    make_private(directories.run())?;
+    make_private(directories.project(project).run())?;
+    match start(directories, project) {
+        Ok(keeper) => Ok(Some(keeper)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Starts the keeper, which starts the supervisor. It must outlive this process and its terminal; whoever
