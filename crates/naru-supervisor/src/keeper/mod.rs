@@ -42,6 +42,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A supervisor that could not live so many times in a row, with no container to look after, is given up.
 const TRIES: u32 = 3;
 
+/// How often it is tried to move into the project's control group.
+const SETTLE_TRIES: u32 = 5;
+
 /// The keeper's whole state.
 #[derive(Debug)]
 struct Keeper {
@@ -141,27 +144,37 @@ impl Keeper {
     /// The first join after a pause waits for the kernel, which the joins of the containers then need not.
     /// What is returned moves this process back and removes the groups.
     fn settle(&self) -> impl FnOnce() + use<> {
-        let group = self.try_settle();
-        if let Err(error) = &group {
-            tracing::warn!(%error, "stays in the session's control group");
+        let place = self.own_place();
+        match &place {
+            Ok((_, _, group)) => self.move_into(group),
+            Err(error) => tracing::warn!(%error, "stays in the session's control group"),
         }
         move || {
-            if let Ok((hierarchies, before, group)) = group {
+            if let Ok((hierarchies, before, group)) = place {
                 before.restore(&hierarchies);
                 group.remove_upwards();
             }
         }
     }
 
-    fn try_settle(&self) -> Result<(Hierarchies, Membership, Cgroup), naru_runtime::Error> {
+    fn own_place(&self) -> Result<(Hierarchies, Membership, Cgroup), naru_runtime::Error> {
         let hierarchies = Hierarchies::detect()?;
         let before = Membership::of_self(&hierarchies)?;
         let path = crate::own_cgroup_path(&self.directories, &self.project);
         let group = Cgroup::within(&hierarchies, path)?;
-        for pid in [self.supervisor.process.id(), std::process::id()] {
-            group.admit(pid.cast_signed())?;
-        }
         Ok((hierarchies, before, group))
+    }
+
+    /// Again and again for a moment: the keeper of an earlier run may be removing the same groups.
+    fn move_into(&self, group: &Cgroup) {
+        let admit = |process: u32| group.admit(process.cast_signed());
+        for attempt in 1..=SETTLE_TRIES {
+            match admit(self.supervisor.process.id()).and_then(|()| admit(std::process::id())) {
+                Ok(()) => return,
+                Err(_) if attempt < SETTLE_TRIES => std::thread::sleep(Duration::from_millis(2)),
+                Err(error) => tracing::warn!(%error, "stays in the session's control group"),
+            }
+        }
     }
 
     /// One round: wait for something, deal with all that has happened. False when the project is down.
