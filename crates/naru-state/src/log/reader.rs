@@ -79,8 +79,26 @@ impl Reader {
         if self.open(".1")? {
             self.read_open()?;
         }
-        // Until the next step is open, the one before it stays so: the writer keeps what is being read.
-        self.open("").map(|_found| ())
+        self.open_next().map(|_found| ())
+    }
+
+    /// Opens the step that follows the one that was read. Until then that one stays open, so that the writer
+    /// keeps what comes after it. Where another log has begun meanwhile, that is read from its beginning, and
+    /// what the one before it left unfinished stays so.
+    fn open_next(&mut self) -> io::Result<bool> {
+        if self.files.is_some() && self.inode_of("index.1") != Some(self.inode) {
+            let rest = self.finish();
+            self.ready.extend(rest);
+            if self.open(".1")? {
+                self.read_open()?;
+            }
+        }
+        self.open("")
+    }
+
+    fn inode_of(&self, name: &str) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(self.directory.join(name)).ok().map(|file| file.ino())
     }
 
     fn open(&mut self, suffix: &str) -> io::Result<bool> {
@@ -91,10 +109,7 @@ impl Reader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
-        let inode = |name: &str| {
-            let path = self.directory.join(format!("{name}{suffix}"));
-            fs::metadata(path).ok().map(|file| file.ino())
-        };
+        let inode = |name: &str| self.inode_of(&format!("{name}{suffix}"));
         let (raw, index) = loop {
             let (Some(raw), Some(index)) = (open("raw")?, open("index")?) else { return Ok(false) };
             let is_pair = inode("raw") == Some(raw.metadata()?.ino())
@@ -114,23 +129,13 @@ impl Reader {
 
     /// True when the open files were replaced by new ones, which are now open.
     fn follow_rotation(&mut self) -> io::Result<bool> {
-        use std::os::unix::fs::MetadataExt;
-        let directory = self.directory.clone();
-        let inode = |name| fs::metadata(directory.join(name)).ok().map(|file| file.ino());
-        let before = self.inode;
-        match inode("index") {
-            Some(now) if self.files.is_some() && now != before => {}
+        match self.inode_of("index") {
+            Some(now) if self.files.is_some() && now != self.inode => {}
             _ => return Ok(false),
         }
         // What came after the last look and before the rotation.
         self.read_open()?;
-        let found = self.open("")?;
-        if found && inode("index.1") != Some(before) {
-            // Not rotated but another container's log: what the one before it left unfinished stays so.
-            let rest = self.finish();
-            self.ready.extend(rest);
-        }
-        Ok(found)
+        self.open_next()
     }
 
     fn read_open(&mut self) -> io::Result<()> {
@@ -314,6 +319,27 @@ mod tests {
         assert_eq!(texts(&reader.read().unwrap()), ["one"]);
         run(b"two\n");
         assert_eq!(texts(&reader.read().unwrap()), ["unfinished", "two"]);
+    }
+
+    #[test]
+    fn the_log_of_the_next_container_is_read_from_its_beginning_also_when_it_has_grown_much() {
+        use std::io::Write;
+        let (read, mut write, directory) = pipe();
+        let log = directory.path().join("log");
+        let mut reader = Reader::new(&log);
+        let mut run = |count: u64| {
+            Writer::clear(&log).unwrap();
+            let mut writer = Writer::open(&log, 1).unwrap();
+            for n in 0..count {
+                write.write_all(format!("{n:0>16383}\n").as_bytes()).unwrap();
+                writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+            }
+        };
+        run(3);
+        assert_eq!(reader.read().unwrap().len(), 3);
+        let count = ROTATE_AT / 16384 + 20;
+        run(count);
+        assert_eq!(reader.read().unwrap().len() as u64, count);
     }
 
     #[test]
