@@ -18,6 +18,10 @@ use crate::observe;
 /// A supervisor that nobody asked anything for so long, and that has nothing to look after, ends.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// How often, and after which time, a port that is still in use is bound again.
+const PORT_TRIES: u32 = 250;
+const PORT_PAUSE: Duration = Duration::from_millis(20);
+
 impl Supervisor {
     /// Reads what is recorded and looks after what runs.
     pub(super) fn adopt(&mut self) {
@@ -111,16 +115,28 @@ impl Supervisor {
 
     /// The keeper has said which ports it held; those that it did not are bound again.
     pub(super) fn resume_ports(&mut self) {
-        let running: Vec<_> = self.containers.keys().cloned().collect();
-        for id in running {
-            if self.containers.get(&id).is_none_or(|live| live.running.is_none()) {
-                continue;
+        let all: Vec<_> = self.containers.keys().cloned().collect();
+        for id in all {
+            self.resume_ports_of(&id, PORT_TRIES);
+        }
+    }
+
+    /// The supervisor before this one may still be ending, with its sockets open: what is in use is tried again.
+    pub(super) fn resume_ports_of(&mut self, id: &ContainerId, tries: u32) {
+        if self.containers.get(id).is_none_or(|live| live.running.is_none()) {
+            return;
+        }
+        match self.rebind_ports(id) {
+            Ok(()) => {}
+            Err(_) if tries > 0 => {
+                let due = Due::Ports(id.clone(), tries - 1);
+                return self.timers.add(Instant::now() + PORT_PAUSE, due);
             }
-            if let Err(failure) = self.rebind_ports(&id) {
+            Err(failure) => {
                 tracing::error!(container = %id, message = failure.message, "a port was lost");
             }
-            self.serve_ports(&id);
         }
+        self.serve_ports(id);
     }
 
     /// The resolver's sockets are made anew in the container's network namespace.

@@ -220,6 +220,7 @@ impl Supervisor {
             Due::Restart(id, generation) => self.restart_due(&id, generation),
             Due::Probe(id, generation) => self.probe_due(&id, generation),
             Due::StopCheck(id, generation) => self.stop_check(&id, generation),
+            Due::Ports(id, tries) => self.resume_ports_of(&id, tries),
             Due::Idle => self.end_if_empty(),
             Due::Patience(operation) => self.out_of_patience(operation),
         }

@@ -16,6 +16,8 @@ pub(super) enum Due {
     Probe(ContainerId, u16),
     /// Look again whether a container that was asked to stop can still do so.
     StopCheck(ContainerId, u16),
+    /// Another try to bind a container's ports, and how many are left after it.
+    Ports(ContainerId, u32),
     /// The end of waiting for a first request.
     Idle,
     /// The end of a command's patience.
