@@ -73,3 +73,12 @@ pub(crate) fn project_cgroup_path(directories: &Directories, project: &ProjectNa
 pub(crate) fn own_cgroup_path(directories: &Directories, project: &ProjectName) -> String {
     format!("{}/naru", project_cgroup_path(directories, project))
 }
+
+/// Removes the control group that the two processes of a project leave when both are killed after everything
+/// else of it has gone. One that somebody is in stays.
+pub fn remove_empty_group(directories: &Directories, project: &ProjectName) {
+    // Where control groups cannot be read there is none to remove.
+    if let Ok(group) = naru_runtime::Cgroup::new(own_cgroup_path(directories, project)) {
+        group.remove_upwards();
+    }
+}

@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         }
         None => {
             let name = &target.name;
+            naru_supervisor::remove_empty_group(&settings.directories, name);
             printer.say(&format!("Warning: No resource found to remove for project \"{name}\"."));
             return Ok(0);
         }

@@ -155,6 +155,8 @@ impl Supervisor {
                 live.state.phase =
                     if live.state.started_ns.is_some() { Phase::Exited } else { Phase::Created };
                 live.state.error = Some(failure.message.clone());
+                let ports = live.record.ports.clone();
+                self.release_ports(&ports);
                 self.refresh_names();
                 Err(failure)
             }
