@@ -122,7 +122,8 @@ fn the_last_naru_process_is_gone_right_after_down() {
         let project = host.project("two").file("compose.yaml", TWO);
         project.naru(["up", "-d"]).succeeds();
         project.naru(["down"]).succeeds();
-        naru_test::within(std::time::Duration::from_millis(100), "no naru runs", || {
+        // How long that takes is a row of the benchmark: here the machine may be busy.
+        eventually("no naru runs", || {
             let left = naru_test::leak::processes_named("naru");
             if left == 0 { Ok(()) } else { Err(format!("{left} processes")) }
         });

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -20,12 +21,16 @@ const WITH_MEMORY: usize = 10;
 /// The most that all naru processes may use then, in bytes.
 const MOST_MEMORY: f64 = 20.0 * 1024.0 * 1024.0;
 
+/// The longest that a naru process may be there after `down` returned, in microseconds.
+const MOST_AFTER_DOWN: f64 = 100_000.0;
+
 /// What one program does in one round, and what it took.
 #[derive(Default)]
 struct Taken {
     up: Option<Samples>,
     down: Option<Samples>,
     memory: Option<Samples>,
+    gone: Option<Samples>,
 }
 
 pub(crate) fn measure(bench: &Bench, services: usize, table: &mut Table) -> Result<()> {
@@ -60,6 +65,14 @@ pub(crate) fn measure(bench: &Bench, services: usize, table: &mut Table) -> Resu
         at_most: None,
         others: &[Other { name: DOCKER, samples: taken(theirs.down), at_most: None }],
     });
+    let never = "dockerd stays";
+    table.row(&Row {
+        what: &format!("after `down`, until the last naru process is gone, services: {services}"),
+        unit: Unit::Milliseconds,
+        naru: &taken(ours.gone),
+        at_most: Some(MOST_AFTER_DOWN),
+        others: &[Other { name: "docker", samples: Err(never.to_owned()), at_most: None }],
+    });
     if services == WITH_MEMORY {
         let name = "dockerd + containerd + shims";
         table.row(&Row {
@@ -83,6 +96,7 @@ impl Taken {
             (&mut self.up, round.up),
             (&mut self.down, round.down),
             (&mut self.memory, round.memory),
+            (&mut self.gone, round.gone),
         ] {
             if let Some(one) = one {
                 gather(all.get_or_insert_with(|| Ok(Vec::new())), one);
@@ -135,13 +149,23 @@ impl Naru {
             clocked(self.with_directories(&mut clock))
         };
         let up = compose(&["up", "-d"]);
-        let memory = memory::of(|process| process.command == "naru" && process.in_our_network);
-        Taken { up: Some(up), memory: Some(memory), down: Some(compose(&["down", "-t", "0"])) }
+        let memory = memory::of(is_ours);
+        let down = compose(&["down", "-t", "0"]);
+        let begin = Instant::now();
+        while memory::count(is_ours) > 0 && begin.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let gone = Ok(vec![begin.elapsed().as_secs_f64() * 1e6]);
+        Taken { up: Some(up), memory: Some(memory), down: Some(down), gone: Some(gone) }
     }
 
     fn remove(self) {
         drop(fs_err::remove_dir_all(self.directories));
     }
+}
+
+fn is_ours(process: &memory::Process) -> bool {
+    process.command == "naru" && process.in_our_network
 }
 
 fn docker_round(bench: &Bench, folder: &Path) -> Taken {
@@ -162,5 +186,6 @@ fn docker_round(bench: &Bench, folder: &Path) -> Taken {
         }),
         Err(ref reason) => Err(reason.clone()),
     };
-    Taken { up: Some(up), memory: Some(memory), down: Some(compose(&["down", "-t", "0"])) }
+    let down = compose(&["down", "-t", "0"]);
+    Taken { up: Some(up), memory: Some(memory), down: Some(down), gone: None }
 }

@@ -11,26 +11,33 @@ pub(crate) struct Process {
     pub(crate) in_our_network: bool,
 }
 
-/// The private memory (`Private_Dirty` and swap, from smaps_rollup) of all chosen processes together, in bytes.
-pub(crate) fn of(chosen: impl Fn(&Process) -> bool) -> Samples {
+/// How many processes are chosen.
+pub(crate) fn count(chosen: impl Fn(&Process) -> bool) -> usize {
+    all().filter(|(_, process)| chosen(process)).count()
+}
+
+fn all() -> impl Iterator<Item = (std::path::PathBuf, Process)> {
     let network = fs_err::read_link("/proc/self/ns/net").ok();
-    let mut total = 0.0;
-    let mut found = 0;
-    for entry in fs_err::read_dir("/proc").into_iter().flatten().filter_map(Result::ok) {
+    let entries = fs_err::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(move |entry| {
         let folder = entry.path();
         // A process that ends meanwhile is none.
-        let Ok(command) = fs_err::read_to_string(folder.join("comm")) else {
-            continue;
-        };
+        let command = fs_err::read_to_string(folder.join("comm")).ok()?;
         let process = Process {
             command: command.trim_end().to_owned(),
             in_our_network: fs_err::read_link(folder.join("ns/net")).ok() == network,
         };
-        if chosen(&process) {
-            found += 1;
-            total +=
-                private(&fs_err::read_to_string(folder.join("smaps_rollup")).unwrap_or_default());
-        }
+        Some((folder, process))
+    })
+}
+
+/// The private memory (`Private_Dirty` and swap, from smaps_rollup) of all chosen processes together, in bytes.
+pub(crate) fn of(chosen: impl Fn(&Process) -> bool) -> Samples {
+    let mut total = 0.0;
+    let mut found = 0;
+    for (folder, _) in all().filter(|(_, process)| chosen(process)) {
+        found += 1;
+        total += private(&fs_err::read_to_string(folder.join("smaps_rollup")).unwrap_or_default());
     }
     if found == 0 { Err("no such process".to_owned()) } else { Ok(vec![total]) }
 }
