@@ -1,4 +1,5 @@
 # debian:bookworm-slim: Debian's smallest set of packages, without documentation and translations.
+# The image names no package source: whoever wants apt in it gives it one.
 # The package lists stay in this folder (not in the image), so that images made on top of it need not fetch them again.
 apt=/etc/apt
 files=$(ls $apt/sources.list $apt/sources.list.d/debian.sources $apt/sources.list.d/debian.list 2>/dev/null || true)
