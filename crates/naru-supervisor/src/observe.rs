@@ -3,10 +3,16 @@
 //! takes over.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use naru_state::process::boot_id;
 use naru_state::record::{self, Exit, Phase};
 use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic};
+
+/// How long at most an end that nobody has told of yet is waited for, all containers together: where keeper
+/// and supervisor are dead nobody ever will.
+const UNSETTLED: Duration = Duration::from_millis(100);
 
 /// One container as it is now.
 #[derive(Debug, Clone)]
@@ -35,6 +41,7 @@ impl Seen {
 /// When records cannot be read. A container whose record is missing or torn was never finished and is left out.
 pub fn containers(directories: &ProjectDirectories) -> Result<Vec<Seen>, atomic::Error> {
     let mut seen = Vec::new();
+    let deadline = Instant::now() + UNSETTLED;
     for id in ids(directories).map_err(atomic::Error::File)? {
         let record = match atomic::load(&directories.container_file(&id)) {
             Ok(Some(record)) => record,
@@ -42,9 +49,8 @@ pub fn containers(directories: &ProjectDirectories) -> Result<Vec<Seen>, atomic:
             Ok(None) | Err(atomic::Error::Damaged { .. }) => continue,
             Err(error) => return Err(error),
         };
-        let state = atomic::load(&directories.state_file(&id))?;
-        let exit = atomic::load(&directories.exit_file(&id))?;
-        seen.push(Seen { record, state: correct(state, exit) });
+        let state = settled(directories, &id, deadline)?;
+        seen.push(Seen { record, state });
     }
     seen.sort_by(|a: &Seen, b: &Seen| a.record.name.cmp(&b.record.name));
     Ok(seen)
@@ -90,6 +96,32 @@ fn names(directory: &std::path::Path) -> io::Result<Vec<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// A container's state. For a moment after its process has ended, the keeper has not yet written down how, or
+/// the supervisor not yet what follows: that moment is waited for, until the deadline.
+fn settled(
+    directories: &ProjectDirectories,
+    id: &ContainerId,
+    deadline: Instant,
+) -> Result<record::State, atomic::Error> {
+    loop {
+        let state: Option<record::State> = atomic::load(&directories.state_file(id))?;
+        let exit = atomic::load(&directories.exit_file(id))?;
+        // Asked once: a process that ends right after the answer is the next look's business.
+        match (state.as_ref().and_then(runs), state) {
+            (Some(true), Some(state)) => return Ok(state),
+            (Some(false), _) if Instant::now() < deadline => {}
+            (_, state) => return Ok(correct(state, exit)),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether the process that is written down as running does; nothing when none of this boot is.
+fn runs(state: &record::State) -> Option<bool> {
+    let process = state.process.as_ref().filter(|_| state.phase == Phase::Running)?;
+    (boot_id().as_ref() == Some(&process.boot_id)).then(|| process.is_alive())
 }
 
 /// What is true of a container whose last written state and exit are these: "running" is asked of the
@@ -159,6 +191,27 @@ mod tests {
         fs::write(own.container_file(&id), "{\"version\": 1, \"na").unwrap();
         assert!(containers(&own).unwrap().is_empty());
         assert_eq!(ids(&own).unwrap(), [id]);
+    }
+
+    #[test]
+    fn an_end_that_is_just_being_written_down_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let directories = Directories::new(root.path().join("data"), root.path().join("run"));
+        let own = directories.project(&ProjectName::new("shop").unwrap());
+        let id = ContainerId::random().unwrap();
+        fs::create_dir_all(own.container_run(&id)).unwrap();
+        let gone = Identity { boot_id: boot_id().unwrap(), pid: i32::MAX, start_time: 1 };
+        atomic::save_volatile(&own.state_file(&id), &running(gone.clone())).unwrap();
+        let settle = || settled(&own, &id, Instant::now() + Duration::from_secs(20)).unwrap();
+        let state = std::thread::scope(|scope| {
+            let looking = scope.spawn(settle);
+            let exit = Exit { process: gone, code: Some(3), out_of_memory: false, time_ns: 7 };
+            let phase = Phase::Restarting;
+            let next = record::State { phase, exit: Some(exit), ..record::State::created() };
+            atomic::save_volatile(&own.state_file(&id), &next).unwrap();
+            looking.join().unwrap()
+        });
+        assert_eq!((state.phase, state.exit.unwrap().code), (Phase::Restarting, Some(3)));
     }
 
     #[test]
