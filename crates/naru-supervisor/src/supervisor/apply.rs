@@ -28,8 +28,6 @@ impl Supervisor {
                 return;
             }
             while self.begin_steps() {}
-            // Twice: who is ready at the first look is told to have been waited for.
-            self.tell_waiting();
             self.tell_waiting();
             self.commit();
             if !self.answer_if_over() {

@@ -17,10 +17,13 @@ impl Supervisor {
         let mut news = Vec::new();
         for id in self.waited_for(operation) {
             let Some(live) = self.containers.get(&id) else { continue };
-            let told = operation.waiting.get(&id);
-            let Some(step) = next_word(live.observed(), told) else { continue };
-            operation.tell(Kind::Container, &live.record.name, step, None);
-            news.push((id, step));
+            let mut told = operation.waiting.get(&id).copied();
+            // Who is ready at the first look has two words to be told.
+            while let Some(step) = next_word(live.observed(), told.as_ref()) {
+                operation.tell(Kind::Container, &live.record.name, step, None);
+                told = Some(step);
+            }
+            news.extend(told.map(|step| (id, step)));
         }
         if let Some(operation) = &mut self.operation {
             operation.waiting.extend(news);
