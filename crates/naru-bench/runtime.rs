@@ -42,6 +42,7 @@ impl Runtime {
             parent: Parent::Own,
             binary: &self.binary,
             init: false,
+            waits_at: None,
         })?;
         let status = created.start()?.wait()?;
         self.cgroup.remove()?;

@@ -53,6 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         parent: Parent::Own,
         binary: &binary,
         init: false,
+        waits_at: None,
     })?;
     let container = created.start()?;
     let process = spec.process().clone().unwrap_or_default();
@@ -97,6 +98,7 @@ fn run(
         parent: Parent::Own,
         binary,
         init: false,
+        waits_at: None,
     })?;
     created.start()?.wait()?;
     Ok(())

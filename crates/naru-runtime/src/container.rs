@@ -33,6 +33,9 @@ pub struct Create<'a> {
     pub binary: &'a Binary,
     /// Run the command under naru's own pid 1, which reaps and forwards signals.
     pub init: bool,
+    /// A listening `SOCK_SEQPACKET` socket at which the container waits for its start, by
+    /// [`release`](crate::release), instead of at its creator: see [`Created::settle`].
+    pub waits_at: Option<OwnedFd>,
 }
 
 /// A root file system.
@@ -97,6 +100,10 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     }
     plan.process = plan.process.with_stdio(create.stdio.enclose(&mut envelope));
     plan.reaper = create.init;
+    if let Some(listener) = &create.waits_at {
+        plan.waits_at = Some(envelope.len());
+        envelope.push(listener.as_fd());
+    }
 
     let seccomp = create.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let filter = seccomp.map(Program::of).transpose()?;
@@ -128,6 +135,19 @@ impl Created {
     pub fn start(self) -> Result<Process, Error> {
         let Self { pid, pidfd, start_time, conversation, .. } = self;
         let (terminal, warnings) = conversation.finish(true)?;
+        Ok(Process { pid, pidfd, start_time, terminal, warnings })
+    }
+}
+
+impl Created {
+    /// Waits until the set-up is done and leaves the process waiting at
+    /// [`Create::waits_at`], where it also stays when the caller ends.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), except that the command is not executed yet.
+    pub fn settle(self) -> Result<Process, Error> {
+        let Self { pid, pidfd, start_time, conversation, .. } = self;
+        let (terminal, warnings) = conversation.finish(false)?;
         Ok(Process { pid, pidfd, start_time, terminal, warnings })
     }
 }

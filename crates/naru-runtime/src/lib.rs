@@ -26,6 +26,7 @@
 //!     parent: Parent::Own,
 //!     binary: &Binary::open()?,
 //!     init: false,
+//!     waits_at: None,
 //! })?;
 //! let status = created.start()?.wait()?;
 //! # Ok::<(), naru_runtime::Error>(())
@@ -42,6 +43,7 @@ mod process;
 pub mod profile;
 mod role;
 mod seccomp;
+mod start;
 mod stdio;
 mod wire;
 
@@ -52,4 +54,5 @@ pub use error::{Error, Stage};
 pub use exec::{Exec, exec};
 pub use process::{ExitStatus, Identity, Process, start_time};
 pub use role::{is_role, run_role_if_asked};
+pub use start::{listen, release};
 pub use stdio::Stdio;

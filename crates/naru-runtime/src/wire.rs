@@ -22,8 +22,8 @@ use crate::error::Failure;
 const CHUNK: usize = 32 * 1024;
 /// A plan is an environment and a list of mounts; more than this is a mistake.
 const LIMIT: u64 = 64 * 1024 * 1024;
-/// `SCM_MAX_FD` is 253; a plan needs standard files, a root and namespaces.
-const DESCRIPTORS: usize = 32;
+/// `SCM_MAX_FD`: standard files, a root, namespaces, and what the user hands over.
+const DESCRIPTORS: usize = 253;
 const HEADER: usize = 16;
 const START: &[u8] = b"start";
 
@@ -134,6 +134,14 @@ impl Channel {
         }
         let report = serde_json::from_slice(&buffer[..length]).map_err(|_| Errno::PROTO)?;
         Ok(Some((report, descriptors)))
+    }
+
+    /// Keeps the numbers below `first` free of this end.
+    pub(crate) fn move_above(&mut self, first: i32) -> Result<(), Errno> {
+        if let Some(socket) = &self.socket {
+            self.socket = Some(rustix::io::fcntl_dupfd_cloexec(socket, first)?);
+        }
+        Ok(())
     }
 
     /// Closes this end.

@@ -20,6 +20,22 @@ pub fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
     crate::result(result).map(drop)
 }
 
+/// Makes `number` a copy of `file` that the next program keeps; what was there is closed.
+///
+/// For the last step before execve(2) of a process that has one thread: nothing that still owns
+/// `number` may be used afterwards.
+///
+/// See [dup(2)](https://man7.org/linux/man-pages/man2/dup.2.html).
+///
+/// # Errors
+/// `EINVAL` when they are the same, `EBADF` for a number above the limit.
+pub fn place(file: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
+    // SAFETY: dup3 touches no memory. It closes what has this number, which by the contract above
+    // nobody uses any more: the caller becomes another program, and on failure ends.
+    let result = unsafe { libc::dup3(file.as_raw_fd(), number, 0) };
+    crate::result(result.into()).map(drop)
+}
+
 /// Takes ownership of the descriptor `number`, once: for one that was handed over by exec.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, FileType};
@@ -13,6 +13,9 @@ use super::tree::Tree;
 use crate::error::{At, Failure, Stage};
 use crate::plan::{ProcessPlan, StdioPlan};
 
+/// The number of the first descriptor after the standard files.
+const FIRST_FURTHER: i32 = 3;
+
 /// What execve(2) needs, found before the process gives up its rights.
 #[derive(Debug)]
 pub(super) struct Command {
@@ -21,7 +24,8 @@ pub(super) struct Command {
     environment: Vec<CString>,
 }
 
-/// Puts the standard files in place: the terminal, or what was sent, or the null device.
+/// Puts the standard files in place: the terminal, or what was sent, or the null device. What is handed over
+/// beyond them waits above its place until everything else is closed.
 pub(super) fn place_stdio(
     plan: &StdioPlan,
     terminal: Option<&OwnedFd>,
@@ -40,6 +44,18 @@ pub(super) fn place_stdio(
             _ => rustix::stdio::dup2_stderr(file),
         };
         placed.at(Stage::Stdio, || format!("place descriptor {number}"))?;
+    }
+    if plan.further.is_empty() {
+        return Ok(());
+    }
+    let what = || "keep the descriptors to hand over".to_owned();
+    let count = i32::try_from(plan.further.len()).map_err(|_| Errno::MFILE);
+    let above = FIRST_FURTHER + count.at(Stage::Stdio, what)?;
+    session.channel.move_above(above).at(Stage::Stdio, what)?;
+    for slot in &plan.further {
+        let sent = session.take(*slot)?;
+        let kept = rustix::io::fcntl_dupfd_cloexec(&sent, above).at(Stage::Stdio, what)?;
+        session.further.push(kept);
     }
     Ok(())
 }
@@ -88,8 +104,12 @@ impl Command {
         })
     }
 
-    /// Becomes the command.
-    pub(super) fn execute(&self) -> Result<Infallible, Failure> {
+    /// Becomes the command, with the descriptors that are handed over.
+    pub(super) fn execute(&self, session: &Session) -> Result<Infallible, Failure> {
+        for (number, file) in (FIRST_FURTHER..).zip(&session.further) {
+            naru_sys::process::place(file.as_fd(), number)
+                .at(Stage::Stdio, || format!("place descriptor {number}"))?;
+        }
         naru_sys::signals::reset_dispositions();
         naru_sys::signals::unblock_all();
         nix::unistd::execve(&self.path, &self.arguments, &self.environment)

@@ -7,7 +7,7 @@ use rustix::thread::LinkNameSpaceType;
 use super::command::{self, Command};
 use super::files::{self, Proc};
 use super::masks::{self, Mask};
-use super::{Session, cgroups, devices, identity, kernel, mounts, reaper, root, terminal};
+use super::{Session, cgroups, devices, identity, kernel, mounts, reaper, root, start, terminal};
 use crate::error::{At, Failure, Stage};
 use crate::plan::ContainerPlan;
 
@@ -76,16 +76,14 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     let command = Command::find(process)?;
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(process.umask));
 
-    session.ready()?;
-    let may_start = session.channel.receive_start();
-    if !may_start.at(Stage::Plan, || "wait for the start".to_owned())? {
-        return Ok(super::FAILED);
+    if let Err(code) = start::wait(plan, session)? {
+        return Ok(code);
     }
     if plan.reaper {
         return reaper::run(process, &command, session);
     }
     identity::confine(process, &session.filter)?;
-    match command.execute()? {}
+    match command.execute(session)? {}
 }
 
 /// Leaves the caller's session and its keyring.

@@ -47,7 +47,7 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
 
     session.ready()?;
     identity::confine(process, &session.filter)?;
-    match command.execute()? {}
+    match command.execute(session)? {}
 }
 
 fn open_terminal(

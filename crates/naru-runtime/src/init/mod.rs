@@ -16,6 +16,7 @@ mod masks;
 mod mounts;
 mod reaper;
 mod root;
+mod start;
 mod terminal;
 mod tree;
 
@@ -34,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) channel: Channel,
     pub(crate) filter: Vec<naru_sys::seccomp::Instruction>,
     descriptors: Vec<Option<OwnedFd>>,
+    /// Descriptors to hand over to the program, kept above their places.
+    pub(crate) further: Vec<OwnedFd>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -52,8 +55,13 @@ pub(crate) fn run() -> ! {
 
 /// Returns only when the set-up failed, or as the exit code of the reaper.
 fn serve(channel: Channel) -> i32 {
-    let mut session =
-        Session { channel, filter: Vec::new(), descriptors: Vec::new(), warnings: Vec::new() };
+    let mut session = Session {
+        channel,
+        filter: Vec::new(),
+        descriptors: Vec::new(),
+        further: Vec::new(),
+        warnings: Vec::new(),
+    };
     match follow(&mut session) {
         Ok(code) => code,
         Err(failure) => {

@@ -31,7 +31,7 @@ pub(super) fn run(
 ) -> Result<i32, Failure> {
     identity::confine(plan, &session.filter)?;
     let main = match fork().at(Stage::Reaper, || "start the command".to_owned())? {
-        Fork::Child => match lead(plan).and_then(|()| command.execute()) {
+        Fork::Child => match lead(plan).and_then(|()| command.execute(session)) {
             Ok(never) => match never {},
             Err(failure) => return Err(failure),
         },

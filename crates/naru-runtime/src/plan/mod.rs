@@ -62,6 +62,8 @@ pub(crate) struct ContainerPlan {
     pub(crate) loopback: bool,
     /// Stay as pid 1, forward signals and reap.
     pub(crate) reaper: bool,
+    /// A listening socket to wait at for the start, instead of the caller's.
+    pub(crate) waits_at: Option<Slot>,
     /// The program.
     pub(crate) process: ProcessPlan,
 }
@@ -131,8 +133,10 @@ pub(crate) struct DeviceNode {
     pub(crate) gid: u32,
 }
 
-/// Standard files: a descriptor, or the null device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Standard files: a descriptor, or the null device; and those after them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StdioPlan {
     pub(crate) files: [Option<Slot>; 3],
+    /// Descriptors 3 and up.
+    pub(crate) further: Vec<Slot>,
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::{PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
 
+use super::StdioPlan;
 use super::capability::capability_plan;
-use super::{Slot, StdioPlan};
 use crate::Error;
 
 /// What the process inside becomes.
@@ -76,9 +76,9 @@ pub(super) fn process_plan(process: &Process) -> Result<ProcessPlan, Error> {
 }
 
 impl ProcessPlan {
-    /// The standard files are these descriptors of the envelope.
-    pub(crate) fn with_stdio(mut self, files: [Option<Slot>; 3]) -> Self {
-        self.stdio = StdioPlan { files };
+    /// The files are these descriptors of the envelope.
+    pub(crate) fn with_stdio(mut self, stdio: StdioPlan) -> Self {
+        self.stdio = stdio;
         self
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn container_plan(
         domainname: spec.domainname().clone(),
         loopback: namespaces.fresh & libc_flags::NET.cast_unsigned() != 0,
         reaper: false,
+        waits_at: None,
         process: confined(process_plan(process)?, linux.seccomp().as_ref())?,
     };
     Ok((plan, namespaces))

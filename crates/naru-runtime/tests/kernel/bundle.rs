@@ -105,14 +105,25 @@ impl Bundle {
 
     /// Creates the container, with this standard output and error.
     pub(crate) fn create(&self, output: &Output) -> Result<naru_runtime::Created, Error> {
+        self.create_with(output, None, Vec::new())
+    }
+
+    /// Creates the container to wait at a socket of its own, with further descriptors.
+    pub(crate) fn create_with(
+        &self,
+        output: &Output,
+        waits_at: Option<OwnedFd>,
+        further: Vec<OwnedFd>,
+    ) -> Result<naru_runtime::Created, Error> {
         create(Create {
             spec: &self.spec,
             root: Root::Path(&self.root),
             cgroup: &self.cgroup,
-            stdio: Stdio { stdin: None, stdout: output.end(), stderr: output.end() },
+            stdio: Stdio { stdin: None, stdout: output.end(), stderr: output.end(), further },
             parent: self.parent,
             binary: &self.binary,
             init: self.init,
+            waits_at,
         })
     }
 
@@ -156,7 +167,7 @@ impl Bundle {
             container: container.pidfd.as_fd(),
             process,
             cgroup: &self.cgroup,
-            stdio: Stdio { stdin: None, stdout: output.end(), stderr: output.end() },
+            stdio: Stdio { stdout: output.end(), stderr: output.end(), ..Stdio::null() },
             parent: Parent::Own,
             binary: &self.binary,
         })

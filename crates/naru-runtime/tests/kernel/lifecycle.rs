@@ -21,6 +21,10 @@ crate::tests![
     a_network_namespace_can_be_shared,
     many_containers_start_at_the_same_time,
     a_container_can_be_the_child_of_the_callers_parent,
+    a_settled_container_is_started_by_whoever_reaches_its_socket,
+    a_settled_container_tells_its_starter_that_the_exec_failed,
+    a_settled_container_ends_by_a_signal,
+    descriptors_are_handed_over_in_order_and_no_others,
 ];
 
 fn exit_codes_and_signals_are_exact() {
@@ -226,4 +230,58 @@ pub(crate) fn middle() {
     bundle.parent = naru_runtime::Parent::Sibling;
     let process = bundle.start(&Output::new()).unwrap();
     println!("{}", process.pid);
+}
+
+/// A container that waits at a socket in a folder of its own.
+fn settle(bundle: &Bundle, output: &Output) -> (naru_runtime::Process, std::fs::File) {
+    let folder = bundle.root.join("etc");
+    let folder = std::fs::File::from(fs_err::File::open(folder).unwrap().into_parts().0);
+    let listener = naru_runtime::listen(&folder, "start").unwrap();
+    let created = bundle.create_with(output, Some(listener), Vec::new()).unwrap();
+    (created.settle().unwrap(), folder)
+}
+
+fn a_settled_container_is_started_by_whoever_reaches_its_socket() {
+    let bundle = Bundle::new(&["say", "started"]);
+    let output = Output::new();
+    let (process, folder) = settle(&bundle, &output);
+    assert_eq!(rustix::fs::fstat(output.end().unwrap()).unwrap().st_size, 0);
+    naru_runtime::release(&folder, "start").unwrap();
+    assert_eq!(process.wait().unwrap(), ExitStatus::Exited(0));
+    assert_eq!(output.read(), "started\n");
+    let again = naru_runtime::release(&folder, "start").unwrap_err();
+    assert_eq!(again.errno(), Some(nix::libc::ECONNREFUSED));
+}
+
+fn a_settled_container_tells_its_starter_that_the_exec_failed() {
+    use std::os::unix::fs::PermissionsExt;
+    let bundle = command("/etc/marker");
+    let path = bundle.root.join("etc/marker");
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (process, folder) = settle(&bundle, &Output::new());
+    let error = naru_runtime::release(&folder, "start").unwrap_err();
+    assert_eq!((error.stage(), error.errno()), (Some(Stage::Exec), Some(8)));
+    process.wait().unwrap();
+}
+
+fn a_settled_container_ends_by_a_signal() {
+    let bundle = Bundle::new(&["say", "started"]);
+    let (process, _) = settle(&bundle, &Output::new());
+    process.signal(rustix::process::Signal::WINCH).unwrap();
+    process.signal(rustix::process::Signal::TERM).unwrap();
+    assert_eq!(process.wait().unwrap(), ExitStatus::Exited(143));
+}
+
+fn descriptors_are_handed_over_in_order_and_no_others() {
+    let bundle = Bundle::new(&["fds", "+", "link", "/proc/self/fd/4"]);
+    let open =
+        |path: &str| std::os::fd::OwnedFd::from(fs_err::File::open(path).unwrap().into_parts().0);
+    let files: Vec<_> =
+        (0..40).map(|n| open(if n == 1 { "/dev/zero" } else { "/dev/full" })).collect();
+    let output = Output::new();
+    let process = bundle.create_with(&output, None, files).unwrap().start().unwrap();
+    assert_eq!(process.wait().unwrap(), ExitStatus::Exited(0));
+    let mut numbers: Vec<String> = (0..43).map(|n| n.to_string()).collect();
+    numbers.sort();
+    assert_eq!(output.read(), format!("{}\n\n/dev/zero\n", numbers.join(" ")));
 }

@@ -129,7 +129,7 @@ fn run(job: &Job) -> Result<(Outcome, String), Box<dyn std::error::Error>> {
     let spec = crate::spec::load(&job.own, &job.id)?;
     let process = crate::spec::process_of(&spec, job.command.clone())?;
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let stdio = Stdio { stdin: None, stdout: Some(write.try_clone()?), stderr: Some(write) };
+    let stdio = Stdio { stdin: None, stdout: Some(write.try_clone()?), stderr: Some(write), ..Stdio::null() };
     let process = naru_runtime::exec(Exec {
         spec: &spec,
         container: job.pidfd.as_fd(),

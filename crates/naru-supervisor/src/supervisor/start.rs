@@ -366,7 +366,7 @@ fn open_output(job: &Job, user: &rootfs::User) -> io::Result<Stdio> {
     };
     let stdout = Some(fifo(&run.join("stdout"), user)?);
     let stderr = Some(fifo(&run.join("stderr"), user)?);
-    Ok(Stdio { stdin, stdout, stderr })
+    Ok(Stdio { stdin, stdout, stderr, ..Stdio::null() })
 }
 
 /// Further descriptors of the output, for the keeper.
@@ -413,6 +413,7 @@ fn create(
         parent: Parent::Sibling,
         binary: &job.binary,
         init: job.service.init == Some(true),
+        waits_at: None,
     })
     .map_err(|error| job.failed(&error, ""))
 }
