@@ -18,6 +18,7 @@ mod process;
 mod restart;
 mod samples;
 mod secrets;
+mod verbs;
 mod volumes;
 
 use naru_test::{RootTar, TestHost};

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{config, down, exec, image, kill, logs, ls, ps, stop, up, version, volume};
+use crate::commands::{
+    config, create, down, exec, image, kill, logs, ls, ps, remove, restart, scale, start, stop, up,
+    version, volume, wait,
+};
 use crate::refused;
 use crate::ui::{Ansi, Printer, ProgressMode};
 
@@ -43,6 +46,9 @@ pub(crate) struct Globals {
     /// Keep networks, volumes, secrets and configs that no service uses
     #[arg(long)]
     pub(crate) all_resources: bool,
+    /// Print what would be done, step by step and why, and do nothing
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
     /// When to print control characters
     #[arg(long, value_enum, value_name = "WHEN")]
     ansi: Option<Ansi>,
@@ -84,8 +90,15 @@ pub(crate) enum Verb {
     Ps(ps::Args),
     Logs(logs::Args),
     Exec(exec::Args),
+    Create(create::Args),
+    Start(start::Args),
     Stop(stop::Args),
+    Restart(restart::Args),
     Kill(kill::Args),
+    #[command(name = "rm")]
+    Remove(remove::Args),
+    Scale(scale::Args),
+    Wait(wait::Args),
     #[command(alias = "convert")]
     Config(Box<config::Args>),
     Ls(ls::Args),
@@ -121,6 +134,7 @@ impl Globals {
         self.project_name = inner.project_name.or(self.project_name);
         self.project_directory = inner.project_directory.or(self.project_directory);
         self.all_resources |= inner.all_resources;
+        self.dry_run |= inner.dry_run;
         self.ansi = inner.ansi.or(self.ansi);
         self.progress = inner.progress.or(self.progress);
         self

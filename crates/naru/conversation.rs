@@ -75,6 +75,10 @@ pub(crate) fn show(
             printer.say(&text);
             progress.show();
         }
+        Some(Reply::Plan(text)) => {
+            // When nobody reads it there is nobody to tell.
+            let _written = printer.data(&text);
+        }
         Some(Reply::Changed(_)) => {}
         Some(Reply::Done) => return Some(Ok(())),
         Some(Reply::Failed(failure)) => return Some(Err(failure)),
@@ -102,8 +106,10 @@ pub(crate) fn listen<T: Send + 'static>(
                 };
                 Some(Reply::Failed(failure))
             });
-            let last =
-                !matches!(reply, Some(Reply::Progress(_) | Reply::Notice(_) | Reply::Changed(_)));
+            let last = !matches!(
+                reply,
+                Some(Reply::Progress(_) | Reply::Notice(_) | Reply::Changed(_) | Reply::Plan(_))
+            );
             if sender.send(wrap(reply)).is_err() || last {
                 return;
             }

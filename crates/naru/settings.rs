@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use naru_compose::{LoadRequest, Loaded};
 use naru_state::{Directories, ProjectDirectories, ProjectName};
-use naru_supervisor::protocol::Caller;
+use naru_supervisor::protocol::{Caller, Request};
 
 use crate::arguments::Globals;
 use crate::error::{Blame, CommandError};
@@ -56,6 +56,27 @@ impl Settings {
         let variable = |name: &str| environment.get(name).cloned();
         let directories = Directories::from_environment(variable, is_root);
         Ok(Self { directories, is_root, environment, globals, working_directory })
+    }
+
+    /// The request as the user wants it: carried out, or only its plan.
+    pub(crate) fn wanted(&self, request: Request) -> Request {
+        if self.globals.dry_run { Request::DryRun(Box::new(request)) } else { request }
+    }
+
+    /// Whether only plans are asked for.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.globals.dry_run
+    }
+
+    /// Refuses `--dry-run` for a command that has none.
+    ///
+    /// # Errors
+    /// When it was given.
+    pub(crate) fn no_dry_run(&self, command: &str) -> Result<(), CommandError> {
+        match self.globals.dry_run {
+            true => Err(CommandError::user(format!("`{command}` has no dry run"))),
+            false => Ok(()),
+        }
     }
 
     /// The user behind `sudo`, where there is one.

@@ -15,6 +15,12 @@ pub enum Error {
         /// The name that was asked for.
         name: String,
     },
+    /// A service that was asked for is known, but nothing was ever made of it.
+    #[error("service \"{name}\" has no container to start")]
+    NoContainer {
+        /// The service.
+        name: String,
+    },
     /// A service waits for one that is not in the project.
     #[error("service \"{service}\" depends on undefined service \"{dependency}\"")]
     UndefinedDependency {

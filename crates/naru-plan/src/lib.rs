@@ -1,7 +1,7 @@
 //! Pure decisions: what has to be done so that a project is as its file says.
 //!
-//! Owns the [`Plan`]: [`up()`], [`down()`], [`stop()`], [`start()`] and [`restart_services()`] compare a
-//! [`Project`](naru_compose::project::Project) with what was [`Observed`] and return the steps. Owns the
+//! Owns the [`Plan`]: [`up()`], [`down()`], [`stop()`], [`start()`], [`restart_services()`] and [`remove()`] compare
+//! a [`Project`](naru_compose::project::Project) with what was [`Observed`] and return the steps. Owns the
 //! decisions that are made while containers run as well: [`gate`] and [`wait`] (has it reached what others
 //! wait for), [`restart`] (does it start again, and when) and [`health`] (when to probe, and what the
 //! results mean).
@@ -41,6 +41,7 @@ mod lifecycle;
 mod notice;
 mod plan;
 mod progress;
+mod remove;
 mod stops;
 mod up;
 
@@ -49,9 +50,10 @@ pub use down::{DownOptions, down};
 pub use error::Error;
 pub use graph::Graph;
 pub use hash::Fingerprint;
-pub use lifecycle::{restart_services, start, stop};
+pub use lifecycle::{outdated, restart_services, start, stop};
 pub use notice::Notice;
 pub use observed::Observed;
 pub use plan::{Action, Gate, Plan, Replaced, Step, StepId, Subject};
 pub use progress::{Next, Outcome, Progress};
+pub use remove::{RemoveOptions, remove};
 pub use up::{ImageFacts, UpOptions, selected_services, up};

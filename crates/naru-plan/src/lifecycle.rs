@@ -6,7 +6,7 @@ use naru_compose::project::{Dependency, Project};
 
 use crate::observed::{Container, Observed};
 use crate::stops::{Stops, graph, in_stop_order, subject};
-use crate::{Action, Cause, Error, Gate, Graph, Plan, StepId, Subject};
+use crate::{Action, Cause, Error, Fingerprint, Gate, Graph, Plan, StepId, Subject};
 
 /// Plans to stop services (all when empty), dependents first, and nothing else.
 ///
@@ -32,13 +32,17 @@ pub fn stop(
 /// Plans to start the existing containers of services (all when empty) and of what they depend on.
 ///
 /// # Errors
-/// When a service is asked for that neither the file nor a container knows.
+/// When a service is asked for that neither the file nor a container knows, or that has no container.
 pub fn start(
     project: Option<&Project>,
     observed: &Observed,
     services: &[String],
 ) -> Result<Plan, Error> {
     check_names(project, observed, services)?;
+    let has_container = |name: &&String| replicas(observed).any(|c| c.service == **name);
+    if let Some(name) = services.iter().find(|name| !has_container(name)) {
+        return Err(Error::NoContainer { name: name.clone() });
+    }
     let graph = graph(project, observed);
     let selected = (!services.is_empty()).then(|| graph.with_dependencies(services));
     let mut plan = Plan::default();
@@ -94,6 +98,23 @@ pub fn restart_services(
         (stop.is_some() || *cause == Cause::Requested).then(|| (cause.clone(), stop))
     });
     Ok(plan)
+}
+
+/// The services among `services` (all when empty) whose containers were made from another definition than
+/// the file's, each with the keys that differ: only `up` applies those.
+pub fn outdated(
+    project: &Project,
+    observed: &Observed,
+    services: &[String],
+) -> BTreeMap<String, Vec<String>> {
+    let is_meant = |c: &&Container| services.is_empty() || services.contains(&c.service);
+    let changes = replicas(observed).filter(is_meant).filter_map(|container| {
+        let service = project.services.get(&container.service)?;
+        let wanted = Fingerprint::of(project, service);
+        let differs = wanted.hash != container.fingerprint.hash;
+        differs.then(|| (container.service.clone(), container.fingerprint.changes(&wanted)))
+    });
+    changes.collect()
 }
 
 /// Refuses names that neither the file nor a container knows.

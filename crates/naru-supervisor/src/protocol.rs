@@ -18,6 +18,14 @@ pub enum Request {
     Down(Down),
     /// Stop, but keep the containers.
     Stop(Stop),
+    /// Start existing containers.
+    Start(Start),
+    /// Stop and start existing containers.
+    Restart(Restart),
+    /// Remove stopped containers.
+    Remove(Remove),
+    /// Answer with the plan of a request ([`Reply::Plan`]) instead of carrying it out.
+    DryRun(Box<Self>),
     /// Send a signal to the running containers of these services (all when empty), at once.
     Kill {
         /// Services; empty for all.
@@ -30,7 +38,7 @@ pub enum Request {
 }
 
 /// `naru up`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Up {
     /// The whole project, profiles applied.
     pub project: Project,
@@ -50,6 +58,9 @@ pub struct Up {
     pub remove_orphans: bool,
     /// Replicas by service, instead of the file's.
     pub scale: BTreeMap<String, u32>,
+    /// Only make the containers, without starting them.
+    #[serde(default)]
+    pub no_start: bool,
     /// Answer only when everything is running or healthy.
     pub wait: bool,
     /// How long to wait at most.
@@ -92,6 +103,41 @@ pub struct Stop {
     pub timeout: Option<Duration>,
 }
 
+/// `naru start`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Start {
+    /// The services (with what they depend on); empty for all.
+    pub services: Vec<String>,
+    /// Answer only when everything is running or healthy.
+    pub wait: bool,
+    /// How long to wait at most.
+    pub wait_timeout: Option<Duration>,
+}
+
+/// `naru restart`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Restart {
+    /// The services; empty for all.
+    pub services: Vec<String>,
+    /// Leave those alone that ask to be restarted with them.
+    pub no_deps: bool,
+    /// Instead of each service's grace period.
+    pub timeout: Option<Duration>,
+    /// The Compose file as it is now: what has changed since is named, and not applied.
+    pub project: Option<Box<Project>>,
+}
+
+/// `naru rm`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Remove {
+    /// The services; empty for all.
+    pub services: Vec<String>,
+    /// Stop what runs first.
+    pub stop: bool,
+    /// Remove anonymous volumes too.
+    pub volumes: bool,
+}
+
 /// One line of an answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +146,8 @@ pub enum Reply {
     Progress(Progress),
     /// A sentence for the user.
     Notice(String),
+    /// The plan of a [`Request::DryRun`] as text, one step a line.
+    Plan(String),
     /// A container changed (only for [`Request::Watch`]).
     Changed(Box<Changed>),
     /// The request is done.

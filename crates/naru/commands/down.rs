@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         timeout: args.timeout.map(Duration::from_secs),
         remove_orphans: args.remove_orphans,
     });
-    converse(printer, client, &request, target.loaded.as_ref(), &doing)?;
+    converse(printer, client, &settings.wanted(request), target.loaded.as_ref(), &doing)?;
     Ok(0)
 }
 

@@ -32,6 +32,7 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
+    settings.no_dry_run("kill")?;
     let signal = parse_signal(&args.signal)
         .ok_or_else(|| CommandError::user(format!("there is no signal {:?}", args.signal)))?;
     let target = settings.target(&args.services)?;

@@ -1,6 +1,7 @@
 //! The commands, one file each: its arguments on top, what it does below.
 
 pub(crate) mod config;
+pub(crate) mod create;
 pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod image;
@@ -8,12 +9,17 @@ pub(crate) mod kill;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod ps;
+pub(crate) mod remove;
+pub(crate) mod restart;
+pub(crate) mod scale;
 mod services;
+pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod up;
 pub(crate) mod version;
 pub(crate) mod volume;
+pub(crate) mod wait;
 
 use crate::arguments::{Command, Verb};
 use crate::error::CommandError;
@@ -39,8 +45,14 @@ pub(crate) fn run(
             Verb::Ps(args) => ps::run(&args, settings, printer),
             Verb::Logs(args) => logs::run(&args, settings, printer),
             Verb::Exec(args) => exec::run(&args, settings, printer),
+            Verb::Create(args) => create::run(&args, settings, printer),
+            Verb::Start(args) => start::run(&args, settings, printer),
             Verb::Stop(args) => stop::run(&args, settings, printer),
+            Verb::Restart(args) => restart::run(&args, settings, printer),
             Verb::Kill(args) => kill::run(&args, settings, printer),
+            Verb::Remove(args) => remove::run(&args, settings, printer),
+            Verb::Scale(args) => scale::run(&args, settings, printer),
+            Verb::Wait(args) => wait::run(&args, settings, printer),
             Verb::Config(args) => config::run(&args, settings, printer),
             Verb::Ls(args) => ls::run(&args, settings, printer),
             Verb::Version(args) => version::run(&args, printer),

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
             services: args.services.clone(),
             timeout: args.timeout.map(Duration::from_secs),
         });
-        converse(printer, client, &request, target.loaded.as_ref(), &doing)?;
+        converse(printer, client, &settings.wanted(request), target.loaded.as_ref(), &doing)?;
     }
     Ok(0)
 }

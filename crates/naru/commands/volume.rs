@@ -39,6 +39,7 @@ pub(crate) fn run(
     settings: &Settings,
     printer: &Printer,
 ) -> Result<u8, CommandError> {
+    settings.no_dry_run("volume")?;
     match command {
         Command::Ls { quiet, format } => list(*quiet, format, settings, printer)?,
         Command::Rm { volumes } => {

@@ -97,3 +97,20 @@ fn names_nobody_knows_are_refused() {
     let error = stop(None, &stopped(), &["nope".to_owned()]).unwrap_err();
     assert_eq!(error.to_string(), "no such service: nope");
 }
+
+#[test]
+fn a_service_that_was_never_made_cannot_be_started() {
+    let nothing = Observed::default();
+    let error = start(Some(&shop()), &nothing, &["db".to_owned()]).unwrap_err();
+    assert_eq!(error.to_string(), "service \"db\" has no container to start");
+    check(start(Some(&shop()), &nothing, &[]), "");
+}
+
+#[test]
+fn services_that_differ_from_the_file_are_named_with_what_differs() {
+    let mut changed = shop();
+    changed.services.get_mut("db").unwrap().tty = true;
+    let differing = outdated(&changed, &running(&shop()), &[]);
+    assert_eq!(differing, BTreeMap::from([("db".to_owned(), vec!["tty".to_owned()])]));
+    assert_eq!(outdated(&changed, &running(&shop()), &["web".to_owned()]), BTreeMap::new());
+}

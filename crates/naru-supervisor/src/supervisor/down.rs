@@ -1,8 +1,9 @@
 //! `down`, and the end of the project: when nothing is left, so are the files and the two processes.
 
 use fs_err as fs;
-use naru_plan::DownOptions;
+use naru_compose::project::Project;
 use naru_plan::observed::{self, Observed};
+use naru_plan::{DownOptions, Plan};
 use naru_state::ContainerId;
 
 use super::Supervisor;
@@ -14,15 +15,7 @@ use crate::protocol::{Down, Failure, Reply};
 impl Supervisor {
     /// Plans a `down` and begins.
     pub(super) fn begin_down(&mut self, down: &Down, client: &Client) -> Result<(), Box<Failure>> {
-        let options = DownOptions {
-            services: down.services.clone(),
-            volumes: down.volumes,
-            // Without services the whole project goes; what has left the file is part of it.
-            remove_orphans: down.remove_orphans || self.model.services.is_empty(),
-        };
-        let model = (!self.model.services.is_empty()).then_some(&self.model);
-        let plan = naru_plan::down(model, &self.observed(), &options)
-            .map_err(|error| Box::new(plan_failure(&error)))?;
+        let plan = self.plan_down(down)?;
         for notice in &plan.notices {
             drop(client.send(Reply::Notice(notice.to_string())));
         }
@@ -31,6 +24,23 @@ impl Supervisor {
         operation.stop_timeout = down.timeout;
         self.operation = Some(operation);
         Ok(())
+    }
+
+    /// What a `down` does.
+    pub(super) fn plan_down(&self, down: &Down) -> Result<Plan, Box<Failure>> {
+        let options = DownOptions {
+            services: down.services.clone(),
+            volumes: down.volumes,
+            // Without services the whole project goes; what has left the file is part of it.
+            remove_orphans: down.remove_orphans || self.model.services.is_empty(),
+        };
+        naru_plan::down(self.known_model(), &self.observed(), &options)
+            .map_err(|error| Box::new(plan_failure(&error)))
+    }
+
+    /// The model, unless nobody has told it yet.
+    pub(super) fn known_model(&self) -> Option<&Project> {
+        (!self.model.services.is_empty()).then_some(&self.model)
     }
 
     /// What the planner is to know.

@@ -14,6 +14,7 @@ mod down;
 mod event;
 mod exits;
 mod health;
+mod lifecycle;
 mod mounts;
 mod names;
 mod networks;

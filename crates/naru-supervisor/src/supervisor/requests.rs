@@ -44,6 +44,10 @@ impl Supervisor {
             Request::Up(up) => self.begin_up(*up, &client),
             Request::Down(down) => self.begin_down(&down, &client),
             Request::Stop(stop) => self.begin_stop(&stop, &client),
+            Request::Start(start) => self.begin_start(&start, &client),
+            Request::Restart(restart) => self.begin_restart(&restart, &client),
+            Request::Remove(remove) => self.begin_remove(&remove, &client),
+            Request::DryRun(request) => self.tell_plan(&request, &client),
             Request::Kill { .. } | Request::Watch => Ok(()),
         };
         if let Err(failure) = begun {

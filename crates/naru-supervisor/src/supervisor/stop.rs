@@ -15,9 +15,8 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::container::Stopping;
-use super::operation::{Operation, StepOf, Then};
+use super::operation::StepOf;
 use super::timers::Due;
-use crate::protocol::{Failure, Stop};
 
 /// How often it is looked whether anybody is left who can react.
 const LOOK: Duration = Duration::from_millis(20);
@@ -35,22 +34,6 @@ enum Reaction {
 }
 
 impl Supervisor {
-    /// Begins a `stop`.
-    pub(super) fn begin_stop(
-        &mut self,
-        stop: &Stop,
-        client: &super::control::Client,
-    ) -> Result<(), Box<Failure>> {
-        let model = (!self.model.services.is_empty()).then_some(&self.model);
-        let plan = naru_plan::stop(model, &self.observed(), &stop.services)
-            .map_err(|error| Box::new(super::up::plan_failure(&error)))?;
-        let mut operation =
-            Operation::new(self.next_operation(), plan, client.clone(), Then::Answer);
-        operation.stop_timeout = stop.timeout;
-        self.operation = Some(operation);
-        Ok(())
-    }
-
     /// Stops one container; the step ends when its process has.
     pub(super) fn stop(&mut self, id: &ContainerId, timeout: Option<Duration>, step: StepOf) {
         let Some(live) = self.containers.get_mut(id) else { return self.end_step(step, Ok(())) };

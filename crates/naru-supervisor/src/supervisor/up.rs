@@ -26,14 +26,9 @@ impl Supervisor {
     }
 
     fn try_begin_up(&mut self, up: &Up, client: &Client) -> Result<(), Box<Failure>> {
-        let images = self.images()?;
-        let facts = images.iter().map(|(service, image)| (service.clone(), facts(image))).collect();
-        let options = options(up, facts);
-        let plan = naru_plan::up(&self.model, &self.observed(), &options)
-            .map_err(|error| Box::new(plan_failure(&error)))?;
-        self.check_images(&plan, &images)?;
+        let (plan, options) = self.plan_up(up)?;
         let then = match up.wait {
-            true => Then::Wait(self.wait_targets(&options)?),
+            true => Then::Wait(self.wait_targets(&options.services, options.no_deps)?),
             false => Then::Answer,
         };
         let notices: Vec<_> = plan.notices.iter().map(ToString::to_string).collect();
@@ -52,6 +47,25 @@ impl Supervisor {
             self.set_patience(timeout);
         }
         Ok(())
+    }
+
+    /// What an `up` of the model would do; every image that it needs is there.
+    fn plan_up(&self, up: &Up) -> Result<(Plan, UpOptions), Box<Failure>> {
+        let images = self.images()?;
+        let facts = images.iter().map(|(service, image)| (service.clone(), facts(image))).collect();
+        let options = options(up, facts);
+        let plan = naru_plan::up(&self.model, &self.observed(), &options)
+            .map_err(|error| Box::new(plan_failure(&error)))?;
+        self.check_images(&plan, &images)?;
+        Ok((plan, options))
+    }
+
+    /// The plan of an `up` that is not carried out.
+    pub(super) fn dry_up(&mut self, up: &Up) -> Result<Plan, Box<Failure>> {
+        let previous = std::mem::replace(&mut self.model, up.project.clone());
+        let planned = self.plan_up(up);
+        self.model = previous;
+        planned.map(|(plan, _options)| plan)
     }
 
     /// Tells of the containers that run already and stay as they are.
@@ -106,7 +120,7 @@ impl Supervisor {
     }
 
     /// Binds the ports of all containers that the plan makes or starts; on the first refusal none is kept.
-    fn bind_all(
+    pub(super) fn bind_all(
         &mut self,
         plan: &Plan,
     ) -> Result<BTreeMap<naru_plan::StepId, Vec<Port>>, Box<Failure>> {
@@ -139,8 +153,13 @@ impl Supervisor {
     }
 
     /// What `--wait` waits for: the services asked for, and what they depend on.
-    fn wait_targets(&self, options: &UpOptions) -> Result<Vec<Target>, Box<Failure>> {
-        let services = naru_plan::selected_services(&self.model, options)
+    pub(super) fn wait_targets(
+        &self,
+        services: &[String],
+        no_deps: bool,
+    ) -> Result<Vec<Target>, Box<Failure>> {
+        let options = UpOptions { services: services.to_vec(), no_deps, ..UpOptions::default() };
+        let services = naru_plan::selected_services(&self.model, &options)
             .map_err(|error| Box::new(plan_failure(&error)))?;
         Ok(naru_plan::wait::targets(&self.model, &services))
     }
@@ -177,7 +196,7 @@ fn options(up: &Up, images: BTreeMap<String, ImageFacts>) -> UpOptions {
         renew_anon_volumes: up.renew_anon_volumes,
         remove_orphans: up.remove_orphans,
         scale: up.scale.clone(),
-        start: true,
+        start: !up.no_start,
         images,
         recreate_volumes: Default::default(),
     }
@@ -204,8 +223,8 @@ fn missing_image(name: &str, service: &Service) -> Failure {
 /// A planner's refusal, with its place in the file where it has one.
 pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
     use naru_plan::Error::{
-        Cycle, ExternalNetworkMissing, ExternalVolumeMissing, NoHealthcheck, NoSuchService,
-        RestartPolicy, ScaledFixedName, TooManyReplicas, UndefinedDependency,
+        Cycle, ExternalNetworkMissing, ExternalVolumeMissing, NoContainer, NoHealthcheck,
+        NoSuchService, RestartPolicy, ScaledFixedName, TooManyReplicas, UndefinedDependency,
     };
     let failure = Failure::from_error(error);
     match error {
@@ -219,6 +238,7 @@ pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
         ScaledFixedName { service, .. } => failure.at(format!("services.{service}.container_name")),
         TooManyReplicas { service, .. } => failure.at(format!("services.{service}.scale")),
         RestartPolicy { service, .. } => failure.at(format!("services.{service}.restart")),
+        NoContainer { name } => failure.hint(format!("`naru up -d {name}` makes one")),
         NoSuchService { .. } | ExternalNetworkMissing { .. } | ExternalVolumeMissing { .. } => {
             failure
         }

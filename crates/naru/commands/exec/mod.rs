@@ -60,6 +60,7 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
+    settings.no_dry_run("exec")?;
     let target = settings.target(&[])?;
     let container = find(args, &target)?;
     let name = &container.record.name;

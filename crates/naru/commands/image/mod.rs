@@ -30,6 +30,7 @@ pub(crate) fn run(
     settings: &Settings,
     printer: &Printer,
 ) -> Result<u8, CommandError> {
+    settings.no_dry_run("image")?;
     let store = Store::open(&settings.directories.images()).host("open the image store")?;
     match command {
         Command::Load(args) => load::run(args, &store, printer),

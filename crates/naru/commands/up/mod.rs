@@ -4,7 +4,6 @@ mod attached;
 mod evidence;
 mod foreground;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use naru_compose::Loaded;
@@ -27,6 +26,9 @@ pub(crate) struct Args {
     /// Wait for services to be running or healthy; implies --detach
     #[arg(long, conflicts_with_all = ["attach", "attach_dependencies", "abort_on_container_exit"])]
     wait: bool,
+    /// Don't start the services after creating them
+    #[arg(long, conflicts_with_all = ["wait", "exit_code_from", "abort_on_container_exit", "abort_on_container_failure"])]
+    no_start: bool,
     /// Seconds to wait at most
     #[arg(long, value_name = "SECONDS")]
     wait_timeout: Option<u64>,
@@ -95,13 +97,13 @@ pub(crate) struct Args {
     yes: bool,
 }
 
-fn parse_scale(text: &str) -> Result<(String, u32), String> {
+pub(crate) fn parse_scale(text: &str) -> Result<(String, u32), String> {
     let parts = text.split_once('=');
     let parsed = parts.and_then(|(service, count)| Some((service.to_owned(), count.parse().ok()?)));
     parsed.ok_or_else(|| "it must be SERVICE=NUM".to_owned())
 }
 
-fn parse_pull(text: &str) -> Result<String, String> {
+pub(crate) fn parse_pull(text: &str) -> Result<String, String> {
     match text {
         "policy" | "missing" | "never" => Ok(text.to_owned()),
         "always" | "build" => Err("naru cannot pull or build images yet".to_owned()),
@@ -111,11 +113,87 @@ fn parse_pull(text: &str) -> Result<String, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
-    let loaded = settings.load(&args.services)?;
+    let loaded = load(&args.services, settings, printer)?;
+    let scaled = args.scale.iter().map(|(service, _count)| service);
+    let named = args.services.iter().chain(scaled).chain(&args.attach).chain(&args.no_attach);
+    check_names(named.chain(&args.exit_code_from), &loaded)?;
+    let request = request(args, &loaded, settings);
+    if args.detach || args.wait || args.no_start || settings.is_dry_run() {
+        return detached(&loaded, request, settings, printer);
+    }
+    possible(&loaded, &args.services, settings)?;
+    let target = settings.named(&loaded.project.name, None)?;
+    let client = connect_or_start(&settings.directories, &target.name)?;
+    let session = foreground::Session { args, loaded: &loaded, target: &target, printer };
+    session.run(client, &Request::Up(Box::new(request)))
+}
+
+/// Loads the project and shows what there is to say about its files.
+///
+/// # Errors
+/// With everything that is wrong in them.
+pub(crate) fn load(
+    services: &[String],
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Loaded, CommandError> {
+    let loaded = settings.load(services)?;
     loaded.warnings.iter().chain(&loaded.notes()).for_each(|problem| {
         printer.problem(&problem.to_string());
     });
-    check(args, &loaded)?;
+    Ok(loaded)
+}
+
+/// Refuses names of services that the file does not have, and a file without any.
+///
+/// # Errors
+/// With the first such name.
+pub(crate) fn check_names<'a>(
+    mut named: impl Iterator<Item = &'a String>,
+    loaded: &Loaded,
+) -> Result<(), CommandError> {
+    let services = &loaded.project.services;
+    if let Some(name) = named.find(|&name| !services.contains_key(name)) {
+        return Err(CommandError::user(format!("no such service: {name}")));
+    }
+    match services.is_empty() {
+        true => Err(CommandError::user("no service selected")),
+        false => Ok(()),
+    }
+}
+
+/// Brings the project up (or shows the plan of that) and comes back when it is done.
+///
+/// # Errors
+/// When it cannot be; the last words of who is guilty are shown first.
+pub(crate) fn detached(
+    loaded: &Loaded,
+    up: protocol::Up,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<u8, CommandError> {
+    possible(loaded, &up.services, settings)?;
+    let target = settings.named(&loaded.project.name, None)?;
+    let client = connect_or_start(&settings.directories, &target.name)?;
+    let doing = format!("bring up project {}", target.name);
+    let request = settings.wanted(Request::Up(Box::new(up)));
+    match exchange(printer, client, &request, &doing)? {
+        Ok(()) => Ok(0),
+        Err(failure) => {
+            evidence::show_lines(&failure, &target, printer)?;
+            evidence::show_probes(&failure, &target, printer)?;
+            Err(explain(failure, Some(loaded), &doing))
+        }
+    }
+}
+
+/// What makes `up` of these services impossible, all of it at once.
+fn possible(loaded: &Loaded, services: &[String], settings: &Settings) -> Result<(), CommandError> {
+    let refusals = loaded.refusals(services);
+    if !refusals.is_empty() {
+        let text: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+        return Err(CommandError::config(text.join("\n\n")));
+    }
     if !settings.is_root {
         let text =
             "cannot bring containers up without root: running as an ordinary user is not there yet";
@@ -124,60 +202,35 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
              ~/.local/share/naru instead of /var/lib/naru",
         ));
     }
-    let target = settings.named(&loaded.project.name, None)?;
-    let client = connect_or_start(&settings.directories, &target.name)?;
-    let request = Request::Up(Box::new(request(args, &loaded, settings)));
-    if args.detach || args.wait {
-        let doing = format!("bring up project {}", target.name);
-        let result = exchange(printer, client, &request, &doing)?;
-        return match result {
-            Ok(()) => Ok(0),
-            Err(failure) => {
-                evidence::show_lines(&failure, &target, printer)?;
-                evidence::show_probes(&failure, &target, printer)?;
-                Err(explain(failure, Some(&loaded), &doing))
-            }
-        };
-    }
-    let session = foreground::Session { args, loaded: &loaded, target: &target, printer };
-    session.run(client, &request)
+    Ok(())
 }
 
-/// What makes `up` impossible, all of it at once.
-fn check(args: &Args, loaded: &Loaded) -> Result<(), CommandError> {
-    let services = &loaded.project.services;
-    let scaled = args.scale.iter().map(|(service, _count)| service);
-    let named = args.services.iter().chain(scaled).chain(&args.attach).chain(&args.no_attach);
-    if let Some(name) = named.chain(&args.exit_code_from).find(|&name| !services.contains_key(name))
-    {
-        return Err(CommandError::user(format!("no such service: {name}")));
+/// An `up` of the whole project without any flag.
+pub(crate) fn defaults(loaded: &Loaded, settings: &Settings) -> protocol::Up {
+    protocol::Up {
+        project: loaded.project.clone(),
+        remove_orphans: is_set(loaded, "COMPOSE_REMOVE_ORPHANS"),
+        caller: settings.caller(),
+        ..protocol::Up::default()
     }
-    if services.is_empty() {
-        return Err(CommandError::user("no service selected"));
-    }
-    let refusals = loaded.refusals(&args.services);
-    if refusals.is_empty() {
-        return Ok(());
-    }
-    let text: Vec<_> = refusals.iter().map(ToString::to_string).collect();
-    Err(CommandError::config(text.join("\n\n")))
 }
 
 fn request(args: &Args, loaded: &Loaded, settings: &Settings) -> protocol::Up {
+    let defaults = defaults(loaded, settings);
     protocol::Up {
-        project: loaded.project.clone(),
         services: args.services.clone(),
         force_recreate: args.force_recreate || args.renew_anon_volumes,
         no_recreate: args.no_recreate,
         no_deps: args.no_deps,
         always_recreate_deps: args.always_recreate_deps,
         renew_anon_volumes: args.renew_anon_volumes,
-        remove_orphans: args.remove_orphans || is_set(loaded, "COMPOSE_REMOVE_ORPHANS"),
-        scale: args.scale.iter().cloned().collect::<BTreeMap<_, _>>(),
+        remove_orphans: args.remove_orphans || defaults.remove_orphans,
+        scale: args.scale.iter().cloned().collect(),
+        no_start: args.no_start,
         wait: args.wait,
         wait_timeout: args.wait_timeout.map(Duration::from_secs),
         stop_timeout: args.timeout.map(Duration::from_secs),
-        caller: settings.caller(),
+        ..defaults
     }
 }
 
