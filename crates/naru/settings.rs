@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use naru_compose::{LoadRequest, Loaded};
+use naru_compose::{LoadRequest, Loaded, Problems};
 use naru_state::{Directories, ProjectDirectories, ProjectName};
 use naru_supervisor::protocol::{Caller, Request};
 
@@ -106,7 +106,15 @@ impl Settings {
     /// # Errors
     /// With everything that is wrong in the files.
     pub(crate) fn load(&self, services: &[String]) -> Result<Loaded, CommandError> {
-        naru_compose::load(&self.request(services)).map_err(CommandError::config)
+        self.read(services).map_err(CommandError::config)
+    }
+
+    /// [`Settings::load`], with the problems as they are.
+    ///
+    /// # Errors
+    /// With everything that is wrong in the files.
+    pub(crate) fn read(&self, services: &[String]) -> Result<Loaded, Problems> {
+        naru_compose::load(&self.request(services))
     }
 
     /// The project that a command without need of the model is about: `-p NAME` (or COMPOSE_PROJECT_NAME

@@ -37,6 +37,6 @@ mod tests;
 mod tree;
 
 pub use load::{LoadRequest, Loaded, load};
-pub use problem::{Problem, Problems, Related, Severity};
+pub use problem::{Code, Problem, Problems, Related, Severity};
 pub use project::Project;
 pub use source::Location;

@@ -1,7 +1,7 @@
 //! Problems as the phases of the loader collect them: with places rather than texts.
 
 use crate::path::Path;
-use crate::problem::{Problem, Related, Severity};
+use crate::problem::{Code, Problem, Related, Severity};
 use crate::source::{Position, Sources};
 
 /// The most problems that are kept; a file with more is not read to its end by anyone.
@@ -18,6 +18,7 @@ pub(crate) struct Report {
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
     severity: Severity,
+    code: Code,
     at: Position,
     path: String,
     message: String,
@@ -29,7 +30,14 @@ impl Finding {
     /// A problem of this severity.
     pub(crate) fn new(severity: Severity, at: Position, path: &Path, message: String) -> Self {
         let path = path.to_string();
-        Self { severity, at, path, message, hint: None, related: Vec::new() }
+        let code = Code::WRONG_VALUE;
+        Self { severity, code, at, path, message, hint: None, related: Vec::new() }
+    }
+
+    /// Says of which kind it is; [`Code::WRONG_VALUE`] otherwise.
+    pub(crate) fn code(&mut self, code: Code) -> &mut Self {
+        self.code = code;
+        self
     }
 
     /// What is wrong.
@@ -52,10 +60,12 @@ impl Finding {
     /// The problem with its line of text.
     pub(crate) fn into_problem(self, sources: &Sources) -> Problem {
         let related = self.related.into_iter().filter_map(|(at, label)| {
-            sources.location(at).map(|location| Related { location, label })
+            let excerpt = sources.line(at).map(str::to_owned);
+            sources.location(at).map(|location| Related { location, label, excerpt })
         });
         Problem {
             severity: self.severity,
+            code: self.code,
             location: sources.location(self.at),
             excerpt: sources.line(self.at).map(str::to_owned),
             path: self.path,

@@ -7,6 +7,7 @@ use fs_err as fs;
 use naru_compose::Loaded;
 use naru_compose::project::Dollar;
 
+use super::diagnostics;
 use crate::error::{Blame, CommandError};
 use crate::settings::Settings;
 use crate::ui::Printer;
@@ -41,6 +42,9 @@ pub(crate) struct Args {
     /// The configuration hash of services, separated by commas, or of all with '*'
     #[arg(long, value_name = "SERVICE", group = "what")]
     hash: Option<String>,
+    /// Tell problems, warnings included, as text or json; json takes the place of the output
+    #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
+    diagnostics: diagnostics::Form,
     /// Only check, print nothing
     #[arg(short, long)]
     quiet: bool,
@@ -51,7 +55,15 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
-    let mut loaded = settings.load(&args.services)?;
+    if args.diagnostics == diagnostics::Form::Json {
+        return diagnostics::run(&args.services, settings, printer);
+    }
+    let mut loaded = match settings.read(&args.services) {
+        Err(problems) if args.format == "json" && !args.quiet => {
+            return Err(diagnostics::on_stdout(problems, printer)?);
+        }
+        result => result.map_err(CommandError::config)?,
+    };
     loaded.warnings.iter().for_each(|problem| printer.problem(&problem.to_string()));
     select(&mut loaded, &args.services)?;
     let text = match &args.hash {

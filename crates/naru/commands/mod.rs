@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod create;
+mod diagnostics;
 pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod image;

@@ -1,6 +1,7 @@
 //! Short forms that name a file, a resource or another service.
 
 use crate::path::Path;
+use crate::problem::Code;
 use crate::report::Report;
 use crate::tree::{Map, Node, Value};
 
@@ -40,10 +41,12 @@ pub(super) fn resource(node: &mut Node, path: &Path, report: &mut Report) {
     if let Some(name) = name {
         if map.text("name").is_some_and(|other| Some(other) != name.as_text()) {
             let message = "`name` and `external.name` say different things";
-            report.error(at, path, message).hint("keep `name` and write `external: true`");
+            let finding = report.error(at, path, message).code(Code::CONFLICT);
+            finding.hint("keep `name` and write `external: true`");
         } else {
             let message = "`external.name` is an old form";
-            report.warning(at, path, message).hint("write `name: …` and `external: true`");
+            let finding = report.warning(at, path, message).code(Code::OBSOLETE);
+            finding.hint("write `name: …` and `external: true`");
         }
         map.set("name", name);
     }

@@ -1,6 +1,7 @@
 //! Volumes and devices written as one text.
 
 use crate::path::Path;
+use crate::problem::Code;
 use crate::report::Report;
 use crate::source::Position;
 use crate::tree::{Map, Node, Value};
@@ -96,7 +97,7 @@ fn warn_of_drive(text: &str, parts: &Parts, at: (Position, &Path), report: &mut 
     if is_letter(letter) && !rest.starts_with('\\') {
         let message = format!("`{letter}:` in `{text}` is read as a drive of Windows");
         let hint = "a volume needs a name of two characters or more in the short form";
-        report.warning(at.0, at.1, message).hint(hint);
+        report.warning(at.0, at.1, message).code(Code::DRIVE_LETTER).hint(hint);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Commands written as one line.
 
 use crate::path::Path;
+use crate::problem::Code;
 use crate::report::Report;
 use crate::tree::{Node, Value};
 
@@ -125,7 +126,7 @@ pub(super) fn command(node: &mut Node, path: &Path, report: &mut Report) {
     if let Some(dropped) = dropped {
         let message = format!("`{dropped}` is dropped: no shell runs this command");
         let hint = "to use the shell's operators write [\"sh\", \"-c\", \"…\"]";
-        report.warning(node.at, path, message).hint(hint);
+        report.warning(node.at, path, message).code(Code::SHELL_OPERATOR).hint(hint);
     }
     node.value = Value::List(words.into_iter().map(|word| Node::text(node.at, word)).collect());
 }

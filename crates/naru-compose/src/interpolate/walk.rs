@@ -2,6 +2,7 @@
 
 use super::{Fault, Lookup, substitute};
 use crate::path::Path;
+use crate::problem::Code;
 use crate::report::Report;
 use crate::source::{Position, Sources};
 use crate::tree::{Node, Value};
@@ -47,14 +48,14 @@ fn refuse(fault: &Fault, at: Position, path: &Path, (sources, report): (&Sources
             let at = find(sources, at, part.lines().next().unwrap_or(""));
             let message = format!("`{part}` is not a valid interpolation");
             let hint = "write `$$` for a dollar sign that is meant literally";
-            report.error(at, path, message).hint(hint);
+            report.error(at, path, message).code(Code::INTERPOLATION).hint(hint);
         }
         Fault::Required { name, message } => {
             let at = find(sources, at, &format!("${{{name}"));
             let reason = if message.is_empty() { String::new() } else { format!(": {message}") };
             let message = format!("the required variable `{name}` is missing a value{reason}");
             let hint = format!("set it in the environment or in `.env`: {name}=…");
-            report.error(at, path, message).hint(hint);
+            report.error(at, path, message).code(Code::REQUIRED_VARIABLE).hint(hint);
         }
     }
 }
@@ -70,7 +71,7 @@ fn warn(name: &str, at: Position, path: &Path, (sources, report): (&Sources, &mu
         .find(|found| *found != at)
         .unwrap_or(at);
     let hint = format!("set {name}, give a default: ${{{name}:-…}}, or write `$$` for a dollar");
-    report.warning(at, path, message).hint(hint);
+    report.warning(at, path, message).code(Code::UNSET_VARIABLE).hint(hint);
 }
 
 /// Where `text` stands in the scalar that starts at `at`; `at` itself when it is not found.

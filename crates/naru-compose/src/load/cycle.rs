@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::place::Place;
 use crate::path::Path;
+use crate::problem::Code;
 use crate::project::Project;
 use crate::report::Report;
 
@@ -71,7 +72,7 @@ fn refuse(cycle: &[&str], place: Place<'_>, report: &mut Report) {
     let service = services.key(first);
     let depends_on = service.key(depends_on);
     let message = format!("dependency cycle detected: {}", cycle.join(" -> "));
-    let finding = report.error(*at, &depends_on.key(second), message);
+    let finding = report.error(*at, &depends_on.key(second), message).code(Code::CYCLE);
     for (from, to, at) in &steps[1..] {
         finding.related(*at, format!("{from} waits for {to}"));
     }

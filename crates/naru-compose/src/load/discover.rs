@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::environment;
 use super::files::join;
 use super::request::LoadRequest;
-use crate::problem::{Problem, Problems};
+use crate::problem::{Code, Problem, Problems};
 
 /// Names of Compose files, the preferred one first.
 const NAMES: [&str; 4] =
@@ -78,7 +78,7 @@ fn files(
     }
     let message = "no configuration file provided: not found".to_owned();
     let hint = format!("naru looks for {} here and in the directories above", NAMES.join(", "));
-    Err(Problems(vec![Problem::without_place(message, Some(hint))]))
+    Err(Problems(vec![Problem::without_place(Code::FILE, message, Some(hint))]))
 }
 
 fn exists(directory: &Path, names: &[&str]) -> Option<PathBuf> {

@@ -7,6 +7,7 @@ use super::dotenv;
 use super::files::{Error, read};
 use super::place::Place;
 use crate::path::Path;
+use crate::problem::Code;
 use crate::project::Project;
 use crate::report::Report;
 use crate::source::{Position, Sources};
@@ -95,6 +96,7 @@ impl Reader<'_> {
             Err(Error::Missing(_)) if optional => return,
             Err(error) => {
                 let finding = self.report.error(file.at, path, error.to_string());
+                finding.code(Code::FILE);
                 if matches!(error, Error::Missing(_)) {
                     finding.hint("a file that may be missing is written with `required: false`");
                 }
@@ -106,6 +108,7 @@ impl Reader<'_> {
             let at = Position { file: self.sources.add(name, text), line: wrong.line, column: 1 };
             self.report
                 .error(at, path, wrong.message)
+                .code(Code::ENV_FILE)
                 .related(file.at, "the file is named here")
                 .hint("each line is NAME=value; quote values that span lines");
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::dotenv;
 use super::files::{join, read};
 use super::request::LoadRequest;
-use crate::problem::{Problem, Problems, Severity};
+use crate::problem::{Code, Problem, Problems, Severity};
 use crate::source::Location;
 
 /// The variable that holds the project's name.
@@ -48,7 +48,7 @@ pub(super) fn read_env_files(
         let text = read(file).map_err(|error| {
             let hint = "every file given with --env-file or COMPOSE_ENV_FILES has to exist";
             let message = format!("cannot use the env file: {error}");
-            Problems(vec![Problem::without_place(message, Some(hint.to_owned()))])
+            Problems(vec![Problem::without_place(Code::FILE, message, Some(hint.to_owned()))])
         })?;
         let lookup = |name: &str| environment.get(name).cloned();
         dotenv::parse(&text, &mut variables, &lookup)
@@ -61,6 +61,7 @@ pub(super) fn read_env_files(
 pub(super) fn problem(file: &Path, text: &str, wrong: dotenv::Wrong) -> Problem {
     Problem {
         severity: Severity::Error,
+        code: Code::ENV_FILE,
         location: Some(Location { file: file.to_owned(), line: wrong.line, column: 1 }),
         path: String::new(),
         message: wrong.message,

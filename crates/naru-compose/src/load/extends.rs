@@ -10,6 +10,7 @@ use super::{paths, reset};
 use crate::canonical::canonicalize;
 use crate::merge::{merge, merge_service, unify};
 use crate::path::Path;
+use crate::problem::Code;
 use crate::schema::{check, closest, extends_shape};
 use crate::source::Position;
 use crate::tree::{Map, Node, Value};
@@ -73,7 +74,7 @@ impl Resolver<'_> {
             let names = self.chain.iter().map(|(_, name)| name.as_str());
             let names: Vec<&str> = names.chain([name]).collect();
             let message = format!("Circular reference: {}", names.join(" extends "));
-            self.state.report.error(target.at, &path, message);
+            self.state.report.error(target.at, &path, message).code(Code::CYCLE);
             return Self::give_up(service);
         }
         self.chain.push(step);
@@ -169,7 +170,7 @@ impl Resolver<'_> {
             Some(Value::Map(services)) => Some(services),
             _ => {
                 let message = format!("{} has no services", file.display());
-                self.state.report.error(at, path, message);
+                self.state.report.error(at, path, message).code(Code::EXTENDS);
                 None
             }
         }
@@ -195,7 +196,7 @@ impl Resolver<'_> {
     fn missing(&mut self, target: &Target, services: &Map, (file, path): (&FilePath, &Path)) {
         let name = &target.service;
         let message = format!("there is no service `{name}` in {}", file.display());
-        let finding = self.state.report.error(target.at, path, message);
+        let finding = self.state.report.error(target.at, path, message).code(Code::EXTENDS);
         if let Some(similar) = closest(name, services.0.keys().map(String::as_str)) {
             finding.hint(format!("did you mean `{similar}`?"));
         }

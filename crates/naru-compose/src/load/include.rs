@@ -8,6 +8,7 @@ use super::model::{self, Context, File};
 use super::request::State;
 use crate::merge::{merge_resource, text_to_list};
 use crate::path::Path;
+use crate::problem::Code;
 use crate::schema::{INCLUDE, check};
 use crate::source::Position;
 use crate::tree::{Map, Node};
@@ -91,7 +92,7 @@ impl Include {
             let chain = included.iter().map(|file| file.display().to_string());
             let chain: Vec<String> = chain.chain([again.display().to_string()]).collect();
             let message = format!("include cycle detected: {}", chain.join(" -> "));
-            state.report.error(at.0, at.1, message);
+            state.report.error(at.0, at.1, message).code(Code::CYCLE);
             return None;
         }
         let files: Option<Vec<File>> =

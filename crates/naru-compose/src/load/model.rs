@@ -13,6 +13,7 @@ use crate::canonical::canonicalize;
 use crate::interpolate::interpolate;
 use crate::merge::{merge, unify};
 use crate::path::Path;
+use crate::problem::Code;
 use crate::schema::{PROJECT, Shape, check};
 use crate::source::Position;
 use crate::tree::{Node, Value, parse};
@@ -47,7 +48,8 @@ pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Option<Vec<File>
         match text {
             Ok(text) => files.extend(parse_text(path.clone(), text, state)),
             Err(error) => {
-                state.report.error(Position::NOWHERE, &Path::ROOT, error.to_string());
+                let nowhere = Position::NOWHERE;
+                state.report.error(nowhere, &Path::ROOT, error.to_string()).code(Code::FILE);
             }
         }
     }
@@ -64,7 +66,7 @@ pub(super) fn read_named(
     match read(path) {
         Ok(text) => parse_text(path.to_owned(), text, state),
         Err(error) => {
-            state.report.error(at, key, error.to_string());
+            state.report.error(at, key, error.to_string()).code(Code::FILE);
             None
         }
     }
@@ -87,12 +89,13 @@ pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> No
             state
                 .report
                 .error(start, &Path::ROOT, "the file is empty")
+                .code(Code::MISSING_ATTRIBUTE)
                 .hint("it needs `services:`");
         }
         for mut document in documents {
             if document.as_map().is_none() {
                 let message = format!("a Compose file is a mapping, not {}", document.kind());
-                state.report.error(document.at, &Path::ROOT, message);
+                state.report.error(document.at, &Path::ROOT, message).code(Code::WRONG_TYPE);
                 continue;
             }
             prepare(&mut document, context, state);
@@ -128,10 +131,12 @@ pub(super) fn prepare(document: &mut Node, context: &Context, state: &mut State)
             state
                 .report
                 .error(entry.node.at, &path, message)
+                .code(Code::WRONG_TYPE)
                 .hint("remove the line: it is obsolete");
             return;
         }
-        state.report.warning(entry.key_at, &path.key("version"), message).hint("remove the line");
+        let finding = state.report.warning(entry.key_at, &path.key("version"), message);
+        finding.code(Code::OBSOLETE).hint("remove the line");
     }
 }
 

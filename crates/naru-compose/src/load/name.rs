@@ -8,6 +8,7 @@ use super::model::File;
 use super::request::{LoadRequest, State};
 use crate::interpolate::interpolate;
 use crate::path::Path;
+use crate::problem::Code;
 use crate::source::Position;
 use crate::tree::Node;
 
@@ -28,7 +29,7 @@ pub(super) fn project_name(
         }
         let message = format!("`{name}` is not a name for a project");
         let hint = "names consist of lower case letters, digits, `-` and `_`, and start with a letter or digit";
-        state.report.error(nowhere, &Path::ROOT, message).hint(hint);
+        state.report.error(nowhere, &Path::ROOT, message).code(Code::WRONG_NAME).hint(hint);
         return None;
     }
     let (name, at) = match name_in_files(files, &place.environment, state) {
@@ -43,7 +44,8 @@ pub(super) fn project_name(
         let message =
             format!("the project name must not be empty: nothing of `{name}` can be used");
         let hint = "give one with `name:` or -p";
-        state.report.error(at, &Path::ROOT.key("name"), message).hint(hint);
+        let finding = state.report.error(at, &Path::ROOT.key("name"), message);
+        finding.code(Code::WRONG_NAME).hint(hint);
         return None;
     }
     Some(normal)

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::path::Path;
+use crate::problem::Code;
 use crate::report::Report;
 use crate::tree::{Map, Node, Value};
 
@@ -33,7 +34,7 @@ fn volume(node: &mut Node, path: &Path, report: &mut Report) {
         if !matches!(key.as_str(), "name" | "external") && !key.starts_with("x-") {
             let message = format!("`external` and `{key}` exclude each other");
             let hint = "an external volume exists already: only its name can be given";
-            report.error(value.at, &path.key(key), message).hint(hint);
+            report.error(value.at, &path.key(key), message).code(Code::CONFLICT).hint(hint);
             value.value = Value::Broken;
         }
     }
@@ -57,12 +58,12 @@ fn source(node: &Node, keys: &[&str], path: &Path, report: &mut Report) {
         [first, second, ..] => {
             let at = map.get(second).map_or(at, |node| node.at);
             let message = format!("`{first}` and `{second}` exclude each other");
-            report.error(at, path, message).hint("keep one of them");
+            report.error(at, path, message).code(Code::CONFLICT).hint("keep one of them");
         }
         [] if map.has("driver") || map.has("external") => {}
         [] => {
             let message = format!("it needs one of `{}`", keys.join("`, `"));
-            report.error(at, path, message);
+            report.error(at, path, message).code(Code::MISSING_ATTRIBUTE);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::convert::{
 };
 use super::rules::{RULES, Rule};
 use crate::path::{Cursor, Path};
+use crate::problem::Code;
 use crate::report::Report;
 use crate::tree::{Map, Node, Value};
 
@@ -63,7 +64,8 @@ fn values(left: &mut Node, mut right: Node, at: Cursor<'_, Rule>, (path, report)
         (Value::Map(_) | Value::List(_), other) => {
             let right = Node::new(right.at, other);
             let message = format!("this is {} and cannot override {}", right.kind(), left.kind());
-            report.error(right.at, path, message).related(left.at, "the earlier value is here");
+            let finding = report.error(right.at, path, message).code(Code::MERGE);
+            finding.related(left.at, "the earlier value is here");
             left.value = Value::Broken;
         }
         (_, value) => *left = Node { value, ..right },

@@ -7,6 +7,7 @@ use super::service::SERVICE;
 use super::shape::{Object, Shape};
 use super::suggest::closest;
 use crate::path::Path;
+use crate::problem::Code;
 use crate::report::Report;
 use crate::tree::{Map, Node, Value};
 
@@ -19,7 +20,8 @@ pub(crate) fn check(node: &mut Node, shape: &Shape, path: &Path, report: &mut Re
         && !matches!(shape, Shape::Any)
     {
         let message = format!("`{date}` is a date in YAML, which no attribute accepts");
-        report.error(node.at, path, message).hint(format!("quote it: \"{date}\""));
+        let hint = format!("quote it: \"{date}\"");
+        report.error(node.at, path, message).code(Code::WRONG_TYPE).hint(hint);
         node.value = Value::Broken;
         return;
     }
@@ -121,7 +123,7 @@ fn names(map: &mut Map, path: &Path, report: &mut Report) {
         if key.is_empty() || !key.bytes().all(allowed) {
             let message = format!("`{key}` is not a name");
             let hint = "names consist of letters, digits, `.`, `_` and `-`";
-            report.error(entry.key_at, path, message).hint(hint);
+            report.error(entry.key_at, path, message).code(Code::WRONG_NAME).hint(hint);
             entry.node.value = Value::Broken;
         }
     }
@@ -140,6 +142,7 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
             let message = format!("{} has no attribute `{key}`", object.name);
             let full = report.is_full();
             let finding = report.error(entry.key_at, &path, message);
+            finding.code(Code::UNKNOWN_ATTRIBUTE);
             if !full && let Some(hint) = hint(object, key, &entry.node) {
                 finding.hint(hint);
             }
@@ -150,7 +153,7 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
         object.required.iter().copied().filter(|required| !map.has(required)).collect();
     if !missing.is_empty() {
         let message = format!("{} needs the attribute `{}`", object.name, missing.join("`, `"));
-        report.error(at, path, message);
+        report.error(at, path, message).code(Code::MISSING_ATTRIBUTE);
         node.value = Value::Broken;
     }
 }
@@ -178,7 +181,8 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
                 && !matches!(word.to_ascii_lowercase().as_str(), "true" | "false")
             {
                 let message = format!("`{word}` is read as a boolean");
-                report.warning(node.at, path, message).hint("write true or false");
+                let finding = report.warning(node.at, path, message);
+                finding.code(Code::BOOLEAN_WORD).hint("write true or false");
             }
             node.value = value;
         }
@@ -197,7 +201,7 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
 
 fn refuse(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
     let message = format!("this must be {}, not {}", expected(shape), node.kind());
-    let finding = report.error(node.at, path, message);
+    let finding = report.error(node.at, path, message).code(Code::WRONG_TYPE);
     if let (Shape::Period, Value::Int(number)) = (shape, &node.value) {
         finding.hint(format!("write the unit: {number}s"));
     } else if let (true, Some(text)) = (fits(shape, &Node::text(node.at, "")), node.scalar_text()) {

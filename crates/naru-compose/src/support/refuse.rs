@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::table::{SUPPORT, Support};
 use crate::load::{Loaded, Place};
 use crate::path::{Cursor, Path};
-use crate::problem::{Problem, Severity};
+use crate::problem::{Code, Problem, Severity};
 use crate::project::MountKind;
 use crate::report::Finding;
 use crate::tree::{Entry, Node, Value};
@@ -35,6 +35,7 @@ impl Loaded {
             format!("service {service} has to be built, and naru cannot build images yet");
         let mut problem = self.problem_at(&format!("services.{service}.build"), &message)?;
         let ways = "load its image with `naru image load`, or make one with `naru image import`";
+        problem.code = Code::UNSUPPORTED;
         problem.hint = Some(format!("building comes later; {ways}"));
         Some(problem)
     }
@@ -121,7 +122,8 @@ impl Loaded {
                 let path = kind.key(name);
                 let mut finding =
                     Finding::new(Severity::Error, at, &path.key("environment"), message);
-                finding.hint(format!("set {variable} in the environment or in `.env`"));
+                let hint = format!("set {variable} in the environment or in `.env`");
+                finding.code(Code::REQUIRED_VARIABLE).hint(hint);
                 findings.push(finding);
             }
         }
@@ -174,6 +176,10 @@ impl Walk {
             at.value().and_then(|support| (self.visit)(support, node, key))
         {
             let mut finding = Finding::new(severity, *key_at, path, message);
+            finding.code(match severity {
+                Severity::Error => Code::UNSUPPORTED,
+                _ => Code::IGNORED_ATTRIBUTE,
+            });
             if !hint.is_empty() {
                 finding.hint(hint);
             }

@@ -9,6 +9,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use super::scalar::resolve;
 use super::{Entry, Map, Mark, Node, Value, merge_key};
 use crate::path::Path;
+use crate::problem::Code;
 use crate::report::Report;
 use crate::source::Position;
 
@@ -114,7 +115,7 @@ impl Builder<'_> {
             return Some(());
         };
         let aliases = "every use of an anchor (`*name`) counts as often as it is written";
-        self.report.error(at, &Path::ROOT, message).hint(aliases);
+        self.report.error(at, &Path::ROOT, message).code(Code::LIMIT).hint(aliases);
         None
     }
 
@@ -160,7 +161,7 @@ impl Builder<'_> {
             Content::Map { mut map, merged, .. } => {
                 if let Err(wrong) = merge_key::apply(&mut map, merged) {
                     let message = format!("`<<` takes mappings, not {}", wrong.kind());
-                    self.report.error(wrong.at, &Path::ROOT, message);
+                    self.report.error(wrong.at, &Path::ROOT, message).code(Code::WRONG_TYPE);
                 }
                 Value::Map(map)
             }
@@ -171,7 +172,7 @@ impl Builder<'_> {
     fn alias(&mut self, at: Position, anchor: usize) -> Option<()> {
         let Some((node, count, depth)) = self.anchors.get(&anchor) else {
             let message = "this alias stands inside the value it names";
-            self.report.error(at, &Path::ROOT, message);
+            self.report.error(at, &Path::ROOT, message).code(Code::CYCLE);
             self.add(0, Node::new(at, Value::Broken));
             return Some(());
         };
@@ -236,14 +237,15 @@ impl Builder<'_> {
             Value::Text(text) => Key::Text(text, node.at),
             Value::List(_) | Value::Map(_) => {
                 let message = "a key cannot be a list or a mapping";
-                self.report.error(node.at, &Path::ROOT, message).hint("quote the key: \"{...}\"");
+                let finding = self.report.error(node.at, &Path::ROOT, message);
+                finding.code(Code::WRONG_TYPE).hint("quote the key: \"{...}\"");
                 Key::Wrong
             }
             _ => {
                 let text = node.scalar_text().unwrap_or_else(|| "null".to_owned());
                 let message = format!("the key `{text}` is {}, keys are texts", node.kind());
                 let hint = format!("quote it: \"{text}\"");
-                self.report.error(node.at, &Path::ROOT, message).hint(hint);
+                self.report.error(node.at, &Path::ROOT, message).code(Code::WRONG_TYPE).hint(hint);
                 Key::Wrong
             }
         }
@@ -253,6 +255,7 @@ impl Builder<'_> {
         let message = format!("the key `{key}` is there twice in one mapping");
         self.report
             .error(at, &Path::ROOT, message)
+            .code(Code::DUPLICATE_KEY)
             .related(earlier, "the first one is here")
             .hint("remove one of the two, or join what they say");
     }
@@ -264,7 +267,7 @@ impl Builder<'_> {
         if error.info().contains("unknown anchor") {
             message = "there is no anchor of this name before it".to_owned();
         }
-        let finding = self.report.error(at, &Path::ROOT, message);
+        let finding = self.report.error(at, &Path::ROOT, message).code(Code::SYNTAX);
         if tab {
             finding.hint("indent with spaces, never with tabs");
         }

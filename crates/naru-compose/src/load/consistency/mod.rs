@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Place;
 use crate::path::Path;
+use crate::problem::Code;
 use crate::project::Project;
 use crate::report::{Finding, Report};
 
@@ -70,7 +71,10 @@ impl Checker<'_> {
             let container = &service.container_name;
             let message =
                 format!("the container name `{container}` is in use by service `{owner}`");
-            self.error(name, &["container_name"], message).related(earlier, "here");
+            let finding = self.error(name, &["container_name"], message).code(Code::CONFLICT);
+            finding
+                .related(earlier, "the first one is here")
+                .hint("give each service its own name");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What services refer to has to exist.
 
 use super::Checker;
+use crate::problem::Code;
 use crate::project::{MountKind, NetworkMode, Service};
 use crate::schema::closest;
 
@@ -71,7 +72,7 @@ impl Checker<'_> {
                 "service `{name}` depends on `{other}`, which only takes part in the profile `{profiles}`"
             );
             let hint = "enable the profile with --profile, or write `required: false`";
-            self.error(name, &way, message).hint(hint);
+            self.error(name, &way, message).code(Code::PROFILE).hint(hint);
         }
         if let Some(NetworkMode::Service(other)) = &service.network_mode
             && !project.services.contains_key(other)
@@ -113,6 +114,6 @@ impl Checker<'_> {
             None if kind == "service" => format!("there is no `{key}` below `services:`"),
             None => format!("declare it: put `{key}:` below `{kind}s:` at the top level"),
         };
-        self.error(service, way, message).hint(hint);
+        self.error(service, way, message).code(Code::UNDEFINED).hint(hint);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Checker;
+use crate::problem::Code;
 use crate::project::{Build, Cpus, Deploy, Service};
 
 impl Checker<'_> {
@@ -11,7 +12,8 @@ impl Checker<'_> {
         if service.build.is_none() && service.image.is_empty() && service.provider.is_none() {
             let message =
                 format!("service `{name}` has neither an image nor a build context specified");
-            self.error(name, &[], message).hint("add `image:` or `build:`");
+            let finding = self.error(name, &[], message).code(Code::MISSING_ATTRIBUTE);
+            finding.hint("add `image:` or `build:`");
         }
         if let Some(build) = &service.build {
             self.build(name, service, build);
@@ -19,7 +21,8 @@ impl Checker<'_> {
         if service.network_mode.is_some() && !service.networks.is_empty() {
             let message = "`network_mode` and `networks` exclude each other".to_owned();
             let other = self.place.of(&["services", name, "networks"]);
-            self.error(name, &["network_mode"], message).related(other, "`networks` is here");
+            let finding = self.error(name, &["network_mode"], message).code(Code::CONFLICT);
+            finding.related(other, "`networks` is here").hint("keep one of them");
         }
         self.health(name, service);
         self.scale(name, service);
@@ -33,7 +36,8 @@ impl Checker<'_> {
     fn build(&mut self, name: &str, service: &Service, build: &Build) {
         if !build.dockerfile.is_empty() && !build.dockerfile_inline.is_empty() {
             let message = "`dockerfile` and `dockerfile_inline` exclude each other".to_owned();
-            self.error(name, &["build", "dockerfile_inline"], message);
+            let finding = self.error(name, &["build", "dockerfile_inline"], message);
+            finding.code(Code::CONFLICT).hint("keep one of them");
         }
         let platform = &service.platform;
         if !platform.is_empty()
@@ -41,7 +45,8 @@ impl Checker<'_> {
             && !build.platforms.contains(platform)
         {
             let message = format!("`build.platforms` does not contain the platform `{platform}`");
-            self.error(name, &["build", "platforms"], message);
+            let finding = self.error(name, &["build", "platforms"], message).code(Code::CONFLICT);
+            finding.hint(format!("add \"{platform}\" to the list, or remove `platform`"));
         }
     }
 
@@ -63,7 +68,7 @@ impl Checker<'_> {
             if healthy && disabled {
                 let message =
                     format!("`{other}` never becomes healthy: its health check is disabled");
-                self.error(name, &["depends_on", other], message);
+                self.error(name, &["depends_on", other], message).code(Code::NEVER_HEALTHY);
             }
         }
     }
@@ -78,7 +83,8 @@ impl Checker<'_> {
         if service.replicas() > 1 && !service.container_name.is_empty() {
             let count = service.replicas();
             let message = format!("`container_name` is one name for {count} containers");
-            self.error(name, &["container_name"], message).hint("remove it, or scale to 1");
+            let finding = self.error(name, &["container_name"], message).code(Code::CONFLICT);
+            finding.hint("remove it, or scale to 1");
         }
     }
 
@@ -108,7 +114,10 @@ impl Checker<'_> {
         let message = format!("can't set distinct values on `{this}` and `{that}`");
         let full: Vec<&str> = ["services", name].iter().chain(other).copied().collect();
         let at = self.place.of(&full);
-        self.error(name, way, message).related(at, format!("`{that}` is here"));
+        let finding = self.error(name, way, message).code(Code::CONFLICT);
+        finding
+            .related(at, format!("`{that}` is here"))
+            .hint("keep one of them, or make them equal");
     }
 
     fn watch(&mut self, name: &str, service: &Service) {
@@ -117,7 +126,8 @@ impl Checker<'_> {
             let needed = !["rebuild", "restart"].contains(&trigger.action.as_str());
             if needed && trigger.target.is_empty() {
                 let message = format!("the action `{}` needs a `target`", trigger.action);
-                self.error(name, &["develop", "watch", &index.to_string()], message);
+                let finding = self.error(name, &["develop", "watch", &index.to_string()], message);
+                finding.code(Code::MISSING_ATTRIBUTE);
             }
         }
     }
@@ -136,7 +146,8 @@ impl Checker<'_> {
                 let earlier = self.place.of(&["services", name, &kind, &index]);
                 let message = format!("something is mounted at `{target}` already");
                 let way: Vec<&str> = way.iter().map(String::as_str).collect();
-                self.error(name, &way, message).related(earlier, "the other mount is here");
+                let finding = self.error(name, &way, message).code(Code::CONFLICT);
+                finding.related(earlier, "the other mount is here").hint("keep one of them");
             }
         }
     }

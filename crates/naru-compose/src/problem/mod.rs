@@ -1,6 +1,12 @@
 //! Problems as the reader sees them: cause, place, line of text, hint.
 
+mod code;
+mod excerpt;
+mod json;
+
 use std::fmt;
+
+pub use code::Code;
 
 use crate::source::Location;
 
@@ -30,6 +36,8 @@ impl fmt::Display for Severity {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
+    /// The stable name of its kind.
+    pub code: Code,
     /// Where it is; absent when it is in no file.
     pub location: Option<Location>,
     /// The way to the attribute, such as `services.web.ports[0]`; empty when there is none.
@@ -51,13 +59,16 @@ pub struct Related {
     pub location: Location,
     /// What is there.
     pub label: String,
+    /// The line of text at the place.
+    pub excerpt: Option<String>,
 }
 
 impl Problem {
     /// An error without a place in a file.
-    pub(crate) fn without_place(message: String, hint: Option<String>) -> Self {
+    pub(crate) fn without_place(code: Code, message: String, hint: Option<String>) -> Self {
         Self {
             severity: Severity::Error,
+            code,
             location: None,
             path: String::new(),
             message,
@@ -67,41 +78,46 @@ impl Problem {
         }
     }
 
-    /// The marks under the excerpt: from the place to the end of the word or quoted text.
-    fn carets(&self, column: u32) -> String {
-        let rest = self.excerpt.iter().flat_map(|line| line.chars().skip(column as usize - 1));
-        let rest: Vec<char> = rest.collect();
-        let length = match rest.first() {
-            Some(quote @ ('"' | '\'')) => {
-                rest.iter().skip(1).position(|c| c == quote).map_or(1, |end| end + 2)
-            }
-            _ => rest.iter().take_while(|c| !matches!(c, ' ' | ',' | ']' | '}' | '#')).count(),
-        };
-        let length =
-            if rest.get(length.wrapping_sub(1)) == Some(&':') { length - 1 } else { length };
-        "^".repeat(length.max(1))
+    /// The column after the last character that the problem is about, on the line of its place: the
+    /// end of the word or quoted text there. `None` without a place.
+    #[must_use]
+    pub fn end_column(&self) -> Option<u32> {
+        let column = self.location.as_ref()?.column;
+        let rest = self.excerpt.as_deref().map_or("", |line| after(line, column));
+        let length = u32::try_from(excerpt::extent(rest)).unwrap_or(1);
+        Some(column + length)
     }
+}
+
+/// The text of a line from a column on, counted from 1.
+fn after(line: &str, column: u32) -> &str {
+    let skipped = (column as usize).saturating_sub(1);
+    line.char_indices().nth(skipped).map_or("", |(start, _)| &line[start..])
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.severity, self.message)?;
+        match self.severity {
+            Severity::Error => write!(f, "{}: {}", self.severity, self.message)?,
+            // What can be silenced shows the name that silences it.
+            _ => write!(f, "{}: {} [{}]", self.severity, self.message, self.code)?,
+        }
         if let Some(Location { file, line, column }) = &self.location {
             write!(f, "\n  --> {}:{line}:{column}", file.display())?;
-            if let Some(excerpt) = &self.excerpt {
+            if let (Some(text), Some(end)) = (&self.excerpt, self.end_column()) {
+                let length = end.saturating_sub(*column) as usize;
+                let (text, before, marks) = excerpt::around(text, *column as usize - 1, length);
                 let number = line.to_string();
                 let margin = " ".repeat(number.len());
-                let indent: String = excerpt
-                    .chars()
-                    .take(*column as usize - 1)
-                    .map(|c| if c == '\t' { '\t' } else { ' ' })
-                    .collect();
-                let carets = self.carets(*column);
-                write!(f, "\n {margin} |\n {number} | {excerpt}\n {margin} | {indent}{carets}")?;
+                write!(f, "\n {margin} |\n {number} | {text}\n {margin} | {before}{marks}")?;
             }
         }
-        for Related { location: Location { file, line, column }, label } in &self.related {
+        for Related { location: Location { file, line, column }, label, excerpt } in &self.related {
             write!(f, "\n  --> {}:{line}:{column}: {label}", file.display())?;
+            if let Some(text) = excerpt {
+                let (text, ..) = excerpt::around(text, *column as usize - 1, 1);
+                write!(f, "\n {line} | {text}")?;
+            }
         }
         if !self.path.is_empty() {
             write!(f, "\n  in {}", self.path)?;
