@@ -48,7 +48,10 @@ mod stdio;
 mod wire;
 
 pub use binary::Binary;
-pub use cgroup::{Cgroup, Hierarchies, Membership};
+pub use cgroup::{
+    Cgroup, CpuStats, CpusetStats, Freezer, Hierarchies, IoEntry, IoStats, Membership, MemoryStats,
+    MemoryUse, OomWatch, PidsStats, Pressure, PressureTotals, Pressures, RdmaStats, Stats,
+};
 pub use container::{Create, Created, Parent, Root, create};
 pub use error::{Error, Stage};
 pub use exec::{Exec, exec};

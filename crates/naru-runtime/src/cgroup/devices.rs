@@ -1,56 +1,60 @@
 //! Device access: lines for the v1 controller, a program for v2.
+//!
+//! The kernel's documents: Documentation/admin-guide/cgroup-v1/devices.rst, and "Device controller" in
+//! Documentation/admin-guide/cgroup-v2.rst.
+
+mod rule;
 
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use naru_sys::bpf::Instruction;
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
+use naru_sys::bpf::{self, Instruction};
+use oci_spec::runtime::LinuxResources;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::Error;
-
-/// One rule: allow or deny, type, numbers (none is any), access.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Rule {
-    allow: bool,
-    kind: char,
-    major: Option<u32>,
-    minor: Option<u32>,
-    access: String,
-}
+use rule::Rule;
 
 /// Writes for the v1 controller, in order.
 pub(super) fn v1_lines(resources: &LinuxResources) -> Result<Vec<(&'static str, String)>, Error> {
-    let number = |value: Option<u32>| value.map_or("*".to_owned(), |value| value.to_string());
-    Ok(rules(resources)?
-        .iter()
-        .map(|rule| {
-            let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-            let line = match rule.kind {
-                'a' => "a".to_owned(),
-                kind => {
-                    let (major, minor) = (number(rule.major), number(rule.minor));
-                    format!("{kind} {major}:{minor} {}", rule.access)
-                }
-            };
-            (file, line)
-        })
-        .collect())
+    Ok(rule::all(resources)?.iter().flat_map(Rule::lines).collect())
 }
 
-/// Attaches a program that enforces the rules to a v2 group.
+/// Writes for a v1 group that processes are in: what changes from `list`, the text of `devices.list`, and
+/// nothing else, so that no device is denied for a moment that was and will be allowed.
+pub(super) fn v1_changes(
+    resources: &LinuxResources,
+    list: &str,
+) -> Result<Vec<(&'static str, String)>, Error> {
+    let rules = rule::all(resources)?;
+    let Some((wanted, current)) = rule::allowed(&rules).zip(rule::parse_list(list)) else {
+        return v1_lines(resources);
+    };
+    let more = wanted.iter().filter_map(|rule| rule.beyond(&current));
+    let less = current.iter().filter_map(|rule| rule.beyond(&wanted));
+    let less = less.map(|rule| Rule { allow: false, ..rule });
+    Ok(more.chain(less).flat_map(|rule| rule.lines()).collect())
+}
+
+/// Attaches a program that enforces the rules to a v2 group, in place of the one that may be there; at no
+/// moment is a device allowed that neither allows.
 pub(super) fn attach_filter(directory: &Path, resources: &LinuxResources) -> Result<(), Error> {
-    let rules = rules(resources)?;
+    let rules = rule::all(resources)?;
     if rules.is_empty() {
         return Ok(());
     }
     let attach = || {
-        let program = naru_sys::bpf::load_device_filter(&program(&rules))?;
+        let program = bpf::load_device_filter(&program(&rules))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let group = rustix::fs::open(directory, flags, Mode::empty())?;
-        naru_sys::bpf::attach_device_filter(group.as_fd(), program.as_fd())
+        let earlier = bpf::attached_device_filters(group.as_fd())?;
+        if let [only] = earlier.as_slice() {
+            return bpf::replace_device_filter(group.as_fd(), program.as_fd(), only.as_fd());
+        }
+        bpf::attach_device_filter(group.as_fd(), program.as_fd())?;
+        earlier.iter().try_for_each(|old| bpf::detach_device_filter(group.as_fd(), old.as_fd()))
     };
     attach().map_err(|errno: Errno| Error::Cgroup {
         action: "set the allowed devices of".to_owned(),
@@ -144,36 +148,3 @@ const ACCESS: u8 = 2;
 const KIND: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
-
-fn rules(resources: &LinuxResources) -> Result<Vec<Rule>, Error> {
-    let rules = resources.devices().iter().flatten().enumerate();
-    rules.map(|(index, rule)| self::rule(index, rule)).collect()
-}
-
-fn rule(index: usize, rule: &LinuxDeviceCgroup) -> Result<Rule, Error> {
-    let field = |name: &str| format!("linux.resources.devices[{index}].{name}");
-    let number = |value: Option<i64>, name: &str| match value {
-        None | Some(-1) => Ok(None),
-        Some(value) => u32::try_from(value)
-            .map(Some)
-            .map_err(|_| Error::invalid(field(name), format!("{value} is out of range"))),
-    };
-    let kind = match rule.typ() {
-        None | Some(LinuxDeviceType::A) => 'a',
-        Some(LinuxDeviceType::C | LinuxDeviceType::U) => 'c',
-        Some(LinuxDeviceType::B) => 'b',
-        Some(LinuxDeviceType::P) => {
-            return Err(Error::invalid(field("type"), "a FIFO is no device"));
-        }
-    };
-    let access = rule.access().clone().filter(|access| !access.is_empty());
-    let access = access.unwrap_or_else(|| "rwm".to_owned());
-    if access.chars().any(|letter| !"rwm".contains(letter)) {
-        return Err(Error::invalid(field("access"), format!("{access} is not of r, w and m")));
-    }
-    let (major, minor) = (number(rule.major(), "major")?, number(rule.minor(), "minor")?);
-    if kind == 'a' && (major.is_some() || minor.is_some()) {
-        return Err(Error::unsupported_value(field("type"), "all types with a number"));
-    }
-    Ok(Rule { allow: rule.allow(), kind, major, minor, access })
-}

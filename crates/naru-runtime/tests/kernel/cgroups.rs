@@ -23,10 +23,10 @@ crate::tests![
 ];
 
 /// A group of this test, removed at its end.
-struct Group(Cgroup);
+pub(crate) struct Group(pub(crate) Cgroup);
 
 impl Group {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         Self(Cgroup::new(format!("/naru-test-{}/{number}", std::process::id())).unwrap())
@@ -55,7 +55,7 @@ fn remove_empty(cgroup: &Cgroup) {
     }
 }
 
-fn in_group(arguments: &[&str], resources: &str) -> (Bundle, Group) {
+pub(crate) fn in_group(arguments: &[&str], resources: &str) -> (Bundle, Group) {
     let group = Group::new();
     let mut bundle = Bundle::new(arguments);
     let mut all: LinuxResources = serde_json::from_str(resources).unwrap();

@@ -28,6 +28,9 @@ fn command_of(words: &[&str]) -> Option<ExitCode> {
         ["exit", code] => return Some(ExitCode::from(code.parse::<u8>().unwrap())),
         ["signal", number] => signal_self(number.parse().unwrap()),
         ["forever"] => std::thread::sleep(Duration::from_secs(600)),
+        ["spin"] => loop {
+            std::hint::spin_loop();
+        },
         ["stdin"] => drop(std::io::stdin().read_to_end(&mut Vec::new())),
         ["say", text] => println!("{text}"),
         ["status"] => print(fs_err::read_to_string("/proc/self/status")),
@@ -183,6 +186,8 @@ fn allocate(megabytes: usize) {
     let mut memory = vec![0_u8; megabytes << 20];
     memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
     println!("{}", memory.iter().filter(|byte| **byte == 1).count());
+    // What follows goes on with the memory in use.
+    std::mem::forget(memory);
 }
 
 /// Says that it is ready, and exits with the number of the first signal.

@@ -13,8 +13,10 @@ mod exec;
 mod identity;
 mod isolation;
 mod lifecycle;
+mod limits;
 mod mounts;
 mod terminal;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         exec::tests(),
         terminal::tests(),
         cgroups::tests(),
+        limits::tests(),
+        usage::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
 }

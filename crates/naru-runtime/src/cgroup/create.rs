@@ -1,0 +1,126 @@
+//! Making the groups: from the top, with what v1 cpusets and v2 controllers need on the way.
+
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use oci_spec::runtime::LinuxResources;
+
+use super::detect::MountedHierarchy;
+use super::limits::{Current, Needed, no_controller, settings};
+use super::remove::{REMOVE_DEADLINE, rmdir};
+use super::{Cgroup, cgroup_error, devices, files};
+use crate::Error;
+
+/// The controllers of v2 that a container has even when nothing asks for them, for its statistics, its
+/// out-of-memory events and later limits.
+const USUAL: [&str; 8] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"];
+
+impl Cgroup {
+    /// Makes the group in every hierarchy and sets the limits. A v1 group that exists is taken over;
+    /// a v2 group without processes is made anew.
+    ///
+    /// # Errors
+    /// For limits that this host does not have, by their name, and for failures of the kernel's
+    /// files; what was made stays for [`remove`](Self::remove).
+    pub fn create(&self, resources: &LinuxResources) -> Result<(), Error> {
+        let settings = settings(resources, &self.hierarchies, &Current::default())?;
+        for hierarchy in &self.hierarchies {
+            if hierarchy.is_unified() {
+                renew(&self.directory(hierarchy));
+            }
+            self.make(hierarchy, &settings.controllers)?;
+        }
+        self.set(&settings.writes)?;
+        if let Some(unified) = self.unified().filter(|_| !self.has_v1("devices")) {
+            devices::attach_filter(&unified, resources)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the directories from the top; a new cpuset is usable only with CPUs and memory.
+    pub(super) fn make(
+        &self,
+        hierarchy: &MountedHierarchy,
+        controllers: &[Needed],
+    ) -> Result<(), Error> {
+        let directory = self.directory(hierarchy);
+        if !hierarchy.is_unified() && directory.is_dir() {
+            return Ok(());
+        }
+        // Where v1 has the controllers, nobody asks v2 for more than it has to do.
+        let usual = if self.hierarchies.len() == 1 { USUAL.as_slice() } else { &[] };
+        let mut current = hierarchy.mount.clone();
+        for part in &self.path {
+            if hierarchy.is_unified() {
+                enable(&current, controllers, usual)?;
+            }
+            let above = current.clone();
+            current.push(part);
+            match fs_err::create_dir(&current) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(cgroup_error("make", &current, source)),
+            }
+            if hierarchy.has("cpuset") {
+                for file in ["cpuset.cpus", "cpuset.mems"] {
+                    self.inherit(&above.join(file), &current.join(file))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills in a cpuset's file from the group above, if it is empty.
+    fn inherit(&self, above: &Path, file: &Path) -> Result<(), Error> {
+        let read =
+            |path: &Path| files::read(path).map_err(|source| cgroup_error("read", path, source));
+        if read(file)?.trim().is_empty() {
+            self.write(file, read(above)?.trim())?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets the groups below `directory` use controllers: the needed ones, or it is an error, and of the usual ones
+/// what is there and can be had.
+fn enable(directory: &Path, needed: &[Needed], usual: &[&str]) -> Result<(), Error> {
+    if needed.is_empty() && usual.is_empty() {
+        return Ok(());
+    }
+    let read = |name: &str| {
+        let path = directory.join(name);
+        files::read(&path).map_err(|source| cgroup_error("read", &path, source))
+    };
+    let (available, enabled) = (read("cgroup.controllers")?, read("cgroup.subtree_control")?);
+    let listed = |text: &str, name: &str| text.split_whitespace().any(|word| word == name);
+    let file = directory.join("cgroup.subtree_control");
+    let enable = |name: &str| files::write(&file, &format!("+{name}"));
+    for Needed { controller, field } in needed {
+        if !listed(&available, controller) {
+            return Err(no_controller(controller, field));
+        }
+        if !listed(&enabled, controller) {
+            enable(controller).map_err(|source| {
+                cgroup_error(&format!("enable {controller} in"), &file, source)
+            })?;
+        }
+    }
+    let missing = |name: &&&str| listed(&available, name) && !listed(&enabled, name);
+    for name in usual.iter().filter(missing) {
+        // Nobody asked for it: a group that cannot have it (of real-time processes, or with processes of its
+        // own) goes without.
+        drop(enable(name));
+    }
+    Ok(())
+}
+
+/// Takes away a v2 group of an earlier run, if there is one that nobody is left in.
+///
+/// A clone into a group (`CLONE_INTO_CGROUP`) that `cgroup.kill` was ever written to is killed at
+/// once by newer kernels (seen on 6.18): they compare the group's count of kills with that of the
+/// group the caller is in. Only a new group starts to count anew.
+fn renew(directory: &Path) {
+    // What cannot be taken away is taken over as it is.
+    drop(rmdir(directory, Instant::now() + REMOVE_DEADLINE));
+}
