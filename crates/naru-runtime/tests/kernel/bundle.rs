@@ -22,6 +22,8 @@ pub(crate) const MIDDLE: &str = "middle";
 /// A container that can be run, with Docker's defaults.
 pub(crate) struct Bundle {
     pub(crate) root: PathBuf,
+    /// What was made, and what is removed: a test may set `root` to a folder of the host.
+    folder: PathBuf,
     pub(crate) spec: Spec,
     pub(crate) cgroup: Cgroup,
     pub(crate) init: bool,
@@ -67,6 +69,7 @@ impl Bundle {
         fs_err::create_dir_all(root.join("etc")).unwrap();
         fs_err::write(root.join("etc/marker"), "image").unwrap();
         let mut bundle = Self {
+            folder: root.clone(),
             root,
             spec: profile::default_spec(),
             cgroup: Cgroup::none(),
@@ -185,7 +188,7 @@ impl Bundle {
 
 impl Drop for Bundle {
     fn drop(&mut self) {
-        drop(fs_err::remove_dir_all(&self.root));
+        drop(fs_err::remove_dir_all(&self.folder));
     }
 }
 
