@@ -235,7 +235,7 @@ pub(crate) fn middle() {
 /// A container that waits at a socket in a folder of its own.
 fn settle(bundle: &Bundle, output: &Output) -> (naru_runtime::Process, std::fs::File) {
     let folder = bundle.root.join("etc");
-    let folder = std::fs::File::from(fs_err::File::open(folder).unwrap().into_parts().0);
+    let folder = fs_err::File::open(folder).unwrap().into_parts().0;
     let listener = naru_runtime::listen(&folder, "start").unwrap();
     let created = bundle.create_with(output, Some(listener), Vec::new()).unwrap();
     (created.settle().unwrap(), folder)
