@@ -38,13 +38,20 @@ mod container;
 mod error;
 mod exec;
 mod init;
+mod limits;
+mod namespaces;
 mod plan;
 mod process;
 pub mod profile;
 mod role;
 mod seccomp;
+<<<<<<< HEAD
 mod start;
+=======
+mod sources;
+>>>>>>> 77554bf (User namespaces, namespaces by path, clocks and mapped ids of mounts (#4))
 mod stdio;
+mod user;
 mod wire;
 
 pub use binary::Binary;
