@@ -45,11 +45,8 @@ mod process;
 pub mod profile;
 mod role;
 mod seccomp;
-<<<<<<< HEAD
-mod start;
-=======
 mod sources;
->>>>>>> 77554bf (User namespaces, namespaces by path, clocks and mapped ids of mounts (#4))
+mod start;
 mod stdio;
 mod user;
 mod wire;

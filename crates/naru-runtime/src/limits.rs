@@ -12,7 +12,7 @@ pub(crate) fn set(
     let (resource, name) = *RESOURCES.get(number as usize).ok_or(Errno::INVAL)?;
     let bounded = |value: u64| (value != u64::MAX).then_some(value);
     let wanted = Rlimit { current: bounded(soft), maximum: bounded(hard) };
-    match rustix::process::prlimit(process, resource, wanted.clone()) {
+    match rustix::process::prlimit(process, resource, wanted) {
         Ok(_) => return Ok(None),
         Err(Errno::PERM) => {}
         Err(errno) => return Err(errno),

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 /// The descriptor at which the new program finds the socket of [`Spawn::socket`].
 pub const SOCKET: RawFd = 3;
 
-/// The child's stack: it runs one function that makes four system calls.
+/// The child's stack: it runs one function that makes a few system calls.
 const STACK_SIZE: usize = 64 * 1024;
 
 /// A program to start: everything is prepared by the caller, the child allocates nothing.

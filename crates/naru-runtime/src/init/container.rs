@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use super::command::{self, Command};
 use super::files::{self, Proc};
 use super::masks::{self, Mask};
+use super::tree::Tree;
 use super::{
     Session, cgroups, devices, identity, kernel, mounts, namespaces, reaper, root, start, terminal,
 };

@@ -135,26 +135,8 @@ pub(crate) struct CgroupPlan {
     pub(crate) unshare: bool,
 }
 
-<<<<<<< HEAD
-/// A device node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DeviceNode {
-    pub(crate) path: PathBuf,
-    /// `c`, `b` or `p`.
-    pub(crate) kind: char,
-    pub(crate) major: u32,
-    pub(crate) minor: u32,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
 /// Standard files: a descriptor, or the null device; and those after them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-=======
-/// Standard files: a descriptor, or the null device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
->>>>>>> 77554bf (User namespaces, namespaces by path, clocks and mapped ids of mounts (#4))
 pub(crate) struct StdioPlan {
     pub(crate) files: [Option<Slot>; 3],
     /// Descriptors 3 and up.
