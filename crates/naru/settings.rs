@@ -98,6 +98,7 @@ impl Settings {
             environment: self.environment.clone(),
             services: services.to_vec(),
             all_resources: self.globals.all_resources,
+            history: false,
         }
     }
 
