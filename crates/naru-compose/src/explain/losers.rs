@@ -36,7 +36,7 @@ impl Loaded {
     }
 
     /// A value that lost, with what its variables were.
-    fn loser(&self, node: &Node, reason: String) -> Origin {
+    pub(super) fn loser(&self, node: &Node, reason: String) -> Origin {
         let mut origin = self.placed(reason, node.at);
         origin.value = Some(text(node));
         origin

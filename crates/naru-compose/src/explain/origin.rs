@@ -18,8 +18,13 @@ impl Loaded {
         let complete = nodes.len() > way.len();
         let mut lost = self.losers(&nodes, way);
         let mut with = self.steps(&nodes);
-        let from = if complete {
-            self.written(&nodes, &mut with)
+        let from = if let (Some(source), [Step::Key(key)]) = (self.past.name, way)
+            && key == "name"
+        {
+            lost.extend(nodes.get(1).map(|node| self.loser(node, format!("{source} wins"))));
+            self.placeless(format!("the project's name is given by {source}"))
+        } else if complete {
+            self.written(&nodes, way, &mut with)
         } else if let Some((origin, notes)) = self.folded(way, &mut lost) {
             with = notes;
             origin
@@ -52,25 +57,30 @@ impl Loaded {
     }
 
     /// The value of the last node.
-    fn written(&self, nodes: &[&Node], with: &mut Vec<Origin>) -> Origin {
+    fn written(&self, nodes: &[&Node], way: &[Step], with: &mut Vec<Origin>) -> Origin {
         let Some(node) = nodes.last() else { return self.placeless("default") };
-        let bare = node.steps().find_map(|step| match step.how {
-            How::Environment(scope) => Some(scope),
-            _ => None,
-        });
-        if bare.is_some() {
-            return with.pop().unwrap_or_else(|| self.placeless("the environment"));
+        let bare = node.steps().any(|step| matches!(step.how, How::Environment(_)));
+        if bare {
+            return self.placed("a name without a value takes that of the environment", node.at);
         }
-        match node.made {
-            Some(made) => self.placed(made.reason(), node.at),
-            None => self.placed("written here", node.at),
+        let default = nodes.iter().rev().skip(1).find_map(|node| node.made);
+        if let (Some(Made::DefaultNetwork), Some(Made::ResourceName)) = (default, node.made) {
+            with.push(self.placeless(Made::DefaultNetwork.reason()));
+        }
+        match (node.made, way) {
+            (Some(Made::ResourceName), [Step::Key(kind), ..]) => {
+                self.placed(format!("default: naru names {kind} PROJECT_KEY"), node.at)
+            }
+            (Some(made), _) => self.placed(made.reason(), node.at),
+            (None, _) => self.placed("written here", node.at),
         }
     }
 
-    /// What happened to the nodes on the way.
+    /// What happened to the last node, and to the short form that it is part of.
     fn steps(&self, nodes: &[&Node]) -> Vec<Origin> {
         let mut found: Vec<Origin> = Vec::new();
-        for node in nodes {
+        let parts = nodes.iter().rev().take_while(|node| node.made.is_some()).count();
+        for node in nodes.iter().rev().take(parts + 1) {
             let mut of_node = Vec::new();
             for step in node.steps() {
                 match step.how {
@@ -178,9 +188,7 @@ impl Loaded {
             .map(|step| if let Step::Key(key) = step { key.as_str() } else { "*" })
             .collect();
         match keys[..] {
-            ["name"] => self.placeless(
-                "the project's name: -p, COMPOSE_PROJECT_NAME, or the name of the directory",
-            ),
+            ["name"] => self.placeless("the project's name is that of the directory"),
             ["services", service, "deploy", "replicas"] => {
                 let way = ["services", service, "scale"].map(|key| Step::Key(key.to_owned()));
                 let at = self.nodes(&way).last().map(|node| node.at);
@@ -193,8 +201,10 @@ impl Loaded {
             }
             _ => {
                 // The nearest place above it, since that is what brings it in.
-                let at = self.nodes(way).last().map(|node| node.at);
-                self.placed("default of what stands here", at.unwrap_or(Position::NOWHERE))
+                let at = self.nodes(way).last().map_or(Position::NOWHERE, |node| node.at);
+                let message =
+                    if at == Position::NOWHERE { "default" } else { "default of what stands here" };
+                self.placed(message, at)
             }
         }
     }

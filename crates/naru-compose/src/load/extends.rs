@@ -55,16 +55,6 @@ struct Resolver<'a> {
     chain: Chain,
 }
 
-/// Notes at every value of a service that another one took it over.
-fn remember_extends(node: &mut Node, by: &Node) {
-    match &mut node.value {
-        Value::Map(map) => map.iter_mut().for_each(|(_, node)| remember_extends(node, by)),
-        Value::List(entries) => entries.iter_mut().for_each(|node| remember_extends(node, by)),
-        _ => {}
-    }
-    node.remember(How::Extends, by.clone());
-}
-
 /// What `extends` says.
 struct Target {
     service: String,
@@ -111,7 +101,7 @@ impl Resolver<'_> {
         }
         if self.state.report.keeps_everything() {
             let by = Node::text(target.at, target.service.as_str());
-            remember_extends(&mut base, &by);
+            base.remember_all(How::Extends, &by);
         }
         let own = std::mem::replace(service, base);
         let key = own.as_map().and_then(|map| map.get("extends")).map(|node| node.at);

@@ -21,6 +21,8 @@ pub(super) struct Origin {
     pub(super) directory: PathBuf,
     pub(super) files: Vec<PathBuf>,
     pub(super) environment: BTreeMap<String, String>,
+    /// What gives the name, when no file and no directory does.
+    pub(super) name_from: Option<&'static str>,
 }
 
 /// Makes the project out of the tree.
@@ -62,7 +64,8 @@ pub(super) fn finish(
     let warnings = state.report.into_problems(&state.sources);
     let environment = origin.environment;
     let shell = if request.history { request.environment.clone() } else { BTreeMap::new() };
-    let past = Past { shell, scopes: state.scopes, taken: state.taken, folded };
+    let past =
+        Past { shell, name: origin.name_from, scopes: state.scopes, taken: state.taken, folded };
     Ok(Loaded { project, warnings, environment, tree, sources: state.sources, past })
 }
 

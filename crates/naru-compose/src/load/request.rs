@@ -61,6 +61,8 @@ pub struct Loaded {
 pub(crate) struct Past {
     /// The environment of the command.
     pub(crate) shell: BTreeMap<String, String>,
+    /// What gives the project its name, when no file and no directory does.
+    pub(crate) name: Option<&'static str>,
     /// The scopes of variables, the project's own first.
     pub(crate) scopes: Vec<Scope>,
     /// What `!reset` and `!override` removed.
@@ -123,6 +125,7 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
     }
     let project_name = name::project_name(request, &place, &files, &mut state);
     let Some(project_name) = project_name else { return Err(state.fail()) };
+    let name_from = name::given(request, &place).map(|(_, source)| source);
     let mut environment = place.environment;
     environment.insert(environment::PROJECT_NAME.to_owned(), project_name.clone());
     let environment = Arc::new(environment);
@@ -141,6 +144,7 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
         directory: place.directory,
         files: place.files,
         environment: BTreeMap::clone(&environment),
+        name_from,
     };
     finish::finish(tree, origin, request, state)
 }

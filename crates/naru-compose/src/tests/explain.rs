@@ -13,7 +13,7 @@ fn explain(files: &[(&str, &str)], environment: &[(&str, &str)], paths: &[&str])
     let loaded = loaded(&directory, environment);
     let explained = paths.iter().map(|path| match loaded.explain(path) {
         Ok(explanation) => explanation.to_string(),
-        Err(unknown) => format!("{unknown}: {}", unknown.hint.unwrap_or_default()),
+        Err(unknown) => format!("{unknown}: {}", unknown.hint.as_deref().unwrap_or_default()),
     });
     directory.plain(&explained.collect::<Vec<_>>().join("\n\n"))
 }
@@ -61,39 +61,42 @@ const FILES: [(&str, &str); 5] = [
 
 #[test]
 fn a_merged_value_names_the_file_that_won_the_one_that_lost_and_the_variables() {
-    insta::assert_snapshot!(explain(&FILES, &[], &["services.web.environment.DB_URL"]), @"");
+    insta::assert_snapshot!(explain(&FILES, &[], &["services.web.environment.DB_URL"]));
 }
 
 #[test]
 fn a_variable_comes_from_the_shell_a_file_or_its_default() {
     let paths = ["services.web.image", "services.web.environment.TOKEN"];
-    insta::assert_snapshot!(explain(&FILES, &[("TAG", "9"), ("TOKEN", "t")], &paths), @"");
-    insta::assert_snapshot!(explain(&FILES, &[], &["services.web.image"]), @"");
+    insta::assert_snapshot!(explain(&FILES, &[("TAG", "9"), ("TOKEN", "t")], &paths));
+    insta::assert_snapshot!(explain(&FILES, &[], &["services.web.image"]));
 }
 
 #[test]
 fn env_files_say_which_line_won_and_lose_against_the_environment() {
-    let paths =
-        ["services.web.environment.A", "services.web.environment.B", "services.web.environment.LEVEL"];
-    insta::assert_snapshot!(explain(&FILES, &[], &paths), @"");
+    let paths = [
+        "services.web.environment.A",
+        "services.web.environment.B",
+        "services.web.environment.LEVEL",
+    ];
+    insta::assert_snapshot!(explain(&FILES, &[], &paths));
 }
 
 #[test]
 fn what_is_extended_or_shared_by_an_anchor_names_the_place_that_took_it_over() {
     let paths = ["services.web.environment.FROM_BASE", "services.web.restart"];
-    insta::assert_snapshot!(explain(&FILES, &[], &paths), @"");
+    insta::assert_snapshot!(explain(&FILES, &[], &paths));
 }
 
 #[test]
 fn override_and_reset_say_what_they_removed() {
     let paths = ["services.web.cap_add[0]", "services.web.labels", "services.web.labels.team"];
-    insta::assert_snapshot!(explain(&FILES, &[], &paths), @"");
+    insta::assert_snapshot!(explain(&FILES, &[], &paths));
 }
 
 #[test]
 fn a_short_form_is_the_origin_of_its_parts_and_defaults_say_their_reason() {
     let paths = ["services.web.ports[0]", "services.web.networks", "networks", "name"];
-    insta::assert_snapshot!(explain(&FILES, &[], &paths), @"");
+    insta::assert_snapshot!(explain(&FILES, &[], &paths));
 }
 
 #[test]
@@ -103,18 +106,18 @@ fn included_files_name_the_include_and_have_variables_of_their_own() {
         ("lib/b.yaml", "services:\n  a:\n    image: x:${TAG}\n    tty: false\n"),
         ("lib/.env", "TAG=own\n"),
     ];
-    insta::assert_snapshot!(explain(&files, &[], &["services.a.image", "services.a.tty"]), @"");
+    insta::assert_snapshot!(explain(&files, &[], &["services.a.image", "services.a.tty"]));
 }
 
 #[test]
 fn attributes_that_config_does_not_print_are_explained_from_the_files() {
-    insta::assert_snapshot!(explain(&FILES, &[], &["services.web.env_file[0].path"]), @"");
+    insta::assert_snapshot!(explain(&FILES, &[], &["services.web.env_file[0].path"]));
 }
 
 #[test]
 fn a_path_that_leads_nowhere_is_an_error_with_a_hint() {
     let paths = ["services.wbe.image", "services.web.ports[3]", "services.web.environment.DB_UL"];
-    insta::assert_snapshot!(explain(&FILES, &[], &paths), @"");
+    insta::assert_snapshot!(explain(&FILES, &[], &paths));
 }
 
 #[test]
@@ -122,5 +125,5 @@ fn the_json_form_has_one_entry_per_value() {
     let directory = Directory::with(&FILES);
     let explanation = loaded(&directory, &[]).explain("services.web.cap_add").unwrap();
     let json = serde_json::to_string_pretty(&explanation).unwrap();
-    insta::assert_snapshot!(json, @"");
+    insta::assert_snapshot!(json);
 }

@@ -9,19 +9,15 @@ use crate::report::Report;
 /// is no mapping (or list of mappings) is given back.
 pub(super) fn apply(map: &mut Map, sources: Vec<Node>, report: &mut Report) -> Result<(), Node> {
     for mut source in sources {
-        let alias = source.steps().find(|step| step.how == How::Alias).map(|step| step.node.at);
         match std::mem::take(&mut source.value) {
             Value::Map(other) => {
-                for (key, mut entry) in other.0 {
+                for (key, entry) in other.0 {
                     match map.0.entry(key) {
                         Slot::Occupied(mut own) if report.remembers() => {
                             own.get_mut().node.remember(How::MergeKey, entry.node);
                         }
                         Slot::Occupied(_) => {}
                         Slot::Vacant(slot) => {
-                            if let Some(at) = alias {
-                                entry.node.remember(How::Alias, Node::new(at, Value::Null));
-                            }
                             slot.insert(entry);
                         }
                     }

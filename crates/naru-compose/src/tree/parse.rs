@@ -179,7 +179,7 @@ impl Builder<'_> {
         let (mut node, count, depth) = (node.clone(), *count, *depth);
         self.room(at, count, depth)?;
         if self.report.keeps_everything() {
-            node.remember(How::Alias, Node::new(at, Value::Null));
+            node.remember_all(How::Alias, &Node::new(at, Value::Null));
         }
         self.add(0, node);
         Some(())

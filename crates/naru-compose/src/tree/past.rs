@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Node;
+use super::{Node, Value};
 
 /// One step in the life of a value, and the steps before it.
 #[derive(Debug, Clone)]
@@ -108,6 +108,16 @@ impl Node {
     pub(crate) fn remember(&mut self, how: How, before: Self) {
         let earlier = self.past.take();
         self.past = Some(Arc::new(Past { how, node: before, earlier }));
+    }
+
+    /// Adds a step to the past of this and of everything below it.
+    pub(crate) fn remember_all(&mut self, how: How, before: &Self) {
+        match &mut self.value {
+            Value::Map(map) => map.iter_mut().for_each(|(_, node)| node.remember_all(how, before)),
+            Value::List(list) => list.iter_mut().for_each(|node| node.remember_all(how, before)),
+            _ => {}
+        }
+        self.remember(how, before.clone());
     }
 
     /// The steps of its past, the last one first.
