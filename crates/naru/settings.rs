@@ -118,6 +118,14 @@ impl Settings {
         naru_compose::load(&self.request(services))
     }
 
+    /// [`Settings::read`], and every value remembers where it comes from.
+    ///
+    /// # Errors
+    /// With everything that is wrong in the files.
+    pub(crate) fn read_with_history(&self) -> Result<Loaded, Problems> {
+        naru_compose::load(&LoadRequest { history: true, ..self.request(&[]) })
+    }
+
     /// The project that a command without need of the model is about: `-p NAME` (or COMPOSE_PROJECT_NAME
     /// where there is no file) is enough.
     ///

@@ -30,7 +30,7 @@ impl Loaded {
             origin
         } else {
             with.clear();
-            self.derived(way)
+            self.derived(way, value)
         };
         if complete {
             self.folded_losers(way, &mut lost);
@@ -46,7 +46,10 @@ impl Loaded {
         let mut nodes = vec![&self.tree];
         for step in way {
             let next = match (step, nodes.last().map(|node| &node.value)) {
-                (Step::Key(key), Some(Value::Map(map))) => map.get(key),
+                // Some attributes are printed with a capital letter, as docker compose prints them.
+                (Step::Key(key), Some(Value::Map(map))) => {
+                    map.get(key).or_else(|| map.get(&key.to_ascii_lowercase()))
+                }
                 (Step::Index(index), Some(Value::List(entries))) => entries.get(*index),
                 _ => None,
             };
@@ -182,7 +185,7 @@ impl Loaded {
     }
 
     /// A value that no file says.
-    fn derived(&self, way: &[Step]) -> Origin {
+    fn derived(&self, way: &[Step], value: &Json) -> Origin {
         let keys: Vec<&str> = way
             .iter()
             .map(|step| if let Step::Key(key) = step { key.as_str() } else { "*" })
@@ -202,8 +205,13 @@ impl Loaded {
             _ => {
                 // The nearest place above it, since that is what brings it in.
                 let at = self.nodes(way).last().map_or(Position::NOWHERE, |node| node.at);
-                let message =
-                    if at == Position::NOWHERE { "default" } else { "default of what stands here" };
+                let message = match (value, keys.last()) {
+                    (Json::Object(_) | Json::Array(_) | Json::Null, _) => {
+                        "empty: it is printed although no file says it"
+                    }
+                    (_, Some(&("condition" | "required"))) => Made::Dependency.reason(),
+                    _ => "default",
+                };
                 self.placed(message, at)
             }
         }
