@@ -6,7 +6,6 @@ mod dependencies;
 mod exec;
 mod foreground;
 mod heavy;
-mod hooks;
 mod images;
 mod isolation;
 mod lifecycle;

@@ -38,17 +38,14 @@ mod container;
 mod error;
 mod exec;
 mod init;
-mod limits;
-mod namespaces;
 mod plan;
 mod process;
 pub mod profile;
 mod role;
 mod seccomp;
-mod sources;
 mod start;
 mod stdio;
-mod user;
+pub mod store;
 mod wire;
 
 pub use binary::Binary;

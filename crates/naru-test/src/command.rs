@@ -100,7 +100,7 @@ pub struct Running {
 
 impl Running {
     /// Starts `command` with its output going to files, so that nothing it leaves running can keep the test waiting.
-    pub(crate) fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         let (stdout, stderr) = (unnamed_file(), unnamed_file());
         let begin = Instant::now();
         let child = command

@@ -69,7 +69,7 @@ fn expand(
 
 /// The index of the brace that closes the one `text` starts with. As in docker compose, every
 /// brace counts, and the character after an opening one is passed over.
-pub(super) fn closing_brace(text: &str) -> Option<usize> {
+fn closing_brace(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     let mut bytes = text.bytes().enumerate();
     while let Some((index, byte)) = bytes.next() {
@@ -94,7 +94,7 @@ pub(super) fn closing_brace(text: &str) -> Option<usize> {
 }
 
 /// The longest name at the start of a text.
-pub(super) fn name(text: &str) -> &str {
+fn name(text: &str) -> &str {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
     if text.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &text[..end] }
 }
@@ -107,16 +107,16 @@ fn look_up(name: &str, lookup: Lookup<'_>, unset: &mut Vec<String>) -> String {
 }
 
 /// What stands between braces.
-pub(super) struct Braced<'a> {
-    pub(super) name: &'a str,
-    pub(super) operator: Operator,
+struct Braced<'a> {
+    name: &'a str,
+    operator: Operator,
     /// Whether an empty value counts as none.
-    pub(super) nonempty: bool,
-    pub(super) argument: &'a str,
+    nonempty: bool,
+    argument: &'a str,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Operator {
+enum Operator {
     Plain,
     Default,
     Required,
@@ -124,7 +124,7 @@ pub(super) enum Operator {
 }
 
 impl<'a> Braced<'a> {
-    pub(super) fn new(inner: &'a str) -> Option<Self> {
+    fn new(inner: &'a str) -> Option<Self> {
         let name = name(inner);
         if name.is_empty() || inner.contains('\n') {
             return None;

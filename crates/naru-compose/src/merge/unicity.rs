@@ -5,31 +5,28 @@ use std::collections::HashMap;
 use super::rules::{IDENTITIES, Identity};
 use crate::canonical::mount_target;
 use crate::path::Cursor;
-use crate::report::Report;
-use crate::tree::{How, Map, Node, Value};
+use crate::tree::{Map, Node, Value};
 
 /// Removes earlier entries that a later one replaces, in the whole tree.
-pub(crate) fn unify(root: &mut Node, report: &mut Report) {
-    walk(root, IDENTITIES.root(), report);
+pub(crate) fn unify(root: &mut Node) {
+    walk(root, IDENTITIES.root());
 }
 
-fn walk(node: &mut Node, at: Cursor<'_, Identity>, report: &mut Report) {
+fn walk(node: &mut Node, at: Cursor<'_, Identity>) {
     match &mut node.value {
         _ if at.is_off() => {}
-        Value::Map(map) => {
-            map.iter_mut().for_each(|(key, value)| walk(value, at.key(key), report));
-        }
+        Value::Map(map) => map.iter_mut().for_each(|(key, value)| walk(value, at.key(key))),
         Value::List(entries) => {
             if let Some(identity) = at.value() {
                 let list = std::mem::take(entries);
-                *entries = unique(list, identity, report);
+                *entries = unique(list, identity);
             }
         }
         _ => {}
     }
 }
 
-fn unique(list: Vec<Node>, identity: Identity, report: &mut Report) -> Vec<Node> {
+fn unique(list: Vec<Node>, identity: Identity) -> Vec<Node> {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut result: Vec<Node> = Vec::with_capacity(list.len());
     for entry in list {
@@ -39,12 +36,7 @@ fn unique(list: Vec<Node>, identity: Identity, report: &mut Report) -> Vec<Node>
             continue;
         };
         match places.get(&key) {
-            Some(place) => {
-                let before = std::mem::replace(&mut result[*place], entry);
-                if report.remembers() {
-                    result[*place].remember(How::SameEntry, before);
-                }
-            }
+            Some(place) => result[*place] = entry,
             None => {
                 places.insert(key, result.len());
                 result.push(entry);

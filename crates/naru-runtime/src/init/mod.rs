@@ -14,7 +14,6 @@ mod identity;
 mod kernel;
 mod masks;
 mod mounts;
-mod namespaces;
 mod reaper;
 mod root;
 mod start;

@@ -14,8 +14,6 @@ mod down;
 mod event;
 mod exits;
 mod health;
-mod hooks;
-mod inside;
 mod lifecycle;
 mod mounts;
 mod names;
@@ -214,7 +212,6 @@ impl Supervisor {
                 self.end_step(operation::StepOf { operation, step }, result);
             }
             Event::Committed(result) => self.committed(result),
-            Event::Hooked(id, hooked) => self.hooked(&id, hooked),
             Event::Probed(id, probed) => self.probed(&id, probed),
         }
     }

@@ -163,9 +163,7 @@ impl Supervisor {
         };
         self.changed(id);
         self.watch_for_early_exit(id);
-        if let Some(step) = starting.step
-            && !(outcome.is_ok() && self.begin_post_start(id, step))
-        {
+        if let Some(step) = starting.step {
             self.end_step(step, outcome);
         }
         for (step, timeout) in starting.stops {

@@ -1,0 +1,94 @@
+//! The bundle: `config.json` and what is said of it before the runtime looks.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+use oci_spec::runtime::{Capability, Process, Spec};
+use serde_json::Value;
+
+use crate::ui::Ui;
+
+/// A bundle that was read.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// Its directory, absolute.
+    pub(crate) directory: PathBuf,
+    /// Its configuration.
+    pub(crate) spec: Spec,
+}
+
+/// The five sets of capabilities.
+const SETS: [&str; 5] = ["bounding", "effective", "inheritable", "permitted", "ambient"];
+
+impl Bundle {
+    /// Reads `config` in `directory`.
+    pub(crate) fn load(directory: &Path, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Self> {
+        let directory = fs_err::canonicalize(directory).context("cannot find the bundle")?;
+        let file = directory.join(config.unwrap_or(Path::new("config.json")));
+        let text = fs_err::read(&file).context("cannot read the configuration")?;
+        let mut value: Value = serde_json::from_slice(&text)
+            .with_context(|| format!("cannot parse {}", file.display()))?;
+        check_version(&value)?;
+        if let Some(process) = value.get_mut("process") {
+            drop_unknown_capabilities(process, ui);
+        }
+        let spec: Spec = serde_json::from_value(value)
+            .with_context(|| format!("cannot parse {}", file.display()))?;
+        Ok(Self { directory, spec })
+    }
+}
+
+/// A process for `exec`, from a file: what engines leave out has the values of an empty configuration.
+pub(crate) fn load_process(file: &Path, ui: &Ui) -> anyhow::Result<Process> {
+    let text = fs_err::read(file).context("cannot read the process")?;
+    let parsing = || format!("cannot parse {}", file.display());
+    let mut value: Value = serde_json::from_slice(&text).with_context(parsing)?;
+    drop_unknown_capabilities(&mut value, ui);
+    if let Value::Object(fields) = &mut value {
+        fields.entry("user").or_insert_with(|| serde_json::json!({"uid": 0, "gid": 0}));
+        fields.entry("cwd").or_insert_with(|| Value::String(String::new()));
+    }
+    let process: Process = serde_json::from_value(value).with_context(parsing)?;
+    if process.cwd().as_os_str().is_empty() {
+        bail!("cwd property must not be empty");
+    }
+    Ok(process)
+}
+
+/// The version must be one (semver.org), of the first major version.
+fn check_version(value: &Value) -> anyhow::Result<()> {
+    let version = value.get("ociVersion").and_then(Value::as_str).unwrap_or_default();
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<Option<u32>> = core.split('.').map(|part| part.parse().ok()).collect();
+    match numbers[..] {
+        [Some(0 | 1), Some(_), Some(_)] => Ok(()),
+        [Some(_), Some(_), Some(_)] => bail!("ociVersion {version} is not supported: 1.x is"),
+        _ => bail!("ociVersion {version:?} is no version"),
+    }
+}
+
+/// A capability that this program does not know is newer than it: it is not given, and that is said.
+fn drop_unknown_capabilities(process: &mut Value, ui: &Ui) {
+    let Some(capabilities) = process.get_mut("capabilities") else { return };
+    for set in SETS {
+        let Some(Value::Array(names)) = capabilities.get_mut(set) else { continue };
+        names.retain(|name| {
+            let name = name.as_str().unwrap_or_default();
+            let known = capability(name).is_some();
+            if !known {
+                ui.warning(&format!(
+                    "ignoring unknown capability {name:?} in process.capabilities.{set}"
+                ));
+            }
+            known
+        });
+    }
+}
+
+/// A capability by its name, with or without `CAP_`.
+pub(crate) fn capability(name: &str) -> Option<Capability> {
+    let name = name.to_uppercase();
+    let full = if name.starts_with("CAP_") { name } else { format!("CAP_{name}") };
+    Capability::from_str(&full).ok().or_else(|| serde_json::from_value(Value::String(full)).ok())
+}
