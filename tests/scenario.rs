@@ -6,6 +6,7 @@ mod dependencies;
 mod exec;
 mod foreground;
 mod heavy;
+mod hooks;
 mod images;
 mod isolation;
 mod lifecycle;

@@ -75,6 +75,11 @@ pub(crate) fn show(
             printer.say(&text);
             progress.show();
         }
+        Some(Reply::Hook { container, line }) => {
+            progress.clear();
+            printer.hook(&container, &line);
+            progress.show();
+        }
         Some(Reply::Plan(text)) => {
             // When nobody reads it there is nobody to tell.
             let _written = printer.data(&text);
@@ -106,10 +111,7 @@ pub(crate) fn listen<T: Send + 'static>(
                 };
                 Some(Reply::Failed(failure))
             });
-            let last = !matches!(
-                reply,
-                Some(Reply::Progress(_) | Reply::Notice(_) | Reply::Changed(_) | Reply::Plan(_))
-            );
+            let last = matches!(reply, None | Some(Reply::Done | Reply::Failed(_)));
             if sender.send(wrap(reply)).is_err() || last {
                 return;
             }

@@ -35,7 +35,7 @@ const FLAGS: [(&str, &[&str]); 6] = [
     ("", &["--compatibility", "--parallel", "--verbose", "--no-ansi"]),
     ("up", &["--build", "--menu", "--quiet-build", "--watch", "-w"]),
     ("down", &["--rmi"]),
-    ("exec", &["--privileged", "--detach-keys"]),
+    ("exec", &["--detach-keys"]),
     ("kill", &["--remove-orphans"]),
     (
         "config",

@@ -98,6 +98,7 @@ impl Settings {
             environment: self.environment.clone(),
             services: services.to_vec(),
             all_resources: self.globals.all_resources,
+            history: false,
         }
     }
 
@@ -115,6 +116,14 @@ impl Settings {
     /// With everything that is wrong in the files.
     pub(crate) fn read(&self, services: &[String]) -> Result<Loaded, Problems> {
         naru_compose::load(&self.request(services))
+    }
+
+    /// [`Settings::read`], and every value remembers where it comes from.
+    ///
+    /// # Errors
+    /// With everything that is wrong in the files.
+    pub(crate) fn read_with_history(&self) -> Result<Loaded, Problems> {
+        naru_compose::load(&LoadRequest { history: true, ..self.request(&[]) })
     }
 
     /// The project that a command without need of the model is about: `-p NAME` (or COMPOSE_PROJECT_NAME

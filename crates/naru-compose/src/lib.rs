@@ -22,6 +22,7 @@
 //! ```
 
 mod canonical;
+mod explain;
 mod interpolate;
 mod load;
 mod merge;
@@ -36,6 +37,7 @@ mod support;
 mod tests;
 mod tree;
 
+pub use explain::{Explained, Explanation, Origin, Unknown};
 pub use load::{LoadRequest, Loaded, load};
 pub use problem::{Code, Problem, Problems, Related, Severity};
 pub use project::Project;

@@ -7,11 +7,17 @@ use crate::source::{Position, Sources};
 /// The most problems that are kept; a file with more is not read to its end by anyone.
 const LIMIT: usize = 200;
 
+/// Steps of values' pasts that are kept when nobody asked for them: 2 MB at most.
+const STEPS: usize = 10_000;
+
 /// What the phases of the loader found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     findings: Vec<Finding>,
     spill: Option<Box<Finding>>,
+    everything: bool,
+    remembered: usize,
+    scope: u32,
 }
 
 /// One problem, with its place.
@@ -77,6 +83,32 @@ impl Finding {
 }
 
 impl Report {
+    /// A report of a load whose values keep their whole past, which takes memory.
+    pub(crate) fn keeping_everything(everything: bool) -> Self {
+        Self { everything, ..Self::default() }
+    }
+
+    /// Whether every value keeps its whole past.
+    pub(crate) fn keeps_everything(&self) -> bool {
+        self.everything
+    }
+
+    /// Whether one more step of a value's past is kept. A few are kept in any case, for messages.
+    pub(crate) fn remembers(&mut self) -> bool {
+        self.remembered += 1;
+        self.everything || self.remembered <= STEPS
+    }
+
+    /// The number of the scope in which variables are looked up.
+    pub(crate) fn scope(&self) -> u32 {
+        self.scope
+    }
+
+    /// From now on variables are looked up in this scope.
+    pub(crate) fn enter(&mut self, scope: u32) {
+        self.scope = scope;
+    }
+
     /// Reports an error.
     pub(crate) fn error(
         &mut self,

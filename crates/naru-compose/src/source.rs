@@ -1,5 +1,6 @@
 //! The texts that were read, and places in them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A place in a file that was read. Line 0 means "no place", for values that naru made itself.
@@ -19,7 +20,7 @@ impl Position {
 }
 
 /// A place in a file, for people and editors.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Location {
     /// The file, relative to the working directory when it is inside; `-` for standard input.
     pub file: PathBuf,
@@ -34,18 +35,35 @@ pub struct Location {
 pub(crate) struct Sources {
     working_directory: PathBuf,
     files: Vec<(PathBuf, String)>,
+    readers: BTreeMap<u32, Position>,
 }
 
 impl Sources {
     /// No texts yet; names are shown relative to `working_directory`.
     pub(crate) fn new(working_directory: &Path) -> Self {
-        Self { working_directory: working_directory.to_owned(), files: Vec::new() }
+        Self {
+            working_directory: working_directory.to_owned(),
+            files: Vec::new(),
+            readers: BTreeMap::new(),
+        }
     }
 
     /// Keeps a text and gives the number by which positions name it.
     pub(crate) fn add(&mut self, path: &Path, text: String) -> u32 {
         self.files.push((path.to_owned(), text));
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Notes which place of another file the last text was read for.
+    pub(crate) fn name_reader(&mut self, at: Position) {
+        if let Some(last) = self.files.len().checked_sub(1) {
+            self.readers.insert(u32::try_from(last).unwrap_or(u32::MAX), at);
+        }
+    }
+
+    /// The place that a text was read for: in an `include`, an `extends` or an `env_file`.
+    pub(crate) fn reader(&self, file: u32) -> Option<Position> {
+        self.readers.get(&file).copied()
     }
 
     /// The text with this number.
@@ -77,6 +95,12 @@ impl Sources {
     pub(crate) fn line(&self, at: Position) -> Option<&str> {
         let index = (at.line as usize).checked_sub(1)?;
         self.text(at.file).lines().nth(index)
+    }
+
+    /// The number of the text that is shown under this name.
+    pub(crate) fn shown_number(&self, shown: &Path) -> Option<u32> {
+        let index = self.files.iter().position(|(path, _)| self.shown(path) == shown)?;
+        u32::try_from(index).ok()
     }
 
     fn shown(&self, path: &Path) -> PathBuf {

@@ -1,7 +1,6 @@
 //! Creating and starting a container, from the caller's side.
 
 use std::fmt;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -10,9 +9,12 @@ use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 
-use crate::plan::{self, JoinNamespace, Plan, RootSource};
+use crate::namespaces::{Opened, inside_pid_namespace, open, split};
+use crate::plan::{self, JoinNamespace, Plan, RootSource, flags};
 use crate::process::{start_time, wait};
 use crate::seccomp::Program;
+use crate::sources;
+use crate::user::Privileges;
 use crate::wire::{Channel, Report};
 use crate::{Binary, Cgroup, Error, Process, Stdio, role};
 
@@ -92,12 +94,15 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     let cgroup = create.cgroup;
     let (mut plan, namespaces) =
         plan::container_plan(create.spec, root, cgroup.tasks(), &cgroup.as_seen_inside())?;
-    let joined = open_namespaces(&namespaces.joined)?;
-    for ((kind, flag, _), namespace) in namespaces.joined.iter().zip(&joined) {
-        let (kind, descriptor) = ((*kind).to_owned(), envelope.len());
-        plan.joins.push(JoinNamespace { kind, flag: *flag, descriptor });
-        envelope.push(namespace.as_fd());
+    let opened = open(&namespaces)?;
+    let (before, inside) = split(&namespaces, &opened);
+    for namespace in inside {
+        let (kind, descriptor) = (namespace.name.to_owned(), envelope.len());
+        plan.joins.push(JoinNamespace { kind, flag: namespace.flag, descriptor });
+        envelope.push(namespace.file.as_fd());
     }
+    let sources = sources::open(&plan, &opened, create.binary)?;
+    sources::enclose(&sources, &mut plan, &mut envelope);
     plan.process = plan.process.with_stdio(create.stdio.enclose(&mut envelope));
     plan.reaper = create.init;
     if let Some(listener) = &create.waits_at {
@@ -107,12 +112,17 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
 
     let seccomp = create.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let filter = seccomp.map(Program::of).transpose()?;
-    // The cgroup namespace is made inside, once the process is in its cgroups.
-    let at_clone = namespaces.fresh & !plan::CGROUP_NAMESPACE;
+    // The cgroup namespace is made inside, once the process is in its cgroups; the clocks of a time
+    // namespace are set before anybody enters it.
+    let inside = (flags::CGROUP | flags::TIME).cast_unsigned();
+    let ids = namespaces.makes(flags::USER).then(|| namespaces.ids.clone());
+    let privileges = plan.user.is_some().then(|| Privileges::take(ids, &mut plan.process));
     let plan = Plan::Container(Box::new(plan));
     let entry = Entry {
         role: role::Role::Container,
-        namespaces: at_clone,
+        namespaces: namespaces.fresh & !inside,
+        join: &before,
+        privileges,
         parent: create.parent,
         binary: create.binary,
         cgroup,
@@ -156,6 +166,10 @@ impl Created {
 pub(crate) struct Entry<'a> {
     pub(crate) role: role::Role,
     pub(crate) namespaces: u32,
+    /// Joined before the clone.
+    pub(crate) join: &'a [&'a Opened],
+    /// What the caller does for a process in a user namespace.
+    pub(crate) privileges: Option<Privileges>,
     pub(crate) parent: Parent,
     pub(crate) binary: &'a Binary,
     pub(crate) cgroup: &'a Cgroup,
@@ -167,6 +181,7 @@ pub(crate) struct Conversation {
     pub(crate) pidfd: OwnedFd,
     parent: Parent,
     channel: Channel,
+    warnings: Vec<String>,
     over: bool,
 }
 
@@ -191,6 +206,10 @@ impl Entry<'_> {
             }
             result => result?,
         };
+        let mut conversation = conversation;
+        if let Some(privileges) = &self.privileges {
+            conversation.warnings = privileges.apply(conversation.pid)?;
+        }
         match conversation.channel.send_plan(&plan, &filter, envelope) {
             Ok(()) => Ok(conversation),
             Err(_) => Err(conversation.failure()),
@@ -199,6 +218,26 @@ impl Entry<'_> {
 
     /// Makes the process, in this v2 group if there is one.
     fn clone_into(&self, group: Option<&OwnedFd>) -> Result<Conversation, Error> {
+        if let [only] = self.join
+            && only.flag == flags::PID.cast_unsigned()
+        {
+            // A thread can do that alone, also for a process that is to be a sibling.
+            let enter = || self.clone_joined(group, &[]);
+            return inside_pid_namespace(only.file.as_fd(), enter);
+        }
+        if !self.join.is_empty() && self.parent == Parent::Sibling {
+            let detail = "the one in a path, for a process that is not the caller's child";
+            return Err(Error::unsupported_value("linux.namespaces", detail));
+        }
+        let files: Vec<BorrowedFd<'_>> = self.join.iter().map(|join| join.file.as_fd()).collect();
+        self.clone_joined(group, &files)
+    }
+
+    fn clone_joined(
+        &self,
+        group: Option<&OwnedFd>,
+        join: &[BorrowedFd<'_>],
+    ) -> Result<Conversation, Error> {
         let (channel, theirs) = Channel::pair().map_err(Error::Channel)?;
         let spawned = spawn(&Spawn {
             program: self.binary.as_fd(),
@@ -208,10 +247,15 @@ impl Entry<'_> {
             namespaces: self.namespaces.into(),
             sibling: self.parent == Parent::Sibling,
             cgroup: group.map(AsFd::as_fd),
+            join,
+            keep_capabilities: self.privileges.is_some(),
         });
         match spawned {
             Ok(spawned) => Ok(Conversation::new(spawned, self.parent, channel)),
             Err(SpawnError::Clone(errno)) => Err(Error::Clone(errno)),
+            Err(SpawnError::Join(errno, index)) => {
+                Err(Error::host(format!("join {}", self.join[index]), errno))
+            }
             Err(SpawnError::Exec(errno, spawned)) => {
                 drop(Conversation::new(spawned, self.parent, channel));
                 Err(Error::Enter(errno))
@@ -226,7 +270,8 @@ impl Entry<'_> {
 
 impl Conversation {
     fn new(spawned: Spawned, parent: Parent, channel: Channel) -> Self {
-        Self { pid: spawned.pid, pidfd: spawned.pidfd, parent, channel, over: false }
+        let Spawned { pid, pidfd } = spawned;
+        Self { pid, pidfd, parent, channel, warnings: Vec::new(), over: false }
     }
 
     /// Follows the set-up to its end: the terminal's master and the warnings. With `start` the
@@ -249,7 +294,8 @@ impl Conversation {
                 None => break,
             }
         }
-        let warnings = ready.ok_or(Error::Vanished)?;
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(ready.ok_or(Error::Vanished)?);
         self.over = true;
         Ok((terminal, warnings))
     }
@@ -291,17 +337,6 @@ fn duplicate(file: &OwnedFd) -> Result<OwnedFd, Error> {
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path)
         .map_err(|error| Error::host(format!("resolve {}", path.display()), error))
-}
-
-fn open_namespaces(joined: &[(&'static str, u32, PathBuf)]) -> Result<Vec<OwnedFd>, Error> {
-    let open = |(kind, _, path): &(&'static str, u32, PathBuf)| {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| {
-            let action = format!("open the {kind} namespace {}", path.display());
-            Error::host(action, io::Error::from(errno))
-        })
-    };
-    joined.iter().map(open).collect()
 }
 
 fn network_namespace(pid: i32) -> Result<OwnedFd, rustix::io::Errno> {

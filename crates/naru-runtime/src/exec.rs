@@ -1,13 +1,11 @@
 //! Running a further process in a container, from the caller's side.
 
-use std::io;
 use std::os::fd::BorrowedFd;
-use std::thread;
 
 use oci_spec::runtime::{Process as OciProcess, Spec};
-use rustix::thread::ThreadNameSpaceType;
 
-use crate::container::{Conversation, Entry};
+use crate::container::Entry;
+use crate::namespaces::inside_pid_namespace;
 use crate::plan::{self, Plan};
 use crate::process::start_time;
 use crate::seccomp::Program;
@@ -54,6 +52,8 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     let entry = Entry {
         role: role::Role::Exec,
         namespaces: 0,
+        join: &[],
+        privileges: None,
         parent: exec.parent,
         binary: exec.binary,
         cgroup: exec.cgroup,
@@ -66,25 +66,4 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     let pidfd = pidfd.map_err(|error| Error::host("copy a descriptor", error))?;
     let (terminal, warnings) = conversation.finish(false)?;
     Ok(Process { pid, pidfd, start_time, terminal, warnings })
-}
-
-/// Calls `begin` on a thread whose children are born into the pid namespace of `container`; the
-/// thread ends with the call, so nothing else of the calling process is changed.
-fn inside_pid_namespace(
-    container: BorrowedFd<'_>,
-    begin: impl FnOnce() -> Result<Conversation, Error> + Send,
-) -> Result<Conversation, Error> {
-    let enter = || {
-        let kind = ThreadNameSpaceType::PROCESS_ID;
-        rustix::thread::move_into_thread_name_spaces(container, kind).map_err(Error::Clone)?;
-        begin()
-    };
-    thread::scope(|scope| {
-        let builder = thread::Builder::new().name("naru".to_owned()).stack_size(256 * 1024);
-        let thread = builder
-            .spawn_scoped(scope, enter)
-            .map_err(|error| Error::host("start a thread", error))?;
-        let panicked = || io::Error::other("the thread panicked");
-        thread.join().map_err(|_| Error::host("enter the pid namespace", panicked()))?
-    })
 }

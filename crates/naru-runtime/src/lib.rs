@@ -38,14 +38,18 @@ mod container;
 mod error;
 mod exec;
 mod init;
+mod limits;
+mod namespaces;
 mod plan;
 mod process;
 pub mod profile;
 mod role;
 mod seccomp;
+mod sources;
 mod start;
 mod stdio;
 pub mod store;
+mod user;
 mod wire;
 
 pub use binary::Binary;

@@ -146,6 +146,13 @@ pub enum Reply {
     Progress(Progress),
     /// A sentence for the user.
     Notice(String),
+    /// A line that a hook wrote.
+    Hook {
+        /// The hook's container without the project's name: `web-1`.
+        container: String,
+        /// The line, without its end.
+        line: String,
+    },
     /// The plan of a [`Request::DryRun`] as text, one step a line.
     Plan(String),
     /// A container changed (only for [`Request::Watch`]).

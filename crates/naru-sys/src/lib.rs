@@ -7,6 +7,7 @@
 pub mod bpf;
 pub mod clone;
 pub mod mount;
+pub mod namespace;
 pub mod network;
 pub mod process;
 pub mod seccomp;

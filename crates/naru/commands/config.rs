@@ -7,7 +7,7 @@ use fs_err as fs;
 use naru_compose::Loaded;
 use naru_compose::project::Dollar;
 
-use super::diagnostics;
+use super::{diagnostics, explain};
 use crate::error::{Blame, CommandError};
 use crate::settings::Settings;
 use crate::ui::Printer;
@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Tell problems, warnings included, as text or json; json takes the place of the output
     #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
     diagnostics: diagnostics::Form,
+    /// Where a value comes from: which file and line won, and what lost; json with --format json
+    #[arg(long, value_name = "PATH", group = "what")]
+    explain: Option<String>,
     /// Only check, print nothing
     #[arg(short, long)]
     quiet: bool,
@@ -55,6 +58,9 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
+    if let Some(path) = &args.explain {
+        return explain::run(path, args.format == "json", settings, printer);
+    }
     if args.diagnostics == diagnostics::Form::Json {
         return diagnostics::run(&args.services, settings, printer);
     }

@@ -5,6 +5,7 @@ pub(crate) mod create;
 mod diagnostics;
 pub(crate) mod down;
 pub(crate) mod exec;
+mod explain;
 pub(crate) mod image;
 pub(crate) mod kill;
 pub(crate) mod logs;

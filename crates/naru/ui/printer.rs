@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::{Colour, metadata};
+use super::{Colour, line_of_container, metadata};
 
 /// `--ansi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -98,6 +98,12 @@ impl Printer {
             shown.push('\n');
         }
         self.conversation(&shown);
+    }
+
+    /// Shows a line that a container's hook wrote, as docker compose marks it: `web-1 -> line`.
+    pub(crate) fn hook(&self, container: &str, line: &str) {
+        let shown = line_of_container(line.as_bytes());
+        self.conversation(&format!("{} -> {shown}\n", metadata(container)));
     }
 
     /// Shows Compose problems as the loader words them: a heading, the place, its line, a mark below it.

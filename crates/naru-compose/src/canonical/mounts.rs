@@ -4,7 +4,7 @@ use crate::path::Path;
 use crate::problem::Code;
 use crate::report::Report;
 use crate::source::Position;
-use crate::tree::{Map, Node, Value};
+use crate::tree::{Made, Map, Node, Value};
 
 /// The parts of a volume's short form.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -102,8 +102,8 @@ fn warn_of_drive(text: &str, parts: &Parts, at: (Position, &Path), report: &mut 
 }
 
 fn long_form(node: &Node, parts: Parts) -> Map {
-    let text = |text: &str| Node::text(node.at, text);
-    let flag = || Node::new(node.at, Value::Bool(true));
+    let text = |text: &str| Node::made_text(node.at, text, Made::ShortForm);
+    let flag = || Node::made(node.at, Value::Bool(true), Made::ShortForm);
     let is_bind = is_path(&parts.source);
     let (mut map, mut bind, mut volume) = (Map::default(), Map::default(), Map::default());
     map.set("type", text(if is_bind { "bind" } else { "volume" }));
@@ -128,7 +128,8 @@ fn long_form(node: &Node, parts: Parts) -> Map {
         map.set("read_only", flag());
     }
     if is_bind {
-        bind.set("create_host_path", flag());
+        let created = Node::made(node.at, Value::Bool(true), Made::CreateHostPath);
+        bind.set("create_host_path", created);
     }
     if !bind.0.is_empty() {
         map.set("bind", Node::new(node.at, Value::Map(bind)));
@@ -156,7 +157,7 @@ pub(super) fn device(node: &mut Node, path: &Path, report: &mut Report) {
     };
     let mut map = Map::default();
     for (key, value) in [("source", source), ("target", target), ("permissions", permissions)] {
-        map.set(key, Node::text(node.at, value));
+        map.set(key, Node::made_text(node.at, value, Made::ShortForm));
     }
     node.value = Value::Map(map);
 }

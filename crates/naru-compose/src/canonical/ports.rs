@@ -6,7 +6,7 @@ use super::Budget;
 use crate::path::Path;
 use crate::report::Report;
 use crate::source::Position;
-use crate::tree::{Map, Node, Value};
+use crate::tree::{Made, Map, Node, Value};
 
 /// Turns every text of the list into one port per container port.
 pub(super) fn expand(node: &mut Node, path: &Path, (budget, report): (&mut Budget, &mut Report)) {
@@ -18,7 +18,11 @@ pub(super) fn expand(node: &mut Node, path: &Path, (budget, report): (&mut Budge
             continue;
         };
         match parse(&text, budget) {
-            Ok(found) => ports.extend(found.into_iter().map(|port| port.into_node(entry.at))),
+            Ok(found) => ports.extend(
+                found
+                    .into_iter()
+                    .map(|port| Node { past: entry.past.clone(), ..port.into_node(entry.at) }),
+            ),
             Err(reason) => {
                 let message = format!("`{text}` is not a port: {reason}");
                 let hint = "write \"host:container\", \"ip:host:container\" or \"container\"";
@@ -42,15 +46,17 @@ struct Short {
 impl Short {
     fn into_node(self, at: Position) -> Node {
         let mut map = Map::default();
-        map.set("mode", Node::text(at, "ingress"));
+        let text = |text: String| Node::made_text(at, text, Made::ShortForm);
+        map.set("mode", Node::made_text(at, "ingress", Made::PortMode));
         if !self.host_ip.is_empty() {
-            map.set("host_ip", Node::text(at, self.host_ip));
+            map.set("host_ip", text(self.host_ip));
         }
-        map.set("target", Node::new(at, Value::Int(self.target.into())));
+        let target = Value::Int(self.target.into());
+        map.set("target", Node::made(at, target, Made::ShortForm));
         if !self.published.is_empty() {
-            map.set("published", Node::text(at, self.published));
+            map.set("published", text(self.published));
         }
-        map.set("protocol", Node::text(at, self.protocol));
+        map.set("protocol", text(self.protocol));
         Node::new(at, Value::Map(map))
     }
 }

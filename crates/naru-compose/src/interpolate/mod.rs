@@ -1,9 +1,11 @@
 //! Interpolation: `${VARIABLE}` in values, per file and before anything is merged.
 
 mod template;
+mod uses;
 mod walk;
 
 pub(crate) use template::{Fault, substitute};
+pub(crate) use uses::{Outcome, Use, uses};
 pub(crate) use walk::interpolate;
 
 /// Variables by name.

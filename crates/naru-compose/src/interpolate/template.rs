@@ -69,7 +69,7 @@ fn expand(
 
 /// The index of the brace that closes the one `text` starts with. As in docker compose, every
 /// brace counts, and the character after an opening one is passed over.
-fn closing_brace(text: &str) -> Option<usize> {
+pub(super) fn closing_brace(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     let mut bytes = text.bytes().enumerate();
     while let Some((index, byte)) = bytes.next() {
@@ -94,7 +94,7 @@ fn closing_brace(text: &str) -> Option<usize> {
 }
 
 /// The longest name at the start of a text.
-fn name(text: &str) -> &str {
+pub(super) fn name(text: &str) -> &str {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
     if text.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &text[..end] }
 }
@@ -107,16 +107,16 @@ fn look_up(name: &str, lookup: Lookup<'_>, unset: &mut Vec<String>) -> String {
 }
 
 /// What stands between braces.
-struct Braced<'a> {
-    name: &'a str,
-    operator: Operator,
+pub(super) struct Braced<'a> {
+    pub(super) name: &'a str,
+    pub(super) operator: Operator,
     /// Whether an empty value counts as none.
-    nonempty: bool,
-    argument: &'a str,
+    pub(super) nonempty: bool,
+    pub(super) argument: &'a str,
 }
 
 #[derive(Clone, Copy)]
-enum Operator {
+pub(super) enum Operator {
     Plain,
     Default,
     Required,
@@ -124,7 +124,7 @@ enum Operator {
 }
 
 impl<'a> Braced<'a> {
-    fn new(inner: &'a str) -> Option<Self> {
+    pub(super) fn new(inner: &'a str) -> Option<Self> {
         let name = name(inner);
         if name.is_empty() || inner.contains('\n') {
             return None;

@@ -5,7 +5,7 @@ use crate::path::Path;
 use crate::problem::Code;
 use crate::report::Report;
 use crate::source::{Position, Sources};
-use crate::tree::{Node, Value};
+use crate::tree::{How, Node, Value};
 
 /// Replaces the variables in every value below `node`.
 pub(crate) fn interpolate(
@@ -18,7 +18,13 @@ pub(crate) fn interpolate(
         Value::Text(text) if text.contains('$') => {
             let mut unset = Vec::new();
             match substitute(text, lookup, &mut unset) {
-                Ok(value) => node.value = Value::Text(value),
+                Ok(value) => {
+                    let before = std::mem::replace(&mut node.value, Value::Text(value));
+                    if report.remembers() {
+                        let how = How::Template(report.scope());
+                        node.remember(how, Node::new(node.at, before));
+                    }
+                }
                 Err(fault) => {
                     refuse(&fault, node.at, path, (sources, report));
                     node.value = Value::Broken;

@@ -7,6 +7,8 @@ use super::environment;
 use super::files::join;
 use super::request::LoadRequest;
 use crate::problem::{Code, Problem, Problems};
+use crate::report::Report;
+use crate::source::Sources;
 
 /// Names of Compose files, the preferred one first.
 const NAMES: [&str; 4] =
@@ -29,23 +31,33 @@ pub(super) struct Discovered {
     pub(super) directory: PathBuf,
     /// The environment, with `.env` or `--env-file`.
     pub(super) environment: BTreeMap<String, String>,
+    /// The env files by their numbers, see [`environment::Scope`].
+    pub(super) env_files: Vec<Vec<u32>>,
 }
 
 /// Finds the files and the directory. The environment comes in twice: `.env` of the working
 /// directory may name the files, and they may be in another directory with its own `.env`.
-pub(super) fn place(request: &LoadRequest) -> Result<Discovered, Problems> {
+pub(super) fn place(
+    request: &LoadRequest,
+    (sources, report): (&mut Sources, &mut Report),
+) -> Result<Discovered, Problems> {
     let working = &request.working_directory;
     let given = request.project_directory.as_ref().map(|directory| join(working, directory));
     let mut environment = request.environment.clone();
     let first =
         given.clone().or_else(|| request.files.first().and_then(|file| parent(file, working)));
-    environment::add_env_files(request, first.as_deref().unwrap_or(working), &mut environment)?;
+    let first = first.as_deref().unwrap_or(working);
+    let texts = (&mut *sources, &mut *report);
+    let mut env_files = vec![environment::add_env_files(request, first, &mut environment, texts)];
     let files = files(request, &environment, given.as_deref())?;
     let directory = given
         .or_else(|| files.first().and_then(|file| parent(file, working)))
         .unwrap_or_else(|| working.clone());
-    environment::add_env_files(request, &directory, &mut environment)?;
-    Ok(Discovered { files, directory, environment })
+    if first != directory {
+        let texts = (sources, report);
+        env_files.push(environment::add_env_files(request, &directory, &mut environment, texts));
+    }
+    Ok(Discovered { files, directory, environment, env_files })
 }
 
 fn parent(file: &Path, working: &Path) -> Option<PathBuf> {

@@ -12,40 +12,111 @@ pub(crate) type Variables = BTreeMap<String, String>;
 pub(crate) struct Wrong {
     /// Line, counted from 1.
     pub(crate) line: u32,
+    /// Column in characters, counted from 1.
+    pub(crate) column: u32,
     /// What it is.
     pub(crate) message: String,
 }
 
 /// The variables of a file in Compose's format, added to `variables`; `lookup` knows the
-/// variables of the environment, which win in `${}` and give a bare name its value.
+/// variables of the environment, which win in `${}` and give a bare name its value. Gives what is wrong.
 pub(crate) fn parse(
     text: &str,
     variables: &mut Variables,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), Wrong> {
+) -> Vec<Wrong> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    let mut cursor = Cursor { rest: &text, line: 1 };
+    let mut cursor = Cursor { text: &text, rest: &text, line: 1 };
+    let mut wrong = Vec::new();
     while cursor.skip_to_statement() {
-        let (name, has_value) = cursor.name()?;
-        if !has_value {
-            if let Some(value) = lookup(&name) {
-                variables.insert(name, value);
+        if let Err(what) = statement(&mut cursor, variables, lookup) {
+            wrong.push(what);
+            if wrong.len() == WRONG_LIMIT {
+                break;
             }
-            continue;
+            cursor.advance(cursor.rest.find('\n').unwrap_or(cursor.rest.len()));
         }
-        let known = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
-        let value = cursor.value(&known)?;
-        variables.insert(name, value);
     }
+    wrong
+}
+
+/// Nobody reads more mistakes of one file.
+const WRONG_LIMIT: usize = 20;
+
+fn statement(
+    cursor: &mut Cursor<'_>,
+    variables: &mut Variables,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), Wrong> {
+    let (name, has_value) = cursor.name()?;
+    if !has_value {
+        if let Some(value) = lookup(&name) {
+            variables.insert(name, value);
+        }
+        return Ok(());
+    }
+    let known = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
+    let value = cursor.value(&known)?;
+    variables.insert(name, value);
     Ok(())
 }
 
-/// The variables of a file in the format of `docker run --env-file`: no quotes, no `${}`.
+/// Where a file defines a variable, and what it says there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Definition {
+    /// The variable.
+    pub(crate) name: String,
+    /// Line, counted from 1.
+    pub(crate) line: u32,
+    /// Column in characters, counted from 1.
+    pub(crate) column: u32,
+    /// The value with variables in it as they stand there; nothing when the format has none.
+    pub(crate) template: Option<String>,
+}
+
+/// Every definition of a file, in its order. A name without a value is none.
+pub(crate) fn definitions(text: &str, raw: bool) -> Vec<Definition> {
+    if raw {
+        let named = text.lines().zip(1..).filter_map(|(line, number)| {
+            let name = line.trim_start().split_once('=').map(|(name, _)| name)?;
+            let template = None;
+            (!name.starts_with('#')).then(|| Definition {
+                name: name.to_owned(),
+                line: number,
+                column: 1,
+                template,
+            })
+        });
+        return named.collect();
+    }
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let mut cursor = Cursor { text: &text, rest: &text, line: 1 };
+    let mut definitions = Vec::new();
+    while cursor.skip_to_statement() {
+        let (line, column) = (cursor.line, cursor.column());
+        let Ok((name, has_value)) = cursor.name() else { break };
+        if !has_value {
+            continue;
+        }
+        let before = cursor.rest;
+        if cursor.value(&|_| None).is_err() {
+            break;
+        }
+        let written = &before[..before.len() - cursor.rest.len()];
+        let template = (!written.starts_with('\'')).then(|| written.to_owned());
+        definitions.push(Definition { name, line, column, template });
+    }
+    definitions
+}
+
+/// The variables of a file in the format of `docker run --env-file`: no quotes, no `${}`. Gives what is
+/// wrong.
 pub(crate) fn parse_raw(
     text: &str,
     variables: &mut Variables,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), Wrong> {
+) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
     for (line, number) in text.lines().zip(1..) {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
@@ -57,23 +128,33 @@ pub(crate) fn parse_raw(
         };
         if name.is_empty() || name.contains(char::is_whitespace) {
             let message = format!("`{name}` is not the name of a variable");
-            return Err(Wrong { line: number, message });
+            wrong.push(Wrong { line: number, column: 1, message });
+            continue;
         }
         if let Some(value) = value {
             variables.insert(name.to_owned(), value);
         }
     }
-    Ok(())
+    wrong.truncate(WRONG_LIMIT);
+    wrong
 }
 
 struct Cursor<'t> {
+    text: &'t str,
     rest: &'t str,
     line: u32,
 }
 
 impl<'t> Cursor<'t> {
     fn wrong(&self, message: impl Into<String>) -> Wrong {
-        Wrong { line: self.line, message: message.into() }
+        Wrong { line: self.line, column: self.column(), message: message.into() }
+    }
+
+    /// The column of what comes next.
+    fn column(&self) -> u32 {
+        let before = &self.text[..self.text.len() - self.rest.len()];
+        let line = before.rsplit('\n').next().unwrap_or("");
+        u32::try_from(line.chars().count()).unwrap_or(u32::MAX - 1) + 1
     }
 
     /// Goes over `count` bytes and gives them back.
@@ -221,14 +302,14 @@ mod tests {
 
     fn check(text: &str, expect: &[(&str, &str)]) {
         let mut variables = Variables::new();
-        parse(text, &mut variables, &lookup).unwrap();
+        assert_eq!(parse(text, &mut variables, &lookup), []);
         let found: Vec<_> = variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(found, expect, "{text}");
     }
 
     fn check_wrong(text: &str, line: u32, message: &str) {
-        let wrong = parse(text, &mut Variables::new(), &lookup).unwrap_err();
-        assert_eq!((wrong.line, wrong.message.as_str()), (line, message), "{text}");
+        let wrong = parse(text, &mut Variables::new(), &lookup);
+        assert_eq!((wrong[0].line, wrong[0].message.as_str()), (line, message), "{text}");
     }
 
     #[test]
@@ -269,9 +350,30 @@ mod tests {
     }
 
     #[test]
+    fn one_mistake_does_not_hide_the_next_one_nor_the_lines_between_them() {
+        let mut variables = Variables::new();
+        let wrong = parse("A B=1\nC=2\n  D?=3\nE=4", &mut variables, &lookup);
+        let places: Vec<_> = wrong.iter().map(|wrong| (wrong.line, wrong.column)).collect();
+        assert_eq!(places, [(1, 1), (3, 3)]);
+        assert_eq!(variables.into_keys().collect::<Vec<_>>(), ["C", "E"]);
+    }
+
+    #[test]
+    fn definitions_know_their_line_and_what_stands_there() {
+        let text = "# c\nA=1\nB\n  export C=\"two\nlines $A\"\nD='$A'\n";
+        let found = definitions(text, false);
+        let found: Vec<_> =
+            found.iter().map(|it| (it.name.as_str(), it.line, it.template.as_deref())).collect();
+        let lines = Some("\"two\nlines $A\"");
+        assert_eq!(found, [("A", 2, Some("1")), ("C", 4, lines), ("D", 6, None)]);
+        let raw = definitions("#c=1\nA=$B\n", true);
+        assert_eq!((raw.len(), raw[0].line, raw[0].template.as_deref()), (1, 2, None));
+    }
+
+    #[test]
     fn the_raw_format_takes_everything_after_the_first_equals_sign() {
         let mut variables = Variables::new();
-        parse_raw("A='x' # y\n#c\nSHELL_SET\nB=$A=1\n", &mut variables, &lookup).unwrap();
+        parse_raw("A='x' # y\n#c\nSHELL_SET\nB=$A=1\n", &mut variables, &lookup);
         let found: Vec<_> = variables.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(found, ["A='x' # y", "B=$A=1", "SHELL_SET=shell"]);
     }

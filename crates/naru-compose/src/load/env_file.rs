@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 
 use super::dotenv;
+use super::environment;
 use super::files::{Error, read};
 use super::place::Place;
 use crate::path::Path;
 use crate::problem::Code;
 use crate::project::Project;
 use crate::report::Report;
-use crate::source::{Position, Sources};
+use crate::source::Sources;
 use crate::tree::{Map, Node, Value};
 
 /// Folds the files of every enabled service into its environment and labels.
@@ -19,7 +20,8 @@ pub(super) fn fold(
     tree: &Node,
     environment: &BTreeMap<String, String>,
     (sources, report): (&mut Sources, &mut Report),
-) {
+) -> BTreeMap<String, Folded> {
+    let mut folded_files = BTreeMap::new();
     let services = Place(tree).0.as_map().and_then(|map| map.map("services"));
     let root = Path::ROOT;
     let services_path = root.key("services");
@@ -30,9 +32,14 @@ pub(super) fn fold(
         let lookup = |variable: &str| {
             environment.get(variable).cloned().or_else(|| own.get(variable).cloned().flatten())
         };
-        let mut reader = Reader { lookup: &lookup, sources, report };
+        let mut reader = Reader { read: Vec::new(), lookup: &lookup, sources, report };
         let variables = reader.env_files(map, &path.key("env_file"));
+        let variable_files = std::mem::take(&mut reader.read);
         let labels = reader.label_files(map, &path.key("label_file"));
+        let files = Folded { variables: variable_files, labels: reader.read };
+        if report.keeps_everything() {
+            folded_files.insert(name.clone(), files);
+        }
         let mut folded: BTreeMap<String, Option<String>> =
             variables.into_iter().map(|(name, value)| (name, Some(value))).collect();
         folded.append(&mut service.environment);
@@ -41,9 +48,21 @@ pub(super) fn fold(
         labels.append(&mut service.labels);
         service.labels = labels;
     }
+    folded_files
+}
+
+/// The files that the variables and labels of a service come from, by their numbers, in the order in
+/// which later ones win, and whether each is in the raw format.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Folded {
+    /// Of `env_file`.
+    pub(crate) variables: Vec<(u32, bool)>,
+    /// Of `label_file`.
+    pub(crate) labels: Vec<(u32, bool)>,
 }
 
 struct Reader<'a> {
+    read: Vec<(u32, bool)>,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     sources: &'a mut Sources,
     report: &'a mut Report,
@@ -104,13 +123,13 @@ impl Reader<'_> {
             }
         };
         let parse = if raw { dotenv::parse_raw } else { dotenv::parse };
-        if let Err(wrong) = parse(&text, variables, self.lookup) {
-            let at = Position { file: self.sources.add(name, text), line: wrong.line, column: 1 };
-            self.report
-                .error(at, path, wrong.message)
-                .code(Code::ENV_FILE)
-                .related(file.at, "the file is named here")
-                .hint("each line is NAME=value; quote values that span lines");
+        let wrong = parse(&text, variables, self.lookup);
+        if wrong.is_empty() && !self.report.keeps_everything() {
+            return;
         }
+        let number = self.sources.add(name, text);
+        self.sources.name_reader(file.at);
+        self.read.push((number, raw));
+        environment::refuse(&wrong, number, (path, file.at), self.report);
     }
 }

@@ -2,23 +2,38 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::dotenv;
 use super::files::{join, read};
 use super::request::LoadRequest;
-use crate::problem::{Code, Problem, Problems, Severity};
-use crate::source::Location;
+use crate::path;
+use crate::problem::Code;
+use crate::report::Report;
+use crate::source::{Position, Sources};
 
 /// The variable that holds the project's name.
-pub(super) const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+pub(crate) const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+
+/// The variables that a set of Compose files knows, and where they come from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    /// All of them.
+    pub(crate) environment: Arc<BTreeMap<String, String>>,
+    /// The scope of the including file, whose variables win.
+    pub(crate) outer: Option<u32>,
+    /// The env files by their numbers, in groups: an earlier group wins, and in it a later file.
+    pub(crate) groups: Vec<Vec<u32>>,
+}
 
 /// Adds the variables of `--env-file`, of `COMPOSE_ENV_FILES`, or of `.env` in `directory`. What
-/// is set already stays.
+/// is set already stays. Gives the numbers of the files.
 pub(super) fn add_env_files(
     request: &LoadRequest,
     directory: &Path,
     environment: &mut BTreeMap<String, String>,
-) -> Result<(), Problems> {
+    texts: (&mut Sources, &mut Report),
+) -> Vec<u32> {
     let named = environment.get("COMPOSE_ENV_FILES").filter(|names| !names.is_empty());
     let disabled = environment.get("COMPOSE_DISABLE_ENV_FILE");
     let disabled = disabled.is_some_and(|value| matches!(value.as_str(), "1" | "true" | "t"));
@@ -27,46 +42,66 @@ pub(super) fn add_env_files(
     } else if let Some(names) = named {
         names.split(',').map(PathBuf::from).collect()
     } else if disabled || !directory.join(".env").is_file() {
-        return Ok(());
+        return Vec::new();
     } else {
         vec![directory.join(".env")]
     };
     let files: Vec<_> = files.iter().map(|file| join(&request.working_directory, file)).collect();
-    for (name, value) in read_env_files(&files, environment)? {
+    let (variables, numbers) = read_env_files(&files, environment, Position::NOWHERE, texts);
+    for (name, value) in variables {
         environment.entry(name).or_insert(value);
     }
-    Ok(())
+    numbers
 }
 
-/// The variables of files in Compose's format, later files winning.
+/// The variables of files in Compose's format, later files winning, and the files' numbers. `at` is the
+/// place that names the files, when it is in one.
 pub(super) fn read_env_files(
     files: &[PathBuf],
     environment: &BTreeMap<String, String>,
-) -> Result<dotenv::Variables, Problems> {
-    let mut variables = dotenv::Variables::new();
+    at: Position,
+    (sources, report): (&mut Sources, &mut Report),
+) -> (dotenv::Variables, Vec<u32>) {
+    let (mut variables, mut numbers) = (dotenv::Variables::new(), Vec::new());
+    let root = path::Path::ROOT;
     for file in files {
-        let text = read(file).map_err(|error| {
-            let hint = "every file given with --env-file or COMPOSE_ENV_FILES has to exist";
-            let message = format!("cannot use the env file: {error}");
-            Problems(vec![Problem::without_place(Code::FILE, message, Some(hint.to_owned()))])
-        })?;
+        let text = match read(file) {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("cannot use the env file: {error}");
+                let finding = report.error(at, &root, message).code(Code::FILE);
+                if at == Position::NOWHERE {
+                    finding
+                        .hint("every file given with --env-file or COMPOSE_ENV_FILES has to exist");
+                }
+                continue;
+            }
+        };
         let lookup = |name: &str| environment.get(name).cloned();
-        dotenv::parse(&text, &mut variables, &lookup)
-            .map_err(|wrong| Problems(vec![problem(file, &text, wrong)]))?;
+        let wrong = dotenv::parse(&text, &mut variables, &lookup);
+        let number = sources.add(file, text);
+        numbers.push(number);
+        if at != Position::NOWHERE {
+            sources.name_reader(at);
+        }
+        refuse(&wrong, number, (&root, at), report);
     }
-    Ok(variables)
+    (variables, numbers)
 }
 
-/// A mistake in a file of variables, as the reader sees it.
-pub(super) fn problem(file: &Path, text: &str, wrong: dotenv::Wrong) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        code: Code::ENV_FILE,
-        location: Some(Location { file: file.to_owned(), line: wrong.line, column: 1 }),
-        path: String::new(),
-        message: wrong.message,
-        hint: Some("each line is NAME=value; quote values that span lines".to_owned()),
-        excerpt: text.lines().nth(wrong.line as usize - 1).map(str::to_owned),
-        related: Vec::new(),
+/// Reports what is wrong in a file of variables.
+pub(super) fn refuse(
+    wrong: &[dotenv::Wrong],
+    file: u32,
+    (path, named): (&path::Path, Position),
+    report: &mut Report,
+) {
+    for dotenv::Wrong { line, column, message } in wrong {
+        let at = Position { file, line: *line, column: *column };
+        let finding = report.error(at, path, message.as_str()).code(Code::ENV_FILE);
+        if named != Position::NOWHERE {
+            finding.related(named, "the file is named here");
+        }
+        finding.hint("each line is NAME=value; quote values that span lines");
     }
 }

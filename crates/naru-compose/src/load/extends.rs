@@ -13,7 +13,7 @@ use crate::path::Path;
 use crate::problem::Code;
 use crate::schema::{check, closest, extends_shape};
 use crate::source::Position;
-use crate::tree::{Map, Node, Value};
+use crate::tree::{How, Map, Node, Value};
 
 /// Where a service is defined.
 #[derive(Debug, Clone)]
@@ -96,7 +96,12 @@ impl Resolver<'_> {
             return;
         };
         if self.chain.is_empty() {
-            reset::apply_to_service(&mut base, name, self.resets);
+            let taken = reset::apply_to_service(&mut base, name, self.resets);
+            self.state.taken.extend(taken);
+        }
+        if self.state.report.keeps_everything() {
+            let by = Node::text(target.at, target.service.as_str());
+            base.remember_all(How::Extends, &by);
         }
         let own = std::mem::replace(service, base);
         let key = own.as_map().and_then(|map| map.get("extends")).map(|node| node.at);
@@ -162,7 +167,7 @@ impl Resolver<'_> {
         for mut document in read.documents {
             model::prepare(&mut document, self.context, self.state);
             let resets = reset::collect(&mut document);
-            reset::apply(&mut tree, &resets);
+            self.state.taken.extend(reset::apply(&mut tree, &resets));
             merge(&mut tree, document, &mut self.state.report);
         }
         let services = tree.as_map_mut().and_then(|map| map.remove("services"));
@@ -184,7 +189,7 @@ impl Resolver<'_> {
         services.set(name, own);
         top.set("services", Node::new(at, Value::Map(services)));
         let mut tree = Node::new(at, Value::Map(top));
-        unify(&mut tree);
+        unify(&mut tree, &mut self.state.report);
         canonicalize(&mut tree, &mut self.state.budget, &mut self.state.report);
         paths::resolve(&mut tree, directory, self.context.home.as_deref());
         let services = tree.as_map_mut().and_then(|map| map.map_mut("services"));

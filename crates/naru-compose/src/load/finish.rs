@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use super::place::Place;
-use super::request::{LoadRequest, Loaded, State};
+use super::request::{LoadRequest, Loaded, Past, State};
 use super::{consistency, cycle, env_file, normalize, profiles, resources};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -21,6 +21,8 @@ pub(super) struct Origin {
     pub(super) directory: PathBuf,
     pub(super) files: Vec<PathBuf>,
     pub(super) environment: BTreeMap<String, String>,
+    /// What gives the name, when no file and no directory does.
+    pub(super) name_from: Option<&'static str>,
 }
 
 /// Makes the project out of the tree.
@@ -46,10 +48,12 @@ pub(super) fn finish(
         }
     }
     let place = Place(&tree);
-    consistency::check(&project, &broken, (place, &mut state.report));
-    cycle::check(&project, place, &mut state.report);
+    if !state.incomplete {
+        consistency::check(&project, &broken, (place, &mut state.report));
+        cycle::check(&project, place, &mut state.report);
+    }
     let report = (&mut state.sources, &mut state.report);
-    env_file::fold(&mut project, &tree, &origin.environment, report);
+    let folded = env_file::fold(&mut project, &tree, &origin.environment, report);
     if !request.all_resources {
         resources::drop_unused(&mut project);
     }
@@ -59,7 +63,10 @@ pub(super) fn finish(
     fill_contents(&mut project, &origin.environment);
     let warnings = state.report.into_problems(&state.sources);
     let environment = origin.environment;
-    Ok(Loaded { project, warnings, environment, tree, sources: state.sources })
+    let shell = if request.history { request.environment.clone() } else { BTreeMap::new() };
+    let past =
+        Past { shell, name: origin.name_from, scopes: state.scopes, taken: state.taken, folded };
+    Ok(Loaded { project, warnings, environment, tree, sources: state.sources, past })
 }
 
 /// Gives secrets and configs the content of their variables. That a variable is not set matters only

@@ -1,8 +1,10 @@
 //! `include`: taking in other projects.
 
+use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
 
-use super::environment::read_env_files;
+use super::environment::{Scope, read_env_files};
 use super::files::join;
 use super::model::{self, Context, File};
 use super::request::State;
@@ -97,25 +99,23 @@ impl Include {
         }
         let files: Option<Vec<File>> =
             self.files.iter().map(|file| model::read_named(file, at, state)).collect();
-        let variables = match read_env_files(&self.env_files, &context.environment) {
-            Ok(variables) => variables,
-            Err(problems) => {
-                for problem in problems.0 {
-                    let place = problem.location.map_or(String::new(), |location| {
-                        format!(" ({}:{})", location.file.display(), location.line)
-                    });
-                    state.report.error(at.0, at.1, format!("{}{place}", problem.message));
-                }
-                return None;
-            }
-        };
-        let mut environment = context.environment.clone();
+        state.incomplete |= files.is_none();
+        let texts = (&mut state.sources, &mut state.report);
+        let (variables, numbers) =
+            read_env_files(&self.env_files, &context.environment, at.0, texts);
+        let mut environment = BTreeMap::clone(&context.environment);
         for (name, value) in variables {
             environment.entry(name).or_insert(value);
         }
-        let home = context.home.clone();
-        let inner = Context { directory: self.directory, environment, included, home };
-        Some(model::load(files?, &inner, state))
+        let environment = Arc::new(environment);
+        let (home, directory) = (context.home.clone(), self.directory);
+        let outer = Some(context.scope);
+        let scope = Scope { environment: Arc::clone(&environment), outer, groups: vec![numbers] };
+        let scope = state.add_scope(scope);
+        let inner = Context { directory, environment, scope, included, home };
+        let tree = model::load(files?, &inner, state);
+        state.report.enter(context.scope);
+        Some(tree)
     }
 }
 

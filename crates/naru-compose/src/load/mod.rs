@@ -27,6 +27,8 @@ mod place;
 mod profiles;
 mod resources;
 
+pub(crate) use dotenv::definitions;
+pub(crate) use environment::PROJECT_NAME;
 pub(crate) use files::clean;
 pub(crate) use place::Place;
 pub use request::{LoadRequest, Loaded, load};

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::files::{self, read};
 use super::request::State;
@@ -14,9 +15,10 @@ use crate::interpolate::interpolate;
 use crate::merge::{merge, unify};
 use crate::path::Path;
 use crate::problem::Code;
+use crate::report::Report;
 use crate::schema::{PROJECT, Shape, check};
 use crate::source::Position;
-use crate::tree::{Node, Value, parse};
+use crate::tree::{How, Node, Value, parse};
 
 /// A file that was read.
 #[derive(Debug)]
@@ -33,15 +35,17 @@ pub(super) struct Context {
     /// Directory that paths are relative to.
     pub(super) directory: PathBuf,
     /// Variables.
-    pub(super) environment: BTreeMap<String, String>,
+    pub(super) environment: Arc<BTreeMap<String, String>>,
+    /// The number of the scope that these variables are.
+    pub(super) scope: u32,
     /// The files that include this one, outermost first.
     pub(super) included: Vec<PathBuf>,
     /// Home directory, for `~`.
     pub(super) home: Option<PathBuf>,
 }
 
-/// Reads the project's own files. `None` when one of them cannot be used.
-pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Option<Vec<File>> {
+/// Reads the project's own files. One that cannot be used is left out, and `state` is incomplete then.
+pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Vec<File> {
     let mut files = Vec::new();
     for path in paths {
         let text = if path.as_os_str() == "-" { files::read_standard_input() } else { read(path) };
@@ -53,8 +57,8 @@ pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Option<Vec<File>
             }
         }
     }
-    let complete = files.len() == paths.len() && !state.report.has_errors();
-    complete.then_some(files)
+    state.incomplete |= files.len() < paths.len();
+    files
 }
 
 /// Reads a file that another one names at `at`. `None` when it cannot be used.
@@ -64,7 +68,11 @@ pub(super) fn read_named(
     state: &mut State,
 ) -> Option<File> {
     match read(path) {
-        Ok(text) => parse_text(path.to_owned(), text, state),
+        Ok(text) => {
+            let file = parse_text(path.to_owned(), text, state);
+            state.sources.name_reader(at);
+            file
+        }
         Err(error) => {
             state.report.error(at, key, error.to_string()).code(Code::FILE);
             None
@@ -101,26 +109,29 @@ pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> No
             prepare(&mut document, context, state);
             let resets = reset::collect(&mut document);
             include::apply(&mut document, &path, context, state);
-            reset::apply(&mut tree, &resets);
+            state.taken.extend(reset::apply(&mut tree, &resets));
             let scope = extends::Scope { file: path.clone(), directory: context.directory.clone() };
             extends::apply(&mut document, &scope, (context, &resets), (&mut bases, state));
             merge(&mut tree, document, &mut state.report);
-            unify(&mut tree);
+            unify(&mut tree, &mut state.report);
             check(&mut tree, &Shape::Object(&PROJECT), &Path::ROOT, &mut state.report);
             canonicalize(&mut tree, &mut state.budget, &mut state.report);
-            unify(&mut tree);
+            unify(&mut tree, &mut state.report);
         }
     }
     defaults::apply(&mut tree);
-    validate::check(&mut tree, &mut state.report);
+    if !state.incomplete {
+        validate::check(&mut tree, &mut state.report);
+    }
     paths::resolve(&mut tree, &context.directory, context.home.as_deref());
-    resolve_variables(&mut tree, &context.environment);
+    resolve_variables(&mut tree, context, &mut state.report);
     tree
 }
 
 /// Interpolates a document, and notes what is obsolete in it.
 pub(super) fn prepare(document: &mut Node, context: &Context, state: &mut State) {
     let lookup = |name: &str| context.environment.get(name).cloned();
+    state.report.enter(context.scope);
     interpolate(document, &Path::ROOT, &lookup, (&state.sources, &mut state.report));
     let Some(map) = document.as_map_mut() else { return };
     if let Some(entry) = map.0.shift_remove("version") {
@@ -141,22 +152,26 @@ pub(super) fn prepare(document: &mut Node, context: &Context, state: &mut State)
 }
 
 /// Gives variables without a value the one of the environment.
-fn resolve_variables(tree: &mut Node, environment: &BTreeMap<String, String>) {
+fn resolve_variables(tree: &mut Node, context: &Context, report: &mut Report) {
     let services = tree.as_map_mut().and_then(|map| map.map_mut("services"));
     for (_, service) in services.into_iter().flat_map(|map| map.iter_mut()) {
         let Some(service) = service.as_map_mut() else { continue };
-        resolve_bare(service.map_mut("environment"), environment);
+        resolve_bare(service.map_mut("environment"), context, report);
         if let Some(args) = service.map_mut("build").and_then(|build| build.map_mut("args")) {
-            resolve_bare(Some(args), environment);
+            resolve_bare(Some(args), context, report);
             args.0.retain(|_, entry| !entry.node.is_null());
         }
     }
 }
 
-fn resolve_bare(map: Option<&mut crate::tree::Map>, environment: &BTreeMap<String, String>) {
+fn resolve_bare(map: Option<&mut crate::tree::Map>, context: &Context, report: &mut Report) {
     for (name, value) in map.into_iter().flat_map(|map| map.iter_mut()) {
-        if let (true, Some(found)) = (value.is_null(), environment.get(name)) {
+        if let (true, Some(found)) = (value.is_null(), context.environment.get(name)) {
             value.value = Value::Text(found.clone());
+            if report.remembers() {
+                let how = How::Environment(context.scope);
+                value.remember(how, Node::new(value.at, Value::Null));
+            }
         }
     }
 }

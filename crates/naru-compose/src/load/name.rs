@@ -21,11 +21,9 @@ pub(super) fn project_name(
     state: &mut State,
 ) -> Option<String> {
     let nowhere = Position::NOWHERE;
-    let from_environment = place.environment.get(PROJECT_NAME).filter(|name| !name.is_empty());
-    let given = request.project_name.as_ref().filter(|name| !name.is_empty());
-    if let Some(name) = given.or(from_environment) {
+    if let Some((name, _)) = given(request, place) {
         if normalize(name) == *name {
-            return Some(name.clone());
+            return Some(name.to_owned());
         }
         let message = format!("`{name}` is not a name for a project");
         let hint = "names consist of lower case letters, digits, `-` and `_`, and start with a letter or digit";
@@ -49,6 +47,17 @@ pub(super) fn project_name(
         return None;
     }
     Some(normal)
+}
+
+/// The name that the command line or the environment gives, and which of them.
+pub(super) fn given<'a>(
+    request: &'a LoadRequest,
+    place: &'a Discovered,
+) -> Option<(&'a str, &'static str)> {
+    let named = |name: Option<&'a String>| name.map(String::as_str).filter(|name| !name.is_empty());
+    let from_environment = named(place.environment.get(PROJECT_NAME));
+    let from_line = named(request.project_name.as_ref());
+    from_line.map(|name| (name, "-p")).or_else(|| from_environment.map(|name| (name, PROJECT_NAME)))
 }
 
 /// The last `name:`, with its variables replaced.

@@ -4,7 +4,7 @@
 use super::files::clean;
 use crate::merge::dependency;
 use crate::source::Position;
-use crate::tree::{Map, Node, Value};
+use crate::tree::{Made, Map, Node, Value};
 
 /// Makes explicit what is implied.
 pub(super) fn normalize(tree: &mut Node, project: &str) {
@@ -24,11 +24,11 @@ pub(super) fn normalize(tree: &mut Node, project: &str) {
     }
     if uses_default {
         if top.map("networks").is_none() {
-            top.set("networks", Node::empty_map(Position::NOWHERE));
+            top.set("networks", default_network());
         }
         let networks = top.map_mut("networks").filter(|networks| !networks.has("default"));
         if let Some(networks) = networks {
-            networks.set("default", Node::empty_map(Position::NOWHERE));
+            networks.set("default", default_network());
         }
     }
     for kind in ["networks", "volumes", "secrets", "configs"] {
@@ -36,6 +36,10 @@ pub(super) fn normalize(tree: &mut Node, project: &str) {
             name(node, key, project);
         }
     }
+}
+
+fn default_network() -> Node {
+    Node::made(Position::NOWHERE, Value::Map(Map::default()), Made::DefaultNetwork)
 }
 
 /// Gives a resource its name on the host.
@@ -47,7 +51,8 @@ fn name(node: &mut Node, key: &str, project: &str) {
     }
     let external = matches!(map.get("external").map(|node| &node.value), Some(Value::Bool(true)));
     let name = if external { key.to_owned() } else { format!("{project}_{key}") };
-    map.set("name", Node::text(at, name));
+    let made = if external { Made::ExternalName } else { Made::ResourceName };
+    map.set("name", Node::made_text(at, name, made));
 }
 
 fn attributes(service: &mut Map) {
@@ -62,7 +67,7 @@ fn attributes(service: &mut Map) {
             && !map.has("dockerfile")
             && !map.has("dockerfile_inline")
         {
-            map.set("dockerfile", Node::text(at, "Dockerfile"));
+            map.set("dockerfile", Node::made_text(at, "Dockerfile", Made::Dockerfile));
         }
     }
     let Some(Value::List(mounts)) = service.get_mut("volumes").map(|node| &mut node.value) else {
@@ -106,9 +111,15 @@ fn depend(service: &mut Map) {
             continue;
         }
         let mut node = dependency(at);
-        if let Some(map) = node.as_map_mut().filter(|_| restart) {
-            map.set("restart", Node::new(at, Value::Bool(true)));
+        if let Some(map) = node.as_map_mut() {
+            if restart {
+                map.set("restart", Node::new(at, Value::Bool(true)));
+            }
+            for (_, part) in map.iter_mut() {
+                part.made = Some(Made::ImpliedDependency);
+            }
         }
+        node.made = Some(Made::ImpliedDependency);
         dependencies.set(&name, node);
     }
 }
@@ -118,7 +129,7 @@ fn attach(service: &mut Map, at: Position) -> bool {
     let elsewhere = service.has("network_mode") || service.has("provider");
     if !elsewhere && service.map("networks").is_none_or(|networks| networks.0.is_empty()) {
         let mut networks = Map::default();
-        networks.set("default", Node::new(at, Value::Null));
+        networks.set("default", Node::made(at, Value::Null, Made::DefaultNetwork));
         service.set("networks", Node::new(at, Value::Map(networks)));
     }
     service.map("networks").is_some_and(|networks| networks.has("default"))

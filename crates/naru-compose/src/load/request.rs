@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{discover, environment, finish, model, name};
+use super::env_file::Folded;
+use super::environment::{self, Scope};
+use super::reset::Taken;
+use super::{discover, finish, model, name};
 use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::report::Report;
@@ -33,6 +37,8 @@ pub struct LoadRequest {
     pub services: Vec<String>,
     /// Whether networks, volumes, secrets and configs that no service uses are kept.
     pub all_resources: bool,
+    /// Whether every value keeps its whole past, for [`Loaded::explain`].
+    pub history: bool,
 }
 
 /// A project, and what there is to say about its files.
@@ -47,6 +53,22 @@ pub struct Loaded {
     pub environment: BTreeMap<String, String>,
     pub(crate) tree: Node,
     pub(crate) sources: Sources,
+    pub(crate) past: Past,
+}
+
+/// What [`Loaded::explain`] knows about the way to the project.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    /// The environment of the command.
+    pub(crate) shell: BTreeMap<String, String>,
+    /// What gives the project its name, when no file and no directory does.
+    pub(crate) name: Option<&'static str>,
+    /// The scopes of variables, the project's own first.
+    pub(crate) scopes: Vec<Scope>,
+    /// What `!reset` and `!override` removed.
+    pub(crate) taken: Vec<Taken>,
+    /// The env files and label files of each service.
+    pub(crate) folded: BTreeMap<String, Folded>,
 }
 
 /// The phases' common state: the texts and the problems.
@@ -60,9 +82,22 @@ pub(crate) struct State {
     pub(crate) home: Option<PathBuf>,
     /// What port ranges may still stand for.
     pub(crate) budget: crate::canonical::Budget,
+    /// The scopes of variables, the project's own first.
+    pub(crate) scopes: Vec<Scope>,
+    /// What `!reset` and `!override` removed.
+    pub(crate) taken: Vec<Taken>,
+    /// A file could not be used: what it would have said is missing, which is not worth a problem of
+    /// its own.
+    pub(crate) incomplete: bool,
 }
 
 impl State {
+    /// Keeps a scope and gives its number.
+    pub(crate) fn add_scope(&mut self, scope: Scope) -> u32 {
+        self.scopes.push(scope);
+        u32::try_from(self.scopes.len() - 1).unwrap_or(u32::MAX)
+    }
+
     /// Gives up: the problems found so far, as the reader sees them.
     pub(crate) fn fail(self) -> Problems {
         Problems(self.report.into_problems(&self.sources))
@@ -76,21 +111,30 @@ impl State {
 pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
     let mut state = State {
         sources: Sources::new(&request.working_directory),
-        report: Report::default(),
+        report: Report::keeping_everything(request.history),
         home: request.environment.get("HOME").map(PathBuf::from),
         budget: crate::canonical::Budget::default(),
+        scopes: Vec::new(),
+        taken: Vec::new(),
+        incomplete: false,
     };
-    let place = discover::place(request)?;
-    let Some(files) = model::read_all(&place.files, &mut state) else {
+    let place = discover::place(request, (&mut state.sources, &mut state.report))?;
+    let files = model::read_all(&place.files, &mut state);
+    if files.is_empty() {
         return Err(state.fail());
-    };
+    }
     let project_name = name::project_name(request, &place, &files, &mut state);
     let Some(project_name) = project_name else { return Err(state.fail()) };
+    let name_from = name::given(request, &place).map(|(_, source)| source);
     let mut environment = place.environment;
     environment.insert(environment::PROJECT_NAME.to_owned(), project_name.clone());
+    let environment = Arc::new(environment);
+    let groups = place.env_files;
+    let scope = Scope { environment: Arc::clone(&environment), outer: None, groups };
     let context = model::Context {
         directory: place.directory.clone(),
-        environment,
+        scope: state.add_scope(scope),
+        environment: Arc::clone(&environment),
         included: Vec::new(),
         home: state.home.clone(),
     };
@@ -99,7 +143,8 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
         name: project_name,
         directory: place.directory,
         files: place.files,
-        environment: context.environment,
+        environment: BTreeMap::clone(&environment),
+        name_from,
     };
     finish::finish(tree, origin, request, state)
 }

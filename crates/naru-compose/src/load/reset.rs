@@ -1,9 +1,34 @@
 //! `!reset` and `!override`: taking back what earlier files say.
 
+use crate::source::Position;
 use crate::tree::{Mark, Node, Value};
 
-/// The ways to the values that are taken back, and whether the new value is one of a service.
-pub(super) type Paths = Vec<Vec<String>>;
+/// A place where a file takes something back.
+#[derive(Debug, Clone)]
+pub(super) struct TakeBack {
+    /// The way to the value.
+    path: Vec<String>,
+    /// Where the tag is.
+    at: Position,
+    /// Which tag it is.
+    mark: Mark,
+}
+
+/// The values that a file takes back.
+pub(super) type Paths = Vec<TakeBack>;
+
+/// What was taken back.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    /// The way to it.
+    pub(crate) path: Vec<String>,
+    /// Where the tag is.
+    pub(crate) at: Position,
+    /// Which tag it is.
+    pub(crate) mark: Mark,
+    /// The value that there was.
+    pub(crate) node: Node,
+}
 
 /// Finds the marks in a file. What is marked with `!reset` is removed from it.
 pub(super) fn collect(document: &mut Node) -> Paths {
@@ -29,7 +54,7 @@ fn keep(node: &mut Node, segment: String, way: &mut Vec<String>, paths: &mut Pat
     way.push(segment);
     let mark = std::mem::take(&mut node.mark);
     if mark != Mark::Plain {
-        paths.push(way.clone());
+        paths.push(TakeBack { path: way.clone(), at: node.at, mark });
     }
     if mark == Mark::Plain {
         walk(node, way, paths);
@@ -38,36 +63,37 @@ fn keep(node: &mut Node, segment: String, way: &mut Vec<String>, paths: &mut Pat
     mark != Mark::Reset
 }
 
-/// Removes what is at these places.
-pub(super) fn apply(tree: &mut Node, paths: &Paths) {
-    for path in paths {
-        remove(tree, path);
-    }
+/// Removes what is at these places, and gives it.
+pub(super) fn apply(tree: &mut Node, paths: &Paths) -> Vec<Taken> {
+    let found = paths.iter().filter_map(|back| Some((back, remove(tree, &back.path)?)));
+    found.map(|(back, node)| back.taken(node)).collect()
 }
 
 /// Removes what is at these places below one service, whatever the service is called there.
-pub(super) fn apply_to_service(service: &mut Node, name: &str, paths: &Paths) {
-    for path in paths {
-        if let [services, service_name, rest @ ..] = path.as_slice()
+pub(super) fn apply_to_service(service: &mut Node, name: &str, paths: &Paths) -> Vec<Taken> {
+    let mut taken = Vec::new();
+    for back in paths {
+        if let [services, service_name, rest @ ..] = back.path.as_slice()
             && services == "services"
             && service_name == name
         {
-            remove(service, rest);
+            taken.extend(remove(service, rest).map(|node| back.taken(node)));
         }
+    }
+    taken
+}
+
+impl TakeBack {
+    fn taken(&self, node: Node) -> Taken {
+        Taken { path: self.path.clone(), at: self.at, mark: self.mark, node }
     }
 }
 
-fn remove(node: &mut Node, path: &[String]) {
-    let Some((segment, rest)) = path.split_first() else { return };
+fn remove(node: &mut Node, path: &[String]) -> Option<Node> {
+    let (segment, rest) = path.split_first()?;
     match &mut node.value {
-        Value::Map(map) if rest.is_empty() => {
-            map.remove(segment);
-        }
-        Value::Map(map) => {
-            if let Some(child) = map.get_mut(segment) {
-                remove(child, rest);
-            }
-        }
-        _ => {}
+        Value::Map(map) if rest.is_empty() => map.remove(segment),
+        Value::Map(map) => map.get_mut(segment).and_then(|child| remove(child, rest)),
+        _ => None,
     }
 }

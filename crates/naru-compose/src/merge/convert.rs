@@ -3,7 +3,7 @@
 use crate::path::Path;
 use crate::report::Report;
 use crate::source::Position;
-use crate::tree::{Entry, Map, Node, Value};
+use crate::tree::{Entry, Made, Map, Node, Value};
 
 /// Turns a list of `KEY=VALUE` into a mapping; a bare `KEY` gets nothing as its value. Anything
 /// else is left for the check to complain about.
@@ -18,7 +18,7 @@ pub(crate) fn pairs_to_map(node: &mut Node) {
             Some((key, value)) => (key, Value::Text(value.to_owned())),
             None => (entry.as_text().unwrap_or(""), Value::Null),
         };
-        map.set(key, Node::new(entry.at, value));
+        map.set(key, Node { past: entry.past.clone(), ..Node::new(entry.at, value) });
     }
     node.value = Value::Map(map);
 }
@@ -55,8 +55,8 @@ pub(crate) fn nothing(at: Position) -> Node {
 /// What a bare name in `depends_on` means.
 pub(crate) fn dependency(at: Position) -> Node {
     let mut map = Map::default();
-    map.set("condition", Node::text(at, "service_started"));
-    map.set("required", Node::new(at, Value::Bool(true)));
+    map.set("condition", Node::made_text(at, "service_started", Made::Dependency));
+    map.set("required", Node::made(at, Value::Bool(true), Made::Dependency));
     Node::new(at, Value::Map(map))
 }
 
@@ -84,8 +84,10 @@ pub(crate) fn hosts_to_list(node: &mut Node) {
         let addresses =
             if node.as_list().is_empty() { std::slice::from_ref(node) } else { node.as_list() };
         for address in addresses {
-            let text =
-                address.scalar_text().map(|text| Node::text(address.at, format!("{name}={text}")));
+            let text = address.scalar_text().map(|text| {
+                let text = Node::text(address.at, format!("{name}={text}"));
+                Node { past: address.past.clone(), ..text }
+            });
             list.push(text.unwrap_or_else(|| address.clone()));
         }
     }

@@ -8,7 +8,7 @@ use super::rules::{RULES, Rule};
 use crate::path::{Cursor, Path};
 use crate::problem::Code;
 use crate::report::Report;
-use crate::tree::{Map, Node, Value};
+use crate::tree::{How, Map, Node, Value};
 
 /// Merges `right` into `left`, both being whole files.
 pub(crate) fn merge(left: &mut Node, right: Node, report: &mut Report) {
@@ -40,7 +40,7 @@ fn values(left: &mut Node, mut right: Node, at: Cursor<'_, Rule>, (path, report)
         return;
     }
     match at.value() {
-        Some(Rule::Replace) => return *left = right,
+        Some(Rule::Replace) => return replace(left, right, report),
         _ if right.is_null() => return,
         Some(rule) => {
             align(left, rule);
@@ -49,16 +49,18 @@ fn values(left: &mut Node, mut right: Node, at: Cursor<'_, Rule>, (path, report)
             }
             align(&mut right, rule);
             match rule {
-                Rule::Pairs if overlay(left, &mut right) => return,
+                Rule::Pairs if overlay(left, &mut right, report) => return,
                 Rule::Hosts => return hosts(left, right),
                 Rule::Pools => return pools(left, right, at, (path, report)),
-                Rule::Logging if drivers_differ(left, &right) => return *left = right,
+                Rule::Logging if drivers_differ(left, &right) => {
+                    return replace(left, right, report);
+                }
                 _ => {}
             }
         }
         None => {}
     }
-    match (&mut left.value, right.value) {
+    match (&mut left.value, std::mem::take(&mut right.value)) {
         (Value::Map(map), Value::Map(other)) => maps(map, other, at, (path, report)),
         (Value::List(list), Value::List(other)) => list.extend(other),
         (Value::Map(_) | Value::List(_), other) => {
@@ -68,7 +70,15 @@ fn values(left: &mut Node, mut right: Node, at: Cursor<'_, Rule>, (path, report)
             finding.related(left.at, "the earlier value is here");
             left.value = Value::Broken;
         }
-        (_, value) => *left = Node { value, ..right },
+        (_, value) => replace(left, Node { value, ..right }, report),
+    }
+}
+
+/// Puts the right value in the place of the left one, which it remembers.
+fn replace(left: &mut Node, right: Node, report: &mut Report) {
+    let before = std::mem::replace(left, right);
+    if report.remembers() {
+        left.remember(How::Merged, before);
     }
 }
 
@@ -100,11 +110,20 @@ fn align(node: &mut Node, rule: Rule) {
 }
 
 /// Sets the keys of the right mapping in the left one, also those without a value.
-fn overlay(left: &mut Node, right: &mut Node) -> bool {
+fn overlay(left: &mut Node, right: &mut Node, report: &mut Report) -> bool {
     let (Value::Map(left), Value::Map(right)) = (&mut left.value, &mut right.value) else {
         return false;
     };
-    left.0.extend(std::mem::take(&mut right.0));
+    for (key, mut entry) in std::mem::take(&mut right.0) {
+        if let Some(before) = left.0.get_mut(&key) {
+            std::mem::swap(before, &mut entry);
+            if report.remembers() {
+                before.node.remember(How::Merged, entry.node);
+            }
+        } else {
+            left.0.insert(key, entry);
+        }
+    }
     true
 }
 
@@ -149,5 +168,5 @@ fn pools(left: &mut Node, right: Node, at: Cursor<'_, Rule>, (path, report): Con
         }
     }
     let value = if left.as_list().is_empty() { right.value } else { Value::List(result) };
-    *left = Node { value, ..*left };
+    left.value = value;
 }

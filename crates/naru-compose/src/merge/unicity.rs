@@ -5,28 +5,31 @@ use std::collections::HashMap;
 use super::rules::{IDENTITIES, Identity};
 use crate::canonical::mount_target;
 use crate::path::Cursor;
-use crate::tree::{Map, Node, Value};
+use crate::report::Report;
+use crate::tree::{How, Map, Node, Value};
 
 /// Removes earlier entries that a later one replaces, in the whole tree.
-pub(crate) fn unify(root: &mut Node) {
-    walk(root, IDENTITIES.root());
+pub(crate) fn unify(root: &mut Node, report: &mut Report) {
+    walk(root, IDENTITIES.root(), report);
 }
 
-fn walk(node: &mut Node, at: Cursor<'_, Identity>) {
+fn walk(node: &mut Node, at: Cursor<'_, Identity>, report: &mut Report) {
     match &mut node.value {
         _ if at.is_off() => {}
-        Value::Map(map) => map.iter_mut().for_each(|(key, value)| walk(value, at.key(key))),
+        Value::Map(map) => {
+            map.iter_mut().for_each(|(key, value)| walk(value, at.key(key), report));
+        }
         Value::List(entries) => {
             if let Some(identity) = at.value() {
                 let list = std::mem::take(entries);
-                *entries = unique(list, identity);
+                *entries = unique(list, identity, report);
             }
         }
         _ => {}
     }
 }
 
-fn unique(list: Vec<Node>, identity: Identity) -> Vec<Node> {
+fn unique(list: Vec<Node>, identity: Identity, report: &mut Report) -> Vec<Node> {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut result: Vec<Node> = Vec::with_capacity(list.len());
     for entry in list {
@@ -36,7 +39,12 @@ fn unique(list: Vec<Node>, identity: Identity) -> Vec<Node> {
             continue;
         };
         match places.get(&key) {
-            Some(place) => result[*place] = entry,
+            Some(place) => {
+                let before = std::mem::replace(&mut result[*place], entry);
+                if report.remembers() {
+                    result[*place].remember(How::SameEntry, before);
+                }
+            }
             None => {
                 places.insert(key, result.len());
                 result.push(entry);

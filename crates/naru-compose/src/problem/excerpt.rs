@@ -24,7 +24,7 @@ pub(super) fn extent(text: &str) -> usize {
 }
 
 /// A line as it is shown, the space below it up to the marks, and `length` characters' marks.
-pub(super) fn around(line: &str, start: usize, length: usize) -> (String, String, String) {
+pub(crate) fn around(line: &str, start: usize, length: usize) -> (String, String, String) {
     let line: Vec<char> = line.chars().collect();
     let start = start.min(line.len());
     let (from, lead) =

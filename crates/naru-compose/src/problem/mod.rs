@@ -7,6 +7,7 @@ mod json;
 use std::fmt;
 
 pub use code::Code;
+pub(crate) use excerpt::around as excerpt_around;
 
 use crate::source::Location;
 

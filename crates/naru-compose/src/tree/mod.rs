@@ -5,8 +5,10 @@ mod go;
 mod merge_key;
 mod node;
 mod parse;
+mod past;
 mod scalar;
 
 pub(crate) use go::float_text;
 pub(crate) use node::{Entry, Map, Mark, Node, Value};
 pub(crate) use parse::parse;
+pub(crate) use past::{How, Made};

@@ -1,8 +1,11 @@
 //! Nodes of the tree.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
 use super::float_text;
+use super::past::{Made, Past};
 use crate::source::Position;
 
 /// A value with its place.
@@ -14,6 +17,10 @@ pub(crate) struct Node {
     pub(crate) value: Value,
     /// A tag that changes how the value is merged.
     pub(crate) mark: Mark,
+    /// Why it is there, when no file says it as it is.
+    pub(crate) made: Option<Made>,
+    /// What happened to it; absent when nothing did, or when there is too much to remember.
+    pub(crate) past: Option<Arc<Past>>,
 }
 
 /// What a node can be.
@@ -125,7 +132,17 @@ impl Map {
 impl Node {
     /// A node with a value and a place.
     pub(crate) fn new(at: Position, value: Value) -> Self {
-        Self { at, value, mark: Mark::Plain }
+        Self { at, value, mark: Mark::Plain, made: None, past: None }
+    }
+
+    /// A value that no file says as it is; `at` is the place that it follows from.
+    pub(crate) fn made(at: Position, value: Value, made: Made) -> Self {
+        Self { made: Some(made), ..Self::new(at, value) }
+    }
+
+    /// A text that no file says as it is.
+    pub(crate) fn made_text(at: Position, text: impl Into<String>, made: Made) -> Self {
+        Self::made(at, Value::Text(text.into()), made)
     }
 
     /// A text.

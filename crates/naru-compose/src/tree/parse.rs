@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::scalar::resolve;
-use super::{Entry, Map, Mark, Node, Value, merge_key};
+use super::{Entry, How, Map, Mark, Node, Value, merge_key};
 use crate::path::Path;
 use crate::problem::Code;
 use crate::report::Report;
@@ -138,7 +138,7 @@ impl Builder<'_> {
             _ => resolve(text),
         };
         let merge = plain && tag.is_none() && text == "<<" && self.expects_key();
-        let node = Node { at, value, mark: mark(&tag) };
+        let node = Node { mark: mark(&tag), ..Node::new(at, value) };
         if !merge {
             return self.add(anchor, node);
         }
@@ -159,14 +159,14 @@ impl Builder<'_> {
         let value = match frame.content {
             Content::List(entries) => Value::List(entries),
             Content::Map { mut map, merged, .. } => {
-                if let Err(wrong) = merge_key::apply(&mut map, merged) {
+                if let Err(wrong) = merge_key::apply(&mut map, merged, self.report) {
                     let message = format!("`<<` takes mappings, not {}", wrong.kind());
                     self.report.error(wrong.at, &Path::ROOT, message).code(Code::WRONG_TYPE);
                 }
                 Value::Map(map)
             }
         };
-        self.add(frame.anchor, Node { at: frame.at, value, mark: frame.mark });
+        self.add(frame.anchor, Node { mark: frame.mark, ..Node::new(frame.at, value) });
     }
 
     fn alias(&mut self, at: Position, anchor: usize) -> Option<()> {
@@ -176,8 +176,11 @@ impl Builder<'_> {
             self.add(0, Node::new(at, Value::Broken));
             return Some(());
         };
-        let (node, count, depth) = (node.clone(), *count, *depth);
+        let (mut node, count, depth) = (node.clone(), *count, *depth);
         self.room(at, count, depth)?;
+        if self.report.keeps_everything() {
+            node.remember_all(How::Alias, &Node::new(at, Value::Null));
+        }
         self.add(0, node);
         Some(())
     }

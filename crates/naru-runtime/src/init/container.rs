@@ -1,53 +1,66 @@
 //! The recipe of a new container.
 
-use std::os::fd::AsFd;
-
-use rustix::thread::LinkNameSpaceType;
+use std::os::fd::OwnedFd;
 
 use super::command::{self, Command};
 use super::files::{self, Proc};
 use super::masks::{self, Mask};
-use super::{Session, cgroups, devices, identity, kernel, mounts, reaper, root, start, terminal};
+use super::tree::Tree;
+use super::{
+    Session, cgroups, devices, identity, kernel, mounts, namespaces, reaper, root, start, terminal,
+};
 use crate::error::{At, Failure, Stage};
 use crate::plan::ContainerPlan;
 
 /// Sets up this process's namespaces and becomes the program. In this order, because
 ///
-/// 1. namespaces that exist are joined before anything is made in them;
-/// 2. control groups are joined, and what the host has to give (sources of mounts, the null
-///    device) is opened, while the host's mounts can still be seen;
-/// 3. the root is changed before the mounts, so that nothing of the host is left to reach;
-/// 4. mounts come in the order of the specification, the control groups' after the cgroup
-///    namespace, devices as soon as /dev is mounted;
+/// 1. control groups are joined while the host's mounts can be seen, and before their namespace is
+///    made; then namespaces that exist are joined before anything is made in them;
+/// 2. what the host has to give (sources of mounts, devices, the root file system) is opened with
+///    the rights of the host, before the process becomes the root of its user namespace;
+/// 3. mounts come in the order of the specification, the control groups' after the cgroup
+///    namespace, devices as soon as /dev is mounted; paths are resolved beneath the held root;
+/// 4. the root is changed after the mounts, because a user namespace may mount /proc and /sys only
+///    where it can see the host's;
 /// 5. kernel parameters are set while /proc is not yet masked, the masks come last;
 /// 6. the caller's word is waited for with the user's ids, but before the system call filter.
 pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32, Failure> {
     let process = &plan.process;
     new_session()?;
-    join_namespaces(plan, session)?;
     cgroups::join(&plan.cgroup.tasks)?;
+    namespaces::join(plan, session)?;
     cgroups::isolate(&plan.cgroup)?;
 
     root::isolate()?;
     let null = files::open_null()?;
     let mut mask = Mask::new(&null)?;
-    let sources = mounts::open_sources(&plan.mounts)?;
+    let sources = mounts::open_sources(&plan.mounts, session)?;
+    let nodes = devices::open_bound(&plan.devices)?;
     let new_root = root::open(&plan.root, session)?;
-    let tree = root::change(&new_root)?;
+    let tree = root::attach(&new_root)?;
+    if plan.user.is_some() {
+        namespaces::become_root()?;
+    }
 
     let proc = Proc::open()?;
+    if let Some(user) = &plan.user {
+        namespaces::check_maps(user, &proc)?;
+    }
+    namespaces::set_clocks(plan, &proc)?;
     kernel::set(plan, &proc)?;
-    let mut devices_made = false;
+    let mut nodes = Some(nodes);
     for (operation, source) in plan.mounts.iter().zip(sources) {
         mounts::mount(&tree, operation, source)?;
-        if operation.target() == "/dev" {
-            make_devices(plan, &tree)?;
-            devices_made = true;
+        if operation.target() == "/dev"
+            && let Some(nodes) = nodes.take()
+        {
+            make_devices(plan, &tree, nodes)?;
         }
     }
-    if !devices_made {
-        make_devices(plan, &tree)?;
+    if let Some(nodes) = nodes {
+        make_devices(plan, &tree, nodes)?;
     }
+    root::enter(&new_root)?;
     let console = match process.terminal {
         Some(size) => Some(terminal::open(&tree, size, process.uid, session)?),
         None => None,
@@ -94,25 +107,16 @@ pub(super) fn new_session() -> Result<(), Failure> {
     Ok(())
 }
 
-fn join_namespaces(plan: &ContainerPlan, session: &mut Session) -> Result<(), Failure> {
-    for join in &plan.joins {
-        let namespace = session.take(join.descriptor)?;
-        let kinds = [
-            LinkNameSpaceType::Network,
-            LinkNameSpaceType::InterProcessCommunication,
-            LinkNameSpaceType::HostNameAndNISDomainName,
-            LinkNameSpaceType::ControlGroup,
-        ];
-        let kind = kinds.into_iter().find(|kind| *kind as u32 == join.flag);
-        rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)
-            .at(Stage::Namespaces, || format!("join the {} namespace", join.kind))?;
-    }
-    Ok(())
-}
-
-fn make_devices(plan: &ContainerPlan, tree: &super::tree::Tree) -> Result<(), Failure> {
-    for device in &plan.devices {
-        devices::make(tree, device)?;
+fn make_devices(
+    plan: &ContainerPlan,
+    tree: &Tree,
+    nodes: Vec<Option<OwnedFd>>,
+) -> Result<(), Failure> {
+    for (device, node) in plan.devices.iter().zip(nodes) {
+        match node {
+            Some(node) => devices::bind(tree, device, &node)?,
+            None => devices::make(tree, device)?,
+        }
     }
     if plan.device_links {
         devices::link(tree)?;

@@ -1,11 +1,13 @@
 //! Device nodes and links in /dev.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::tree::Tree;
+use super::root::{attach_on, clone_of};
+use super::tree::{Tree, create_file};
 use crate::error::{At, Failure, Stage};
 use crate::plan::DeviceNode;
 
@@ -24,11 +26,7 @@ pub(super) fn make(tree: &Tree, device: &DeviceNode) -> Result<(), Failure> {
     let what = || format!("make the device {}", device.path.display());
     let make = || {
         let (parent, name) = tree.parent(&device.path)?;
-        let kind = match device.kind {
-            'b' => FileType::BlockDevice,
-            'p' => FileType::Fifo,
-            _ => FileType::CharacterDevice,
-        };
+        let kind = file_type(device);
         let numbers = rustix::fs::makedev(device.major, device.minor);
         let mode = Mode::from_bits_truncate(device.mode);
         match rustix::fs::mknodat(&parent, name, kind, mode, numbers) {
@@ -49,6 +47,60 @@ pub(super) fn make(tree: &Tree, device: &DeviceNode) -> Result<(), Failure> {
         rustix::fs::chownat(&parent, name, Some(uid), Some(gid), flags)
     };
     make().at(Stage::Device, what)
+}
+
+/// The host's nodes of the devices that are bound, verified; while the host can be seen.
+pub(super) fn open_bound(devices: &[DeviceNode]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+    let open = |device: &DeviceNode| {
+        if !device.bound {
+            return Ok(None);
+        }
+        let what = || format!("open the host's device {}", device.path.display());
+        open_node(device).map(Some).at(Stage::Device, what)
+    };
+    devices.iter().map(open).collect()
+}
+
+/// The node at the same path, or where udev(7) has it by its numbers.
+fn open_node(device: &DeviceNode) -> Result<OwnedFd, Errno> {
+    let folder = if device.kind == 'b' { "block" } else { "char" };
+    let by_number = format!("/dev/{folder}/{}:{}", device.major, device.minor);
+    let mut failure = Errno::NODEV;
+    for (path, links) in [(device.path.as_path(), false), (Path::new(&by_number), true)] {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let flags = if links { flags } else { flags | OFlags::NOFOLLOW };
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(node) if is_device(&node, device)? => return clone_of(&node, false),
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(errno) => failure = errno,
+        }
+    }
+    Err(failure)
+}
+
+fn is_device(node: &OwnedFd, device: &DeviceNode) -> Result<bool, Errno> {
+    let stat = rustix::fs::statat(node, c"", AtFlags::EMPTY_PATH)?;
+    let numbers = rustix::fs::makedev(device.major, device.minor);
+    Ok(FileType::from_raw_mode(stat.st_mode) == file_type(device) && stat.st_rdev == numbers)
+}
+
+fn file_type(device: &DeviceNode) -> FileType {
+    match device.kind {
+        'b' => FileType::BlockDevice,
+        'p' => FileType::Fifo,
+        _ => FileType::CharacterDevice,
+    }
+}
+
+/// Shows the host's node at the device's path.
+pub(super) fn bind(tree: &Tree, device: &DeviceNode, node: &OwnedFd) -> Result<(), Failure> {
+    let bind = || {
+        let (parent, name) = tree.parent(&device.path)?;
+        create_file(parent.as_fd(), name)?;
+        let target = tree.open_plain(&device.path)?;
+        attach_on(node, &target)
+    };
+    bind().at(Stage::Device, || format!("bind the device {}", device.path.display()))
 }
 
 /// Makes the links in /dev; what is there already stays.

@@ -7,7 +7,7 @@ use super::command::{self, Command};
 use super::container::new_session;
 use super::files::{self, Proc};
 use super::tree::Tree;
-use super::{Session, cgroups, identity, kernel, terminal};
+use super::{Session, cgroups, identity, kernel, namespaces, terminal};
 use crate::error::{At, Failure, Stage};
 use crate::plan::ExecPlan;
 
@@ -32,6 +32,9 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
     rustix::thread::move_into_thread_name_spaces(std::os::fd::AsFd::as_fd(&container), namespaces)
         .at(Stage::Namespaces, || "enter the container".to_owned())?;
     drop(container);
+    if plan.user {
+        namespaces::become_root()?;
+    }
 
     let console = match process.terminal {
         Some(size) => Some(open_terminal(size, process.uid, session)?),

@@ -1,5 +1,6 @@
 //! Files that are not the container's to choose: a private /proc and the null device.
 
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use crate::error::{At, Failure, Stage};
 
 /// The type of procfs, as statfs(2) tells it.
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+/// The root of every procfs.
+const PROC_ROOT_INODE: u64 = 1;
 
 /// A /proc that is mounted nowhere: what is written here lands in the kernel and nowhere else.
 #[derive(Debug)]
@@ -19,7 +22,9 @@ pub(super) struct Proc {
 }
 
 impl Proc {
-    /// Makes it, for the pid namespace of the calling process.
+    /// Makes it, for the pid namespace of the calling process. Where the kernel refuses that to a user
+    /// namespace, because the host's own /proc is covered in parts, it is the host's, as long as that
+    /// can be seen.
     pub(super) fn open() -> Result<Self, Failure> {
         let make = || {
             let context = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -29,16 +34,57 @@ impl Proc {
                 | MountAttrFlags::MOUNT_ATTR_NOEXEC;
             rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         };
-        make().map(|mount| Self { mount }).at(Stage::Mount, || "make a private /proc".to_owned())
+        let made = match make() {
+            Err(Errno::PERM) => Self::hosts(),
+            result => result,
+        };
+        made.map(|mount| Self { mount }).at(Stage::Mount, || "make a private /proc".to_owned())
+    }
+
+    fn hosts() -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
+        let root = rustix::fs::statat(&proc, c"", AtFlags::EMPTY_PATH)?;
+        let is_root = is_proc(proc.as_fd())? && root.st_ino == PROC_ROOT_INODE;
+        if is_root { Ok(proc) } else { Err(Errno::PERM) }
+    }
+
+    /// Writes to a file of the calling process.
+    pub(super) fn write_own(&self, name: &str, value: &str) -> Result<(), Errno> {
+        self.write(&self.own(name)?, value)
+    }
+
+    /// Reads a file of the calling process.
+    pub(super) fn read_own(&self, name: &str) -> Result<String, Errno> {
+        let file = self.open_file(&self.own(name)?, OFlags::RDONLY)?;
+        let mut text = String::new();
+        std::fs::File::from(file).read_to_string(&mut text).map_err(|_| Errno::IO)?;
+        Ok(text)
+    }
+
+    /// The path of such a file: the process's number is what this /proc says it is.
+    pub(super) fn own(&self, name: &str) -> Result<String, Errno> {
+        let number = rustix::fs::readlinkat(&self.mount, "self", Vec::new())?;
+        Ok(format!("{}/{name}", number.to_string_lossy()))
     }
 
     /// Writes to the file at `path`, without following a link or leaving this mount.
     pub(super) fn write(&self, path: &str, value: &str) -> Result<(), Errno> {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat2(&self.mount, path, flags, Mode::empty(), resolve)?;
+        let file = self.open_file(path, OFlags::WRONLY)?;
         let written = rustix::io::write(&file, value.as_bytes())?;
         if written == value.len() { Ok(()) } else { Err(Errno::IO) }
+    }
+
+    /// Opens the file at `path`, without following a link or leaving this mount.
+    pub(super) fn open_file(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(&self.mount, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+    }
+}
+
+impl AsFd for Proc {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mount.as_fd()
     }
 }
 

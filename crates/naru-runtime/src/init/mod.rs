@@ -14,6 +14,7 @@ mod identity;
 mod kernel;
 mod masks;
 mod mounts;
+mod namespaces;
 mod reaper;
 mod root;
 mod start;

@@ -9,7 +9,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::root::{attach_on, clone_tree};
 use super::tree::{Tree, is_directory};
-use super::{cgroups, files};
+use super::{Session, cgroups, files};
 use crate::error::{At, Failure, Stage};
 use crate::plan::{Atime, MountOp, Options};
 
@@ -20,8 +20,12 @@ const MS_PRIVATE: u64 = 1 << 18;
 
 /// What the plan's mounts need from the host, opened while it can still be seen: one entry for each
 /// mount, with something in it for binds.
-pub(super) fn open_sources(mounts: &[MountOp]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+pub(super) fn open_sources(
+    mounts: &[MountOp],
+    session: &mut Session,
+) -> Result<Vec<Option<OwnedFd>>, Failure> {
     let open = |mount: &MountOp| match mount {
+        MountOp::Bind { opened: Some(slot), .. } => session.take(*slot).map(Some),
         MountOp::Bind { source, recursive, .. } => clone_tree(source, *recursive)
             .map(Some)
             .at(Stage::Mount, || format!("open {} for a mount", source.display())),

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use naru_sys::mount::{Attributes, set_attributes};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
@@ -44,13 +44,21 @@ pub(super) fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, Errno>
     rustix::mount::open_tree(CWD, path, flags)
 }
 
-/// Makes `root` the root of this namespace and drops everything else.
+/// Attaches the root file system on top of the old root, where no path of the host is needed; from
+/// then on things can be mounted below it.
+pub(super) fn attach(root: &OwnedFd) -> Result<Tree, Failure> {
+    let what = || "attach the root file system".to_owned();
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(root, "", CWD, "/", flags).at(Stage::Root, what)?;
+    let copy = rustix::io::fcntl_dupfd_cloexec(root, 0).at(Stage::Root, what)?;
+    Ok(Tree::new(copy))
+}
+
+/// Makes `root`, which is attached, the root of this namespace and drops everything else.
 ///
-/// It is attached on top of the old root, where no path of the host is needed, and the two change
-/// places by pivot_root(2) with both arguments the same directory.
-pub(super) fn change(root: &OwnedFd) -> Result<Tree, Failure> {
+/// The two change places by pivot_root(2) with both arguments the same directory.
+pub(super) fn enter(root: &OwnedFd) -> Result<(), Failure> {
     let what = |step: &'static str| move || step.to_owned();
-    attach(root, CWD, Path::new("/")).at(Stage::Root, what("attach the root file system"))?;
     rustix::process::fchdir(root).at(Stage::Root, what("enter the root file system"))?;
     match rustix::process::pivot_root(".", ".") {
         Ok(()) => {
@@ -65,11 +73,7 @@ pub(super) fn change(root: &OwnedFd) -> Result<Tree, Failure> {
             return Err(errno).at(Stage::Root, what("make the root file system the root"));
         }
     }
-    rustix::process::chdir("/").at(Stage::Root, what("enter the new root"))?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open("/", flags, Mode::empty())
-        .map(Tree::new)
-        .at(Stage::Root, what("open the new root"))
+    rustix::process::chdir("/").at(Stage::Root, what("enter the new root"))
 }
 
 /// Makes the root file system read-only, but not what is mounted in it.
@@ -77,12 +81,6 @@ pub(super) fn make_read_only(root: &OwnedFd) -> Result<(), Failure> {
     let read_only = Attributes { set: 0x1, ..Attributes::default() };
     set_attributes(root.as_fd(), false, &read_only)
         .at(Stage::Root, || "make the root file system read-only".to_owned())
-}
-
-/// Attaches a detached mount.
-fn attach(mount: &OwnedFd, directory: impl std::os::fd::AsFd, path: &Path) -> Result<(), Errno> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    rustix::mount::move_mount(mount, "", directory, path, flags)
 }
 
 /// Attaches a detached mount on the file or directory that `target` is.

@@ -2,10 +2,13 @@
 //! and sent to it as JSON. Nothing in here touches the system.
 
 mod capability;
+mod devices;
 mod mounts;
+mod namespaces;
 mod options;
 mod process;
 mod spec;
+mod sysctl;
 #[cfg(test)]
 mod tests;
 
@@ -13,13 +16,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use mounts::{Hierarchy, MountOp};
+pub(crate) use devices::DeviceNode;
+pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
+pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
 pub(crate) use options::{Atime, Options};
 pub(crate) use process::{CapabilityPlan, ProcessPlan};
 pub(crate) use spec::{container_plan, exec_plan};
-
-/// `CLONE_NEWCGROUP`, which is not for the clone.
-pub(crate) const CGROUP_NAMESPACE: u32 = 0x0200_0000;
 
 /// A descriptor of the plan's envelope, by its place.
 pub(crate) type Slot = usize;
@@ -36,8 +38,12 @@ pub(crate) enum Plan {
 /// Set-up of a new container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ContainerPlan {
-    /// Namespaces that exist already.
+    /// Namespaces that exist already and were not joined by the clone.
     pub(crate) joins: Vec<JoinNamespace>,
+    /// It is in a user namespace.
+    pub(crate) user: Option<UserPlan>,
+    /// Make a time namespace, with these lines for its clocks.
+    pub(crate) clocks: Option<String>,
     /// The root file system.
     pub(crate) root: RootPlan,
     /// Control groups to join and whether to hide what is above them.
@@ -75,6 +81,8 @@ pub(crate) struct ExecPlan {
     pub(crate) container: Slot,
     /// `CLONE_NEW*` flags of the namespaces to join, the pid namespace excepted.
     pub(crate) namespaces: u32,
+    /// A user namespace is among them.
+    pub(crate) user: bool,
     /// Control groups to join.
     pub(crate) cgroup: CgroupPlan,
     /// The program.
@@ -90,6 +98,13 @@ pub(crate) struct JoinNamespace {
     pub(crate) flag: u32,
     /// Where it is.
     pub(crate) descriptor: Slot,
+}
+
+/// Being in a user namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UserPlan {
+    /// It was joined, and has to have these maps.
+    pub(crate) expected: Option<IdMaps>,
 }
 
 /// The root file system.
@@ -118,19 +133,6 @@ pub(crate) struct CgroupPlan {
     pub(crate) tasks: Vec<PathBuf>,
     /// Make a new cgroup namespace after the join.
     pub(crate) unshare: bool,
-}
-
-/// A device node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DeviceNode {
-    pub(crate) path: PathBuf,
-    /// `c`, `b` or `p`.
-    pub(crate) kind: char,
-    pub(crate) major: u32,
-    pub(crate) minor: u32,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
 }
 
 /// Standard files: a descriptor, or the null device; and those after them.

@@ -6,8 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use oci_spec::runtime::Mount;
 use serde::{Deserialize, Serialize};
 
-use super::Options;
+use super::namespaces::{Namespaces, flags, id_ranges};
 use super::options::parse;
+use super::{IdMaps, Options, Slot};
 use crate::Error;
 
 /// One mount.
@@ -15,8 +16,16 @@ use crate::Error;
 pub(crate) enum MountOp {
     /// A new file system.
     Filesystem { kind: String, source: Option<String>, target: PathBuf, options: Options },
-    /// A file or directory of the host.
-    Bind { source: PathBuf, recursive: bool, target: PathBuf, options: Options },
+    /// A file or directory of the host, opened by the caller or by the process itself.
+    Bind {
+        source: PathBuf,
+        recursive: bool,
+        target: PathBuf,
+        options: Options,
+        opened: Option<Slot>,
+        /// Ids are mapped on the way; with true on all mounts below too.
+        ids: Option<(IdSource, bool)>,
+    },
     /// The container's control groups.
     Cgroup { target: PathBuf, hierarchies: Vec<Hierarchy>, options: Options },
 }
@@ -28,6 +37,15 @@ pub(crate) struct Hierarchy {
     pub(crate) name: String,
     /// Controllers of a v1 hierarchy (`name=systemd` is one too); none for v2.
     pub(crate) controllers: Vec<String>,
+}
+
+/// By which ids files of a mount are seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum IdSource {
+    /// Those of the specification.
+    Maps(IdMaps),
+    /// Those of the user namespace that the container joins.
+    Joined,
 }
 
 impl MountOp {
@@ -45,18 +63,18 @@ impl MountOp {
 pub(super) fn mount_plan(
     mounts: &[Mount],
     hierarchies: &[Hierarchy],
+    namespaces: &Namespaces,
 ) -> Result<Vec<MountOp>, Error> {
-    mounts
-        .iter()
-        .enumerate()
-        .map(|(index, mount)| mount_op(&format!("mounts[{index}]"), mount, hierarchies))
-        .collect()
+    let op = |(index, mount)| mount_op(&format!("mounts[{index}]"), mount, hierarchies, namespaces);
+    mounts.iter().enumerate().map(op).collect()
 }
 
-fn mount_op(field: &str, mount: &Mount, hierarchies: &[Hierarchy]) -> Result<MountOp, Error> {
-    if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
-        return Err(Error::unsupported(format!("{field}.uidMappings")));
-    }
+fn mount_op(
+    field: &str,
+    mount: &Mount,
+    hierarchies: &[Hierarchy],
+    namespaces: &Namespaces,
+) -> Result<MountOp, Error> {
     let empty = Vec::new();
     let options = parse(mount.options().as_ref().unwrap_or(&empty))
         .map_err(|option| Error::unsupported_value(format!("{field}.options"), option))?;
@@ -65,21 +83,79 @@ fn mount_op(field: &str, mount: &Mount, hierarchies: &[Hierarchy]) -> Result<Mou
     let kind = mount.typ().as_deref().unwrap_or("");
     check_target(field, &target, kind)?;
 
+    let ids = mount_ids(field, mount, &options, namespaces)?;
     if options.bind.is_some() || kind == "bind" {
-        return bind_op(field, mount, target, options);
+        return bind_op(field, mount, target, options, ids);
+    }
+    if ids.is_some() {
+        let reason = "only a bind mount can have ids of its own";
+        return Err(Error::invalid(format!("{field}.uidMappings"), reason));
     }
     match kind {
         "" | "none" => Err(Error::invalid(format!("{field}.type"), "it is missing")),
         "cgroup" | "cgroup2" => {
             Ok(MountOp::Cgroup { target, hierarchies: hierarchies.to_vec(), options })
         }
-        _ => Ok(MountOp::Filesystem {
-            kind: kind.to_owned(),
-            source: mount.source().as_ref().map(|source| source.to_string_lossy().into_owned()),
-            target,
-            options,
+        _ => Ok(match hosts_instead(kind, namespaces) {
+            Some(source) => MountOp::Bind {
+                source: source.into(),
+                recursive: true,
+                target,
+                options: Options { data: Vec::new(), ..options },
+                opened: None,
+                ids: None,
+            },
+            None => MountOp::Filesystem {
+                kind: kind.to_owned(),
+                source: mount.source().as_ref().map(|source| source.to_string_lossy().into_owned()),
+                target,
+                options,
+            },
         }),
     }
+}
+
+/// A user namespace cannot mount the view of a namespace that is not its own; it shows the host's.
+fn hosts_instead(kind: &str, namespaces: &Namespaces) -> Option<&'static str> {
+    let (flag, path) = match kind {
+        "sysfs" => (flags::NET, "/sys"),
+        "mqueue" => (flags::IPC, "/dev/mqueue"),
+        _ => return None,
+    };
+    (namespaces.owns(flags::USER) && !namespaces.owns(flag)).then_some(path)
+}
+
+/// The ids of a mount: its own, or with `idmap` alone those of the container.
+fn mount_ids(
+    field: &str,
+    mount: &Mount,
+    options: &Options,
+    namespaces: &Namespaces,
+) -> Result<Option<(IdSource, bool)>, Error> {
+    let uid_field = format!("{field}.uidMappings");
+    let maps = IdMaps {
+        uid: id_ranges(&uid_field, mount.uid_mappings().as_deref())?,
+        gid: id_ranges(&format!("{field}.gidMappings"), mount.gid_mappings().as_deref())?,
+    };
+    let recursive = options.idmap.unwrap_or(false);
+    if !maps.is_empty() {
+        if maps.uid.is_empty() || maps.gid.is_empty() {
+            let reason = "uidMappings and gidMappings need each other";
+            return Err(Error::invalid(uid_field, reason));
+        }
+        return Ok(Some((IdSource::Maps(maps), recursive)));
+    }
+    if options.idmap.is_none() {
+        return Ok(None);
+    }
+    if namespaces.joins(flags::USER) {
+        return Ok(Some((IdSource::Joined, recursive)));
+    }
+    if !namespaces.makes(flags::USER) {
+        let reason = "`idmap` needs mappings, of the mount or of a user namespace";
+        return Err(Error::invalid(format!("{field}.options"), reason));
+    }
+    Ok(Some((IdSource::Maps(namespaces.ids.clone()), recursive)))
 }
 
 fn bind_op(
@@ -87,6 +163,7 @@ fn bind_op(
     mount: &Mount,
     target: PathBuf,
     options: Options,
+    ids: Option<(IdSource, bool)>,
 ) -> Result<MountOp, Error> {
     let source = mount.source().clone().unwrap_or_default();
     if !source.is_absolute() {
@@ -97,7 +174,7 @@ fn bind_op(
         return Err(Error::unsupported_value(format!("{field}.options"), key));
     }
     let recursive = options.bind != Some(false);
-    Ok(MountOp::Bind { source, recursive, target, options })
+    Ok(MountOp::Bind { source, recursive, target, options, opened: None, ids })
 }
 
 /// Nothing but proc itself is mounted in /proc, and nothing on the root.
@@ -130,9 +207,14 @@ impl fmt::Display for MountOp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, options) = match self {
             Self::Filesystem { kind, options, .. } => (kind.clone(), options),
-            Self::Bind { source, recursive, options, .. } => {
+            Self::Bind { source, recursive, options, ids, .. } => {
                 let kind = if *recursive { "rbind" } else { "bind" };
-                (format!("{kind} {}", source.display()), options)
+                let mapped = match ids {
+                    None => "",
+                    Some((_, false)) => " with other ids",
+                    Some((_, true)) => " with other ids, also below",
+                };
+                (format!("{kind} {}{mapped}", source.display()), options)
             }
             Self::Cgroup { hierarchies, options, .. } => {
                 let names: Vec<&str> = hierarchies.iter().map(|h| h.name.as_str()).collect();

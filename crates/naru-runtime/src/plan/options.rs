@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) atime: Option<Atime>,
     /// A bind mount: `Some(true)` with everything below the source.
     pub(crate) bind: Option<bool>,
+    /// Map ids; `Some(true)` with everything below.
+    pub(crate) idmap: Option<bool>,
     /// Stays a slave of the host's mount instead of private.
     pub(crate) slave: bool,
     /// The file system's own options: a key, or a key and its value.
@@ -96,12 +98,15 @@ fn parse_word(option: &str, parsed: &mut Options) -> Result<bool, String> {
         "defaults" | "async" | "private" | "rprivate" | "norelatime" | "nostrictatime" => {}
         "bind" => parsed.bind = Some(parsed.bind.unwrap_or(false)),
         "rbind" => parsed.bind = Some(true),
+        "idmap" => parsed.idmap = Some(parsed.idmap.unwrap_or(false)),
+        "ridmap" => parsed.idmap = Some(true),
         "slave" | "rslave" => parsed.slave = true,
         "relatime" | "atime" => parsed.atime = Some(Atime::Relative),
         "noatime" => parsed.atime = Some(Atime::Never),
         "strictatime" => parsed.atime = Some(Atime::Strict),
-        "shared" | "rshared" | "unbindable" | "runbindable" | "remount" | "tmpcopyup" | "idmap"
-        | "ridmap" => return Err(option.to_owned()),
+        "shared" | "rshared" | "unbindable" | "runbindable" | "remount" | "tmpcopyup" => {
+            return Err(option.to_owned());
+        }
         _ => return Ok(false),
     }
     Ok(true)

@@ -79,7 +79,6 @@ fn what_is_not_supported_is_refused_by_its_name() {
     let namespace = |kind: &str| serde_json::json!({"linux": {"namespaces": [{"type": kind}]}});
     let mount = |mount: serde_json::Value| serde_json::json!({"mounts": [mount]});
     let cases = [
-        (namespace("user"), "`linux.namespaces` is not supported: user"),
         (namespace("ipc"), "`linux.namespaces` is invalid: there is no mount namespace"),
         (serde_json::json!({"linux": {"intelRdt": {}}}), "`linux.intelRdt` is not supported"),
         (

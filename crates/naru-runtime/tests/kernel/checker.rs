@@ -50,6 +50,7 @@ fn command_of(words: &[&str]) -> Option<ExitCode> {
         ["mount"] => print(mount()),
         ["unshare"] => print(unshare()),
         ["tty"] => println!("{}", tty()),
+        ["clock"] => println!("{} {}", uptime().0, uptime().1),
         ["orphan"] => orphan(),
         ["allocate", megabytes] => allocate(megabytes.parse().unwrap()),
         ["limit"] => {
@@ -170,6 +171,12 @@ fn tty() -> String {
     let name = rustix::termios::ttyname(&stdin, Vec::new()).unwrap();
     let name = name.to_string_lossy();
     format!("{terminals:?} {}x{} {controlling} {name}", size.ws_row, size.ws_col)
+}
+
+/// Whole seconds of the clocks that a time namespace moves: monotonic, boot time.
+pub(crate) fn uptime() -> (i64, i64) {
+    use rustix::time::{ClockId, clock_gettime};
+    (clock_gettime(ClockId::Monotonic).tv_sec, clock_gettime(ClockId::Boottime).tv_sec)
 }
 
 /// Leaves a process behind whose parent is gone.

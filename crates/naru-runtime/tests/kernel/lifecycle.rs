@@ -210,21 +210,29 @@ fn many_containers_start_at_the_same_time() {
 }
 
 fn a_container_can_be_the_child_of_the_callers_parent() {
-    use std::os::unix::process::CommandExt;
-    let mut middle = std::process::Command::new(std::env::current_exe().unwrap());
-    let printed = middle.arg0(crate::bundle::MIDDLE).output().unwrap();
-    let text = String::from_utf8(printed.stdout).unwrap();
-    let pid = rustix::process::Pid::from_raw(text.trim().parse().unwrap());
+    let pid = sibling_of(&[]);
     // The process in the middle is gone; this one, its parent, reaps the container.
     let (_, status) =
         rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap();
     assert_eq!(status.exit_status(), Some(9));
 }
 
+/// Lets a process in the middle create a container for this one, which is its parent.
+pub(crate) fn sibling_of(arguments: &[&str]) -> Option<rustix::process::Pid> {
+    use std::os::unix::process::CommandExt;
+    let mut middle = std::process::Command::new(std::env::current_exe().unwrap());
+    let printed = middle.arg0(crate::bundle::MIDDLE).args(arguments).output().unwrap();
+    let text = String::from_utf8(printed.stdout).unwrap();
+    rustix::process::Pid::from_raw(text.trim().parse().unwrap())
+}
+
 /// The process in the middle: creates a container for its parent and prints its number.
 pub(crate) fn middle() {
-    if let Some(path) = std::env::args().nth(1) {
-        return crate::cgroups::create_from_killed_group(&path);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["pid", path] => return crate::namespaces::create_in_pid_namespace(path),
+        [path] => return crate::cgroups::create_from_killed_group(path),
+        _ => {}
     }
     let mut bundle = Bundle::new(&["exit", "9"]);
     bundle.parent = naru_runtime::Parent::Sibling;

@@ -15,8 +15,10 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod mounts;
+mod namespaces;
 mod terminal;
 mod usage;
+mod user;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         cgroups::tests(),
         limits::tests(),
         usage::tests(),
+        namespaces::tests(),
+        user::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
 }

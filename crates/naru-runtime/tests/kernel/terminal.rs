@@ -25,7 +25,7 @@ fn with_terminal(bundle: &mut Bundle) {
 }
 
 /// What was written to a terminal whose other end is closed by now.
-fn read(master: OwnedFd) -> String {
+pub(crate) fn read(master: OwnedFd) -> String {
     let mut bytes = Vec::new();
     let mut master = File::from(master);
     let mut buffer = [0; 4096];

@@ -21,6 +21,12 @@ struct Named {
     single: HashSet<Capability>,
 }
 
+/// The sets of a privileged process.
+pub(super) fn every() -> LinuxCapabilities {
+    let every: Vec<Capability> = ALL.split(' ').filter_map(|name| name.parse().ok()).collect();
+    profile::capability_sets(&every)
+}
+
 /// The capabilities that a container may ever have.
 pub(super) fn bounding(inputs: &Inputs<'_>) -> Result<HashSet<Capability>, Error> {
     let add = parse("cap_add", &inputs.service.cap_add)?;

@@ -21,6 +21,14 @@ pub enum Error {
     /// Neither the service nor its image says what to run.
     #[error("no command specified, neither in the file nor by the image")]
     NoCommand,
+    /// A user that the container does not have.
+    #[error("cannot run a command as user {user:?}")]
+    User {
+        /// As it was asked for.
+        user: String,
+        /// Why not; boxed because it is large beside the other errors.
+        source: Box<naru_image::rootfs::UserError>,
+    },
     /// The specification cannot be put together.
     #[error("cannot put the container's specification together")]
     Specification(#[from] oci_spec::OciSpecError),
@@ -33,6 +41,7 @@ impl Error {
             Self::Unsupported { attribute } => attribute.split(' ').next().unwrap_or_default(),
             Self::Invalid { attribute, .. } => attribute,
             Self::NoCommand => "command",
+            Self::User { .. } => "user",
             Self::Specification(_) => "",
         }
     }

@@ -59,9 +59,26 @@ pub(super) struct Starting {
 #[derive(Debug)]
 pub(super) struct Stopping {
     pub(super) steps: Vec<StepOf>,
+    /// The end of its grace period, once it has been told.
     pub(super) deadline: Instant,
     /// Since when it should be gone, whether its end was told or not.
     pub(super) killed: Option<Instant>,
+    /// Its hooks are at work: it has not been told yet.
+    pub(super) hooks: Option<Hooks>,
+}
+
+impl Stopping {
+    /// A stop that a step has just asked for.
+    pub(super) fn begun_by(step: StepOf) -> Self {
+        Self { steps: vec![step], deadline: Instant::now(), killed: None, hooks: None }
+    }
+}
+
+/// `pre_stop` hooks at work.
+#[derive(Debug)]
+pub(super) struct Hooks {
+    /// What the command asked for in place of the grace period.
+    pub(super) timeout: Option<Duration>,
 }
 
 impl Live {

@@ -7,6 +7,7 @@ use naru_state::ContainerId;
 
 use super::control::Client;
 use super::health::Probed;
+use super::hooks::Hooked;
 use super::start::Started;
 use crate::keeper::link::ToSupervisor;
 use crate::protocol::{Failure, Request};
@@ -26,6 +27,8 @@ pub(super) enum Event {
     StepEnded(u64, StepId, Result<(), Failure>),
     /// Records were brought to disk.
     Committed(std::io::Result<()>),
+    /// Hooks have ended.
+    Hooked(ContainerId, Hooked),
     /// A probe has ended.
     Probed(ContainerId, Probed),
 }

@@ -1,21 +1,16 @@
 //! Health checks: each probe is a fresh process inside the container, ended at its time limit.
 
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use naru_plan::health::{Entry, Outcome, Probe, Probes};
-use naru_runtime::{Binary, Cgroup, Exec, Parent, Stdio};
-use naru_state::{ContainerId, ProjectDirectories};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Signal, pidfd_send_signal};
+use naru_state::ContainerId;
 
 use super::Supervisor;
 use super::container::Probing;
 use super::event::Event;
+use super::inside::{Ended, Inside};
 use super::timers::Due;
-use crate::spec::Check;
+use crate::spec::{Check, Further};
 
 /// How much of a probe's output is read; the rest is thrown away.
 const OUTPUT_LIMIT: usize = 4096;
@@ -32,12 +27,8 @@ pub(super) struct Probed {
 
 /// What a probe needs, taken along by its thread.
 struct Job {
-    own: ProjectDirectories,
-    id: ContainerId,
-    pidfd: Arc<OwnedFd>,
-    cgroup: Cgroup,
-    binary: Arc<Binary>,
-    command: Vec<String>,
+    inside: Inside,
+    further: Further,
     timeout: Duration,
 }
 
@@ -53,7 +44,7 @@ impl Supervisor {
         self.schedule_probe(id);
     }
 
-    fn schedule_probe(&mut self, id: &ContainerId) {
+    pub(super) fn schedule_probe(&mut self, id: &ContainerId) {
         let Some(live) = self.containers.get(id) else { return };
         let Some(running) = &live.running else { return };
         let Some(probing) = &running.probing else { return };
@@ -63,7 +54,7 @@ impl Supervisor {
 
     /// A probe is due: run it in a thread of its own, which waits for it.
     pub(super) fn probe_due(&mut self, id: &ContainerId, generation: u16) {
-        let cgroup = self.cgroup(id);
+        let Some(inside) = self.inside(id) else { return };
         let Some(live) = self.containers.get_mut(id) else { return };
         if live.state.generation != generation || live.stopping.is_some() {
             return;
@@ -74,15 +65,9 @@ impl Supervisor {
             return;
         }
         let Probe { timeout, early, .. } = probing.probes.next();
-        let job = Job {
-            own: self.own.clone(),
-            id: id.clone(),
-            pidfd: Arc::clone(&running.pidfd),
-            cgroup,
-            binary: Arc::clone(&self.binary),
-            command: probing.command.clone(),
-            timeout,
-        };
+        let command = probing.command.clone();
+        let further = Further { command, ..Further::default() };
+        let job = Job { inside, further, timeout };
         let (events, id) = (self.events.clone(), id.clone());
         let began = tokio::time::Instant::now();
         std::thread::spawn(move || {
@@ -119,91 +104,16 @@ impl Supervisor {
 }
 
 fn probe(job: &Job) -> (Outcome, String) {
-    match run(job) {
-        Ok(ended) => ended,
-        Err(error) => (Outcome::NotRun, error.to_string()),
-    }
-}
-
-fn run(job: &Job) -> Result<(Outcome, String), Box<dyn std::error::Error>> {
-    let spec = crate::spec::load(&job.own, &job.id)?;
-    let process = crate::spec::process_of(&spec, job.command.clone())?;
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let stdio = Stdio { stdin: None, stdout: Some(write.try_clone()?), stderr: Some(write), ..Stdio::null() };
-    let process = naru_runtime::exec(Exec {
-        spec: &spec,
-        container: job.pidfd.as_fd(),
-        process: &process,
-        cgroup: &job.cgroup,
-        stdio,
-        parent: Parent::Own,
-        binary: &job.binary,
-    })?;
-    let (ended, output) = watch(process.pidfd.as_fd(), read, job.timeout)?;
-    if !ended {
-        pidfd_send_signal(&process.pidfd, Signal::KILL)?;
-    }
-    let code = process.wait()?.code().and_then(|code| u8::try_from(code).ok());
-    Ok(match (ended, code) {
-        (true, Some(code)) => (Outcome::Exited(code), output),
-        (true, None) => (Outcome::NotRun, output),
-        (false, _) => (Outcome::TimedOut, output),
-    })
-}
-
-/// Reads output until the process ends; false when it did not within `timeout`.
-fn watch(
-    pidfd: std::os::fd::BorrowedFd<'_>,
-    output: OwnedFd,
-    timeout: Duration,
-) -> std::io::Result<(bool, String)> {
-    rustix::io::ioctl_fionbio(&output, true)?;
-    let mut output = std::fs::File::from(output);
-    let deadline = Instant::now() + timeout;
-    let mut text = Vec::new();
-    let mut open = true;
-    let ended = loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break false;
-        }
-        let mut all = vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
-        if open {
-            all.push(PollFd::new(&output, PollFlags::IN));
-        }
-        let left = left.try_into().ok();
-        poll(&mut all, left.as_ref())?;
-        let has_ended = !all[0].revents().is_empty();
-        open = open && read_some(&mut output, &mut text);
-        if has_ended {
-            break true;
-        }
+    let mut output = Vec::new();
+    let keep = |piece: &[u8]| {
+        let room = OUTPUT_LIMIT.saturating_sub(output.len());
+        output.extend_from_slice(&piece[..piece.len().min(room)]);
     };
-    while open && read_some(&mut output, &mut text) && text.len() < OUTPUT_LIMIT {
-        // A grandchild may keep the pipe open: only what is there now is read.
-        if !has_more(&output) {
-            break;
-        }
-    }
-    Ok((ended, String::from_utf8_lossy(&text).into_owned()))
-}
-
-fn has_more(output: &std::fs::File) -> bool {
-    let mut one = [PollFd::new(output, PollFlags::IN)];
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut one, Some(&now)).is_ok_and(|ready| ready > 0)
-}
-
-/// Reads a piece, keeping no more than the limit. False at the end of the output.
-fn read_some(output: &mut std::fs::File, text: &mut Vec<u8>) -> bool {
-    let mut piece = [0; 4096];
-    match output.read(&mut piece) {
-        Ok(0) => false,
-        Ok(length) => {
-            let room = OUTPUT_LIMIT.saturating_sub(text.len());
-            text.extend_from_slice(&piece[..length.min(room)]);
-            true
-        }
-        Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
-    }
+    let outcome = match job.inside.run(&job.further, Some(job.timeout), keep) {
+        Ok(Ended::Exited(Some(code))) => Outcome::Exited(code),
+        Ok(Ended::Exited(None)) => Outcome::NotRun,
+        Ok(Ended::TimedOut) => Outcome::TimedOut,
+        Err(error) => return (Outcome::NotRun, error.to_string()),
+    };
+    (outcome, String::from_utf8_lossy(&output).into_owned())
 }

@@ -14,6 +14,8 @@ mod down;
 mod event;
 mod exits;
 mod health;
+mod hooks;
+mod inside;
 mod lifecycle;
 mod mounts;
 mod names;
@@ -212,6 +214,7 @@ impl Supervisor {
                 self.end_step(operation::StepOf { operation, step }, result);
             }
             Event::Committed(result) => self.committed(result),
+            Event::Hooked(id, hooked) => self.hooked(&id, hooked),
             Event::Probed(id, probed) => self.probed(&id, probed),
         }
     }

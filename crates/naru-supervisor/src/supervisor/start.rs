@@ -163,7 +163,9 @@ impl Supervisor {
         };
         self.changed(id);
         self.watch_for_early_exit(id);
-        if let Some(step) = starting.step {
+        if let Some(step) = starting.step
+            && !(outcome.is_ok() && self.begin_post_start(id, step))
+        {
             self.end_step(step, outcome);
         }
         for (step, timeout) in starting.stops {

@@ -43,7 +43,7 @@ impl Supervisor {
             starting.stops.push((step, timeout));
             return;
         }
-        let Some(running) = &live.running else {
+        if live.running.is_none() {
             if live.state.phase == Phase::Restarting {
                 live.state.phase = Phase::Exited;
             }
@@ -51,14 +51,28 @@ impl Supervisor {
             self.release_ports(&ports);
             self.changed(id);
             return self.end_step(step, Ok(()));
-        };
+        }
         if let Some(stopping) = &mut live.stopping {
             stopping.steps.push(step);
             return;
         }
+        if self.begin_pre_stop(id, step, timeout) {
+            return self.changed(id);
+        }
+        if let Some(live) = self.containers.get_mut(id) {
+            live.stopping = Some(Stopping::begun_by(step));
+        }
+        self.signal_stop(id, timeout);
+    }
+
+    /// Sends the stop signal to a container that is stopping; its grace period begins.
+    pub(super) fn signal_stop(&mut self, id: &ContainerId, timeout: Option<Duration>) {
+        let Some(live) = self.containers.get_mut(id) else { return };
         let deadline = Instant::now() + live.grace(timeout);
+        let (Some(running), Some(stopping)) = (&live.running, &mut live.stopping) else { return };
+        stopping.deadline = deadline;
+        stopping.hooks = None;
         let generation = live.state.generation;
-        live.stopping = Some(Stopping { steps: vec![step], deadline, killed: None });
         let signal = live.record.stop_signal;
         let reaction = reaction(running.process.pid, signal);
         if let Some(signal) = Signal::from_named_raw(signal) {

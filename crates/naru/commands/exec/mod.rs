@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// Run the command as this user: name or number, with or without :group
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
+    /// Give the command every capability
+    #[arg(long)]
+    privileged: bool,
     /// Directory to run the command in
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -150,7 +153,12 @@ fn pipes(none: bool) -> std::io::Result<(Stdio, Ends)> {
     let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
     let ((in_read, in_write), (out_read, out_write), (err_read, err_write)) =
         (pipe()?, pipe()?, pipe()?);
-    let stdio = Stdio { stdin: Some(in_read), stdout: Some(out_write), stderr: Some(err_write), ..Stdio::null() };
+    let stdio = Stdio {
+        stdin: Some(in_read),
+        stdout: Some(out_write),
+        stderr: Some(err_write),
+        ..Stdio::null()
+    };
     let ends =
         Ends { stdin: Some(File::from(in_write)), stdout: Some(out_read), stderr: Some(err_read) };
     Ok((stdio, ends))

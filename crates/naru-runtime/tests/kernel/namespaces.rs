@@ -1,0 +1,189 @@
+//! Namespaces that are joined by path, and time namespaces.
+
+use naru_runtime::{ExitStatus, Parent, Process};
+use serde_json::json;
+
+use crate::bundle::{Bundle, Output, chain, end};
+
+crate::tests![
+    every_kind_of_namespace_can_be_joined_by_path,
+    a_further_process_is_in_the_joined_namespaces,
+    a_pid_namespace_is_joined_by_a_sibling_too,
+    a_path_of_another_kind_is_an_error,
+    a_path_that_is_no_namespace_is_an_error,
+    a_missing_path_is_an_error,
+    a_kind_may_be_listed_once,
+    a_namespace_that_is_not_listed_is_the_hosts,
+    the_clocks_of_a_time_namespace_are_moved,
+    a_time_namespace_can_be_joined,
+    a_clock_that_cannot_be_moved_is_named,
+];
+
+/// `/proc/PID/ns` has other names for three kinds.
+const KINDS: [(&str, &str); 7] = [
+    ("network", "net"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("pid", "pid"),
+    ("cgroup", "cgroup"),
+    ("mount", "mnt"),
+    ("time", "time"),
+];
+
+fn running() -> (Bundle, Process) {
+    let mut bundle = Bundle::new(&["forever"]);
+    fs_err::create_dir(bundle.root.join("other")).unwrap();
+    bundle.namespace("time", None);
+    let process = bundle.start(&Output::new()).unwrap();
+    (bundle, process)
+}
+
+fn namespace_of(pid: i32, name: &str) -> String {
+    let link = fs_err::read_link(format!("/proc/{pid}/ns/{name}")).unwrap();
+    link.to_str().unwrap().to_owned()
+}
+
+fn every_kind_of_namespace_can_be_joined_by_path() {
+    let (_bundle, first) = running();
+    for (kind, name) in KINDS {
+        let mut bundle = Bundle::new(&["link", &format!("/proc/self/ns/{name}")]);
+        if kind == "uts" {
+            bundle.configure(json!({"hostname": null}));
+        }
+        if kind == "mount" {
+            // What the specification names is looked for there: a folder of the first container.
+            bundle.root = "/other".into();
+            let mounts = json!([{"destination": "/proc", "type": "proc"},
+                {"destination": "/checker", "type": "bind", "source": "/checker"}]);
+            bundle.configure(json!({"mounts": mounts}));
+        }
+        bundle.namespace(kind, Some(&format!("/proc/{}/ns/{name}", first.pid)));
+        assert_eq!(bundle.check().trim(), namespace_of(first.pid, name), "{kind}");
+    }
+    end(&first);
+}
+
+fn a_further_process_is_in_the_joined_namespaces() {
+    let (_bundle, first) = running();
+    let mut bundle = Bundle::new(&["forever"]);
+    bundle.configure(json!({"hostname": null}));
+    for (kind, name) in KINDS.iter().filter(|(kind, _)| *kind != "mount") {
+        bundle.namespace(kind, Some(&format!("/proc/{}/ns/{name}", first.pid)));
+    }
+    let second = bundle.start(&Output::new()).unwrap();
+    for (_, name) in KINDS.iter().filter(|(kind, _)| *kind != "mount") {
+        let path = format!("/proc/self/ns/{name}");
+        let output = Output::new();
+        let further = bundle.exec(&second, &bundle.further(&["link", &path]), &output).unwrap();
+        assert_eq!(further.wait().unwrap(), ExitStatus::Exited(0));
+        assert_eq!(output.read().trim(), namespace_of(first.pid, name), "{name}");
+    }
+    end(&second);
+    end(&first);
+}
+
+fn a_pid_namespace_is_joined_by_a_sibling_too() {
+    let (_bundle, first) = running();
+    let path = format!("/proc/{}/ns/pid", first.pid);
+    let pid = crate::lifecycle::sibling_of(&["pid", &path]);
+    // It has ended and waits to be reaped by its parent, this process, before its namespace can end.
+    let (_, status) =
+        rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(status.exit_status(), Some(9));
+    end(&first);
+}
+
+/// In the process in the middle: creates the container for the test above.
+pub(crate) fn create_in_pid_namespace(path: &str) {
+    let mut bundle = Bundle::new(&["exit", "9"]);
+    bundle.namespace("pid", Some(path));
+    bundle.parent = Parent::Sibling;
+    println!("{}", bundle.start(&Output::new()).unwrap().pid);
+}
+
+fn a_path_of_another_kind_is_an_error() {
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.namespace("ipc", Some("/proc/self/ns/net"));
+    let text = bundle.refusal().to_string();
+    assert!(text.contains("`linux.namespaces` is invalid: /proc/self/ns/net is no ipc"), "{text}");
+}
+
+fn a_path_that_is_no_namespace_is_an_error() {
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.namespace("network", Some("/dev/null"));
+    let text = bundle.refusal().to_string();
+    assert!(text.contains("/dev/null is no network namespace"), "{text}");
+}
+
+fn a_missing_path_is_an_error() {
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.namespace("network", Some("/no/such/namespace"));
+    let text = chain(&bundle.refusal());
+    assert!(text.starts_with("cannot open the network namespace /no/such/namespace: No"), "{text}");
+}
+
+fn a_kind_may_be_listed_once() {
+    let mut bundle = Bundle::new(&["status"]);
+    let list = json!([{"type": "mount"}, {"type": "ipc"}, {"type": "ipc"}]);
+    bundle.configure(json!({"linux": {"namespaces": list}}));
+    let text = bundle.refusal().to_string();
+    assert!(text.ends_with("`linux.namespaces` is invalid: ipc is listed twice"), "{text}");
+}
+
+fn a_namespace_that_is_not_listed_is_the_hosts() {
+    let own = std::process::id().cast_signed();
+    for (kind, name) in [("ipc", "ipc"), ("uts", "uts"), ("cgroup", "cgroup"), ("pid", "pid")] {
+        let mut bundle = Bundle::new(&["link", &format!("/proc/self/ns/{name}")]);
+        bundle.configure(json!({"hostname": null})).without_namespace(kind);
+        assert_eq!(bundle.check().trim(), namespace_of(own, name));
+    }
+}
+
+fn clocks(output: &str) -> (i64, i64) {
+    let (monotonic, boot) = output.trim().split_once(' ').unwrap();
+    (monotonic.parse().unwrap(), boot.parse().unwrap())
+}
+
+fn is_near(value: i64, expected: i64) -> bool {
+    (value - expected).abs() < 60
+}
+
+fn the_clocks_of_a_time_namespace_are_moved() {
+    let mut bundle = Bundle::new(&["clock"]);
+    bundle.namespace("time", None).configure(json!({"linux": {"timeOffsets": {
+        "monotonic": {"secs": 86400, "nanosecs": 5}, "boottime": {"secs": 604_800}}}}));
+    let (monotonic, boot) = clocks(&bundle.check());
+    let (own_monotonic, own_boot) = crate::checker::uptime();
+    assert!(is_near(monotonic, own_monotonic + 86400), "{monotonic} {own_monotonic}");
+    assert!(is_near(boot, own_boot + 604_800), "{boot} {own_boot}");
+}
+
+fn a_time_namespace_can_be_joined() {
+    let mut first = Bundle::new(&["forever"]);
+    first.namespace("time", None);
+    first.configure(json!({"linux": {"timeOffsets": {"monotonic": {"secs": 500_000}}}}));
+    let process = first.start(&Output::new()).unwrap();
+    let mut second = Bundle::new(&["clock"]);
+    second.namespace("time", Some(&format!("/proc/{}/ns/time", process.pid)));
+    let (monotonic, _) = clocks(&second.check());
+    assert!(is_near(monotonic, crate::checker::uptime().0 + 500_000));
+    // So does a further process.
+    let output = Output::new();
+    let further = first.exec(&process, &first.further(&["clock"]), &output).unwrap();
+    further.wait().unwrap();
+    assert!(is_near(clocks(&output.read()).0, crate::checker::uptime().0 + 500_000));
+    end(&process);
+}
+
+fn a_clock_that_cannot_be_moved_is_named() {
+    let mut bundle = Bundle::new(&["clock"]);
+    bundle
+        .namespace("time", None)
+        .configure(json!({"linux": {"timeOffsets": {"realtime": {"secs": 1}}}}));
+    let text = bundle.refusal().to_string();
+    assert!(text.contains("`linux.timeOffsets` is invalid: realtime is no clock"), "{text}");
+    let mut without = Bundle::new(&["clock"]);
+    without.configure(json!({"linux": {"timeOffsets": {"monotonic": {"secs": 1}}}}));
+    let text = without.refusal().to_string();
+    assert!(text.contains("there is no new time namespace"), "{text}");
+}
