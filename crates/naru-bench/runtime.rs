@@ -43,6 +43,7 @@ impl Runtime {
             binary: &self.binary,
             init: false,
             waits_at: None,
+            state: None,
         })?;
         let status = created.start()?.wait()?;
         self.cgroup.remove()?;

@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         binary: &binary,
         init: false,
         waits_at: None,
+        state: None,
     })?;
     let container = created.start()?;
     let process = spec.process().clone().unwrap_or_default();
@@ -99,6 +100,7 @@ fn run(
         binary,
         init: false,
         waits_at: None,
+        state: None,
     })?;
     created.start()?.wait()?;
     Ok(())

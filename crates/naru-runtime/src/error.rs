@@ -137,6 +137,8 @@ pub enum Stage {
     Device,
     /// The terminal.
     Terminal,
+    /// Hooks.
+    Hook,
     /// Masked and read-only paths.
     Mask,
     /// Kernel parameters, host name, the loopback interface.
@@ -167,6 +169,7 @@ impl fmt::Display for Stage {
             Self::Mount => "mount",
             Self::Device => "device",
             Self::Terminal => "terminal",
+            Self::Hook => "hook",
             Self::Mask => "mask",
             Self::Kernel => "kernel",
             Self::Limits => "limits",

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use oci_spec::runtime::{Process as OciProcess, Spec};
 
-use crate::container::Entry;
+use crate::conversation::Entry;
 use crate::namespaces::inside_pid_namespace;
 use crate::plan::{self, Plan};
 use crate::process::start_time;
@@ -48,7 +48,7 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     plan.process = plan.process.with_stdio(exec.stdio.enclose(&mut envelope));
     let seccomp = exec.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let filter = seccomp.map(Program::of).transpose()?;
-    let plan = Plan::Exec(Box::new(plan));
+    let mut plan = Plan::Exec(Box::new(plan));
     let entry = Entry {
         role: role::Role::Exec,
         namespaces: 0,
@@ -58,12 +58,13 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
         binary: exec.binary,
         cgroup: exec.cgroup,
     };
-    let conversation =
-        inside_pid_namespace(exec.container, || entry.begin(&plan, filter.as_deref(), &envelope))?;
+    let conversation = inside_pid_namespace(exec.container, || {
+        entry.begin(&mut plan, filter.as_deref(), &envelope)
+    })?;
     let pid = conversation.pid;
     let Some(start_time) = start_time(pid) else { return Err(conversation.failure()) };
     let pidfd = conversation.pidfd.try_clone();
     let pidfd = pidfd.map_err(|error| Error::host("copy a descriptor", error))?;
-    let (terminal, warnings) = conversation.finish(false)?;
+    let (terminal, warnings) = conversation.finish(false, None)?;
     Ok(Process { pid, pidfd, start_time, terminal, warnings })
 }

@@ -27,6 +27,7 @@
 //!     binary: &Binary::open()?,
 //!     init: false,
 //!     waits_at: None,
+//!     state: None,
 //! })?;
 //! let status = created.start()?.wait()?;
 //! # Ok::<(), naru_runtime::Error>(())
@@ -35,8 +36,10 @@
 mod binary;
 mod cgroup;
 mod container;
+mod conversation;
 mod error;
 mod exec;
+pub mod hooks;
 mod init;
 mod limits;
 mod namespaces;

@@ -39,6 +39,8 @@ pub(crate) struct Channel {
 pub(crate) enum Report {
     /// The master of the terminal is attached to this packet.
     Terminal,
+    /// The mounts are made, the root is not changed: the caller's hooks may run, and are waited for.
+    Hooks,
     /// Everything is set up. With the things that could not be had in full.
     Ready { warnings: Vec<String> },
     /// The process is about to end because of this.
@@ -109,6 +111,11 @@ impl Channel {
         let mut buffer = [0; 16];
         let (length, _) = self.receive(&mut buffer)?;
         Ok(&buffer[..length] == START)
+    }
+
+    /// Tells the caller that it is the time of its hooks.
+    pub(crate) fn report_hooks(&self) -> Result<(), Errno> {
+        self.report(&Report::Hooks, &[])
     }
 
     /// Tells the caller something, with a descriptor or none.

@@ -7,7 +7,8 @@ use super::files::{self, Proc};
 use super::masks::{self, Mask};
 use super::tree::Tree;
 use super::{
-    Session, cgroups, devices, identity, kernel, mounts, namespaces, reaper, root, start, terminal,
+    Session, cgroups, devices, hooks, identity, kernel, mounts, namespaces, reaper, root, start,
+    terminal,
 };
 use crate::error::{At, Failure, Stage};
 use crate::plan::ContainerPlan;
@@ -22,6 +23,7 @@ use crate::plan::ContainerPlan;
 ///    namespace, devices as soon as /dev is mounted; paths are resolved beneath the held root;
 /// 4. the root is changed after the mounts, because a user namespace may mount /proc and /sys only
 ///    where it can see the host's;
+///    there too are the hooks that want to see both the host and everything mounted;
 /// 5. kernel parameters are set while /proc is not yet masked, the masks come last;
 /// 6. the caller's word is waited for with the user's ids, but before the system call filter.
 pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32, Failure> {
@@ -37,7 +39,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     let sources = mounts::open_sources(&plan.mounts, session)?;
     let nodes = devices::open_bound(&plan.devices)?;
     let new_root = root::open(&plan.root, session)?;
-    let tree = root::attach(&new_root)?;
+    let tree = root::attach(&new_root, plan)?;
     if plan.user.is_some() {
         namespaces::become_root()?;
     }
@@ -59,6 +61,11 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     }
     if let Some(nodes) = nodes {
         make_devices(plan, &tree, nodes)?;
+    }
+    if let Some(hooks) = &plan.hooks
+        && !hooks::before_root(hooks, session)?
+    {
+        return Ok(super::FAILED);
     }
     root::enter(&new_root)?;
     let console = match process.terminal {
@@ -91,6 +98,9 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
 
     if let Err(code) = start::wait(plan, session)? {
         return Ok(code);
+    }
+    if let Some(hooks) = &plan.hooks {
+        hooks::before_program(hooks, process, session)?;
     }
     if plan.reaper {
         return reaper::run(process, &command, session);

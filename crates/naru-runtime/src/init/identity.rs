@@ -53,6 +53,14 @@ pub(super) fn become_user(plan: &ProcessPlan) -> Result<(), Failure> {
     Ok(())
 }
 
+/// As [`confine`], for a process that is not the program and whose calls nobody listens to.
+pub(super) fn confine_unheard(
+    plan: &ProcessPlan,
+    filter: &[naru_sys::seccomp::Instruction],
+) -> Result<(), Failure> {
+    confine(plan, filter)
+}
+
 /// The last step before the program: only the filter, capset, prctl and execve are called here.
 pub(super) fn confine(
     plan: &ProcessPlan,

@@ -10,6 +10,7 @@ mod container;
 mod devices;
 mod entry;
 mod files;
+mod hooks;
 mod identity;
 mod kernel;
 mod masks;

@@ -11,7 +11,7 @@ use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, Unmoun
 use super::Session;
 use super::tree::Tree;
 use crate::error::{At, Failure, Stage};
-use crate::plan::{RootPlan, RootSource};
+use crate::plan::{ContainerPlan, RootPlan, RootSource};
 
 const MS_PRIVATE: u64 = 1 << 18;
 
@@ -44,12 +44,16 @@ pub(super) fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, Errno>
     rustix::mount::open_tree(CWD, path, flags)
 }
 
-/// Attaches the root file system on top of the old root, where no path of the host is needed; from
-/// then on things can be mounted below it.
-pub(super) fn attach(root: &OwnedFd) -> Result<Tree, Failure> {
+/// Attaches the root file system on top of the old root, where no path of the host is needed, or at
+/// its own path when there are hooks that look for it; from then on things can be mounted below it.
+pub(super) fn attach(root: &OwnedFd, plan: &ContainerPlan) -> Result<Tree, Failure> {
     let what = || "attach the root file system".to_owned();
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    rustix::mount::move_mount(root, "", CWD, "/", flags).at(Stage::Root, what)?;
+    let place = match (&plan.root.source, &plan.hooks) {
+        (RootSource::Path(path), Some(hooks)) if hooks.see_the_root() => path.as_path(),
+        _ => Path::new("/"),
+    };
+    rustix::mount::move_mount(root, "", CWD, place, flags).at(Stage::Root, what)?;
     let copy = rustix::io::fcntl_dupfd_cloexec(root, 0).at(Stage::Root, what)?;
     Ok(Tree::new(copy))
 }

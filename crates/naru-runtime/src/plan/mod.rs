@@ -3,6 +3,7 @@
 
 mod capability;
 mod devices;
+mod hooks;
 mod mounts;
 mod namespaces;
 mod options;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use devices::DeviceNode;
+pub(crate) use hooks::{HookPlan, early_hooks, state_of};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
 pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
 pub(crate) use options::{Atime, Options};
@@ -35,6 +37,17 @@ pub(crate) enum Plan {
     Exec(Box<ExecPlan>),
 }
 
+impl Plan {
+    /// Tells the process its number, which hooks and listeners are told; known once it exists.
+    pub(crate) fn identify(&mut self, pid: i32) {
+        if let Self::Container(plan) = self
+            && let Some(hooks) = &mut plan.hooks
+        {
+            hooks.state.set_pid(Some(pid));
+        }
+    }
+}
+
 /// Set-up of a new container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ContainerPlan {
@@ -42,6 +55,8 @@ pub(crate) struct ContainerPlan {
     pub(crate) joins: Vec<JoinNamespace>,
     /// It is in a user namespace.
     pub(crate) user: Option<UserPlan>,
+    /// Hooks that run inside, or that are waited for.
+    pub(crate) hooks: Option<HookPlan>,
     /// Make a time namespace, with these lines for its clocks.
     pub(crate) clocks: Option<String>,
     /// The root file system.

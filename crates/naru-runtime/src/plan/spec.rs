@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Linux, LinuxSeccomp, Process, Spec};
+use oci_spec::runtime::{Linux, LinuxSeccomp, Process, Spec, State};
 
 use super::devices::device_plan;
+use super::hooks::hook_plan;
 use super::mounts::{Hierarchy, mount_plan};
 use super::namespaces::{Namespaces, flags, namespaces};
 use super::process::process_plan;
@@ -17,9 +18,10 @@ use crate::seccomp::filter_flags;
 pub(crate) fn container_plan(
     spec: &Spec,
     root: RootSource,
-    tasks: Vec<PathBuf>,
-    hierarchies: &[Hierarchy],
+    cgroups: (Vec<PathBuf>, &[Hierarchy]),
+    state: Option<&State>,
 ) -> Result<(ContainerPlan, Namespaces), Error> {
+    let (tasks, hierarchies) = cgroups;
     let default = Linux::default();
     let linux = spec.linux().as_ref().unwrap_or(&default);
     refuse_unsupported(spec, linux)?;
@@ -42,6 +44,7 @@ pub(crate) fn container_plan(
             expected: (namespaces.joins(flags::USER) && !namespaces.ids.is_empty())
                 .then(|| namespaces.ids.clone()),
         }),
+        hooks: hook_plan(spec, state)?,
         clocks: namespaces
             .makes(flags::TIME)
             .then(|| namespaces.offsets.clone().unwrap_or_default()),
@@ -89,11 +92,9 @@ pub(crate) fn exec_plan(
 }
 
 fn refuse_unsupported(spec: &Spec, linux: &Linux) -> Result<(), Error> {
-    let hooks = spec.hooks().as_ref().is_some_and(|hooks| *hooks != Default::default());
     let devices = linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty());
     let label = linux.mount_label().as_ref().is_some_and(|label| !label.is_empty());
     let fields = [
-        ("hooks", hooks),
         ("linux.netDevices", devices),
         ("linux.mountLabel", label),
         ("linux.intelRdt", linux.intel_rdt().is_some()),

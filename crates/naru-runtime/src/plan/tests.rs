@@ -11,7 +11,8 @@ fn hierarchies() -> Vec<Hierarchy> {
 }
 
 fn plan(spec: &Spec) -> Result<super::ContainerPlan, crate::Error> {
-    container_plan(spec, RootSource::Mount(0), Vec::new(), &hierarchies()).map(|(plan, _)| plan)
+    let cgroups = (Vec::new(), &hierarchies()[..]);
+    container_plan(spec, RootSource::Mount(0), cgroups, None).map(|(plan, _)| plan)
 }
 
 fn mounts(spec: &Spec) -> String {

@@ -154,7 +154,10 @@ impl Container {
         let directory = open_directory(&self.directory)?;
         let released = crate::release(&directory, START);
         fs_err::remove_file(&path).map_err(|source| file("remove", source))?;
-        Ok(released?)
+        released?;
+        let pid = self.record.process.as_ref().map_or(0, |identity| identity.pid);
+        super::warn(crate::hooks::poststart(&self.record.config, &self.record.state(), pid));
+        Ok(())
     }
 
     /// Freezes all its processes.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::{LinuxResources, Spec};
+use oci_spec::runtime::{LinuxResources, Spec, State};
 
 use super::container::Container;
 use super::{ContainerId, Error, Record, START, Store, devices, open_directory};
@@ -78,7 +78,11 @@ fn create_in(directory: &Path, new: NewContainer<'_>) -> Result<(Container, Proc
     };
     // Before anything is made, so that it can be deleted when its creator dies in between.
     record.save(directory)?;
-    let process = make(directory, &rootfs, new)?;
+    let state = record.state();
+    let spec = new.spec;
+    // The specification wants what ran for the creation to be undone also when that has failed.
+    let process = make(directory, &rootfs, new, &state)
+        .inspect_err(|_| super::warn(crate::hooks::poststop(spec, &state)))?;
     record.process = Some(process.identity()?);
     record.namespaces = namespaces(record.process.as_ref());
     let id = ContainerId::new(record.id.clone())?;
@@ -87,7 +91,12 @@ fn create_in(directory: &Path, new: NewContainer<'_>) -> Result<(Container, Proc
     Ok((container, process))
 }
 
-fn make(directory: &Path, rootfs: &Path, new: NewContainer<'_>) -> Result<Process, Error> {
+fn make(
+    directory: &Path,
+    rootfs: &Path,
+    new: NewContainer<'_>,
+    state: &State,
+) -> Result<Process, Error> {
     let resources = new.spec.linux().as_ref().and_then(|linux| linux.resources().clone());
     create_group(new.cgroup, &devices::complete(resources.unwrap_or_default())?)?;
     let folder = open_directory(directory)?;
@@ -101,6 +110,7 @@ fn make(directory: &Path, rootfs: &Path, new: NewContainer<'_>) -> Result<Proces
         binary: new.binary,
         init: false,
         waits_at: Some(listener),
+        state: Some(state),
     })?;
     Ok(created.settle()?)
 }

@@ -58,7 +58,10 @@ impl Container {
             action: "remove",
             path,
             source,
-        })
+        })?;
+        let record = self.record();
+        super::warn(crate::hooks::poststop(&record.config, &record.state()));
+        Ok(())
     }
 
     /// Kills all its processes and waits until the first one has ended.

@@ -123,3 +123,10 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Error> {
         source: errno.into(),
     })
 }
+
+/// Failures of hooks that the specification makes warnings.
+fn warn(sentences: Vec<String>) {
+    for sentence in sentences {
+        tracing::warn!("{sentence}");
+    }
+}

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Spec, State};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -42,6 +42,16 @@ pub struct Record {
 impl Record {
     /// The format that is written.
     pub const VERSION: u32 = 1;
+
+    /// Which container it is, as hooks and seccomp agents are told; status and process are theirs who tell.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let mut state = State::default();
+        state.set_version(self.config.version().clone());
+        state.set_id(self.id.clone()).set_bundle(self.bundle.clone());
+        state.set_annotations(self.config.annotations().clone());
+        state
+    }
 
     /// Reads the record of a container's directory; nothing when there is none yet.
     pub(super) fn load(directory: &Path) -> Result<Option<Self>, Error> {

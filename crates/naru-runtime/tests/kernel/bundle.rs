@@ -10,7 +10,7 @@ use naru_runtime::{
     Binary, Cgroup, Create, Error, Exec, ExitStatus, Parent, Process, Root, Stdio, create, exec,
     profile,
 };
-use oci_spec::runtime::{Mount, MountBuilder, Process as OciProcess, Spec};
+use oci_spec::runtime::{Mount, MountBuilder, Process as OciProcess, Spec, State};
 use rustix::fs::MemfdFlags;
 
 /// Where the program that looks around is in every container.
@@ -27,6 +27,8 @@ pub(crate) struct Bundle {
     pub(crate) spec: Spec,
     pub(crate) cgroup: Cgroup,
     pub(crate) init: bool,
+    /// The runtime is told which container it is.
+    pub(crate) is_known: bool,
     pub(crate) parent: Parent,
     binary: Binary,
 }
@@ -74,6 +76,7 @@ impl Bundle {
             spec: profile::default_spec(),
             cgroup: Cgroup::none(),
             init: false,
+            is_known: true,
             parent: Parent::Own,
             binary: Binary::open().unwrap(),
         };
@@ -169,7 +172,16 @@ impl Bundle {
             binary: &self.binary,
             init: self.init,
             waits_at,
+            state: self.is_known.then(|| self.state()).as_ref(),
         })
+    }
+
+    /// Which container it is.
+    pub(crate) fn state(&self) -> State {
+        let mut state = State::default();
+        state.set_version("1.2.0".to_owned()).set_id("the-container".to_owned());
+        state.set_bundle(self.folder.clone());
+        state
     }
 
     /// Creates and starts it.

@@ -51,6 +51,7 @@ fn command_of(words: &[&str]) -> Option<ExitCode> {
         ["unshare"] => print(unshare()),
         ["tty"] => println!("{}", tty()),
         ["clock"] => println!("{} {}", uptime().0, uptime().1),
+        ["hook", path] => hook(path),
         ["orphan"] => orphan(),
         ["allocate", megabytes] => allocate(megabytes.parse().unwrap()),
         ["limit"] => {
@@ -177,6 +178,16 @@ fn tty() -> String {
 pub(crate) fn uptime() -> (i64, i64) {
     use rustix::time::{ClockId, clock_gettime};
     (clock_gettime(ClockId::Monotonic).tv_sec, clock_gettime(ClockId::Boottime).tv_sec)
+}
+
+/// Writes what a hook reads and who it is to a file.
+fn hook(path: &str) {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).unwrap();
+    text += "\n";
+    text += &fs_err::read_to_string("/proc/self/status").unwrap();
+    text += &std::env::vars().map(|(name, value)| format!("{name}={value} ")).collect::<String>();
+    fs_err::write(path, text).unwrap();
 }
 
 /// Leaves a process behind whose parent is gone.

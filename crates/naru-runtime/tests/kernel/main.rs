@@ -10,6 +10,7 @@ mod bundle;
 mod cgroups;
 mod checker;
 mod exec;
+mod hooks;
 mod identity;
 mod isolation;
 mod lifecycle;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         cgroups::tests(),
         limits::tests(),
         usage::tests(),
+        hooks::tests(),
         namespaces::tests(),
         user::tests(),
     ];

@@ -416,6 +416,7 @@ fn create(
         binary: &job.binary,
         init: job.service.init == Some(true),
         waits_at: None,
+        state: None,
     })
     .map_err(|error| job.failed(&error, ""))
 }
