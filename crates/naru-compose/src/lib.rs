@@ -24,6 +24,7 @@
 mod canonical;
 mod explain;
 mod interpolate;
+mod lint;
 mod load;
 mod merge;
 mod path;

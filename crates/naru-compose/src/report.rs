@@ -1,5 +1,6 @@
 //! Problems as the phases of the loader collect them: with places rather than texts.
 
+use crate::lint::Silence;
 use crate::path::Path;
 use crate::problem::{Code, Problem, Related, Severity};
 use crate::source::{Position, Sources};
@@ -51,6 +52,11 @@ impl Finding {
         &self.message
     }
 
+    /// Whether it is not wanted.
+    pub(crate) fn is_silenced(&self, silence: &Silence) -> bool {
+        silence.covers(self.code, &self.path)
+    }
+
     /// Adds what the reader can do.
     pub(crate) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hint = Some(hint.into());
@@ -80,6 +86,11 @@ impl Finding {
             related: related.collect(),
         }
     }
+}
+
+/// That a variable is not set, in the words of docker compose.
+pub(crate) fn unset(name: &str) -> String {
+    format!("The \"{name}\" variable is not set. Defaulting to a blank string.")
 }
 
 impl Report {
@@ -127,6 +138,22 @@ impl Report {
         message: impl Into<String>,
     ) -> &mut Finding {
         self.push(Finding::new(Severity::Warning, at, path, message.into()))
+    }
+
+    /// Takes back the warning that this variable is not set, and gives its place when it is the one of
+    /// the text at `near`.
+    pub(crate) fn withdraw_unset(&mut self, name: &str, near: Position) -> Option<Position> {
+        let message = unset(name);
+        let known = self.findings.iter().position(|finding| {
+            let at = finding.at;
+            finding.message == message && at.file == near.file && at.line >= near.line
+        })?;
+        Some(self.findings.remove(known).at)
+    }
+
+    /// Leaves out the warnings that are not wanted.
+    pub(crate) fn silence(&mut self, silence: &Silence) {
+        self.findings.retain(|finding| !finding.is_silenced(silence));
     }
 
     fn push(&mut self, finding: Finding) -> &mut Finding {

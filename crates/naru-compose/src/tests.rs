@@ -10,6 +10,7 @@ mod broken;
 mod explain;
 mod files;
 mod hostile;
+mod lint;
 mod meaning;
 
 /// A directory of files that goes away with the test.

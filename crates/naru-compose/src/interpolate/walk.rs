@@ -3,7 +3,7 @@
 use super::{Fault, Lookup, substitute};
 use crate::path::Path;
 use crate::problem::Code;
-use crate::report::Report;
+use crate::report::{Report, unset};
 use crate::source::{Position, Sources};
 use crate::tree::{How, Node, Value};
 
@@ -67,7 +67,7 @@ fn refuse(fault: &Fault, at: Position, path: &Path, (sources, report): (&Sources
 }
 
 fn warn(name: &str, at: Position, path: &Path, (sources, report): (&Sources, &mut Report)) {
-    let message = format!("The \"{name}\" variable is not set. Defaulting to a blank string.");
+    let message = unset(name);
     if report.has_message(&message) {
         return;
     }

@@ -7,6 +7,7 @@ use super::dotenv;
 use super::environment;
 use super::files::{Error, read};
 use super::place::Place;
+use crate::lint::swallowed;
 use crate::path::Path;
 use crate::problem::Code;
 use crate::project::Project;
@@ -124,12 +125,17 @@ impl Reader<'_> {
         };
         let parse = if raw { dotenv::parse_raw } else { dotenv::parse };
         let wrong = parse(&text, variables, self.lookup);
-        if wrong.is_empty() && !self.report.keeps_everything() {
+        let dollars = !raw && text.contains('$');
+        if wrong.is_empty() && !dollars && !self.report.keeps_everything() {
             return;
         }
         let number = self.sources.add(name, text);
         self.sources.name_reader(file.at);
         self.read.push((number, raw));
+        if dollars {
+            let lookup = |name: &str| (self.lookup)(name).or_else(|| variables.get(name).cloned());
+            swallowed(number, &lookup, (self.sources, self.report));
+        }
         environment::refuse(&wrong, number, (path, file.at), self.report);
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Scope {
     pub(crate) outer: Option<u32>,
     /// The env files by their numbers, in groups: an earlier group wins, and in it a later file.
     pub(crate) groups: Vec<Vec<u32>>,
+    /// The paths of these files.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Adds the variables of `--env-file`, of `COMPOSE_ENV_FILES`, or of `.env` in `directory`. What

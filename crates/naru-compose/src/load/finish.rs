@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::place::Place;
 use super::request::{LoadRequest, Loaded, Past, State};
 use super::{consistency, cycle, env_file, normalize, profiles, resources};
+use crate::lint::{self, Silence, Subject};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::project::Project;
@@ -61,12 +62,21 @@ pub(super) fn finish(
         return Err(state.fail());
     }
     fill_contents(&mut project, &origin.environment);
+    let subject = Subject {
+        project: &project,
+        tree: &tree,
+        scopes: &state.scopes,
+        shell: &request.environment,
+    };
+    lint::check(&subject, (&mut state.sources, &mut state.report));
+    let silence = Silence::new(&tree, &request.environment, &mut state.report);
+    state.report.silence(&silence);
     let warnings = state.report.into_problems(&state.sources);
     let environment = origin.environment;
     let shell = if request.history { request.environment.clone() } else { BTreeMap::new() };
     let past =
         Past { shell, name: origin.name_from, scopes: state.scopes, taken: state.taken, folded };
-    Ok(Loaded { project, warnings, environment, tree, sources: state.sources, past })
+    Ok(Loaded { project, warnings, environment, tree, sources: state.sources, past, silence })
 }
 
 /// Gives secrets and configs the content of their variables. That a variable is not set matters only

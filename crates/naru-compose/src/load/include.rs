@@ -110,7 +110,12 @@ impl Include {
         let environment = Arc::new(environment);
         let (home, directory) = (context.home.clone(), self.directory);
         let outer = Some(context.scope);
-        let scope = Scope { environment: Arc::clone(&environment), outer, groups: vec![numbers] };
+        let scope = Scope {
+            environment: Arc::clone(&environment),
+            outer,
+            groups: vec![numbers],
+            files: self.env_files.clone(),
+        };
         let scope = state.add_scope(scope);
         let inner = Context { directory, environment, scope, included, home };
         let tree = model::load(files?, &inner, state);

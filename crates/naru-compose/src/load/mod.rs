@@ -28,7 +28,7 @@ mod profiles;
 mod resources;
 
 pub(crate) use dotenv::definitions;
-pub(crate) use environment::PROJECT_NAME;
-pub(crate) use files::clean;
+pub(crate) use environment::{PROJECT_NAME, Scope};
+pub(crate) use files::{clean, read};
 pub(crate) use place::Place;
 pub use request::{LoadRequest, Loaded, load};

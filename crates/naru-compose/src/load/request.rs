@@ -8,6 +8,7 @@ use super::env_file::Folded;
 use super::environment::{self, Scope};
 use super::reset::Taken;
 use super::{discover, finish, model, name};
+use crate::lint::Silence;
 use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::report::Report;
@@ -54,6 +55,7 @@ pub struct Loaded {
     pub(crate) tree: Node,
     pub(crate) sources: Sources,
     pub(crate) past: Past,
+    pub(crate) silence: Silence,
 }
 
 /// What [`Loaded::explain`] knows about the way to the project.
@@ -104,6 +106,11 @@ impl State {
     }
 }
 
+/// The paths of texts by their numbers.
+fn env_paths(groups: &[Vec<u32>], sources: &Sources) -> Vec<PathBuf> {
+    groups.iter().flatten().map(|file| sources.path(*file).to_owned()).collect()
+}
+
 /// Loads a project.
 ///
 /// # Errors
@@ -130,7 +137,12 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
     environment.insert(environment::PROJECT_NAME.to_owned(), project_name.clone());
     let environment = Arc::new(environment);
     let groups = place.env_files;
-    let scope = Scope { environment: Arc::clone(&environment), outer: None, groups };
+    let scope = Scope {
+        environment: Arc::clone(&environment),
+        outer: None,
+        files: env_paths(&groups, &state.sources),
+        groups,
+    };
     let context = model::Context {
         directory: place.directory.clone(),
         scope: state.add_scope(scope),

@@ -87,6 +87,18 @@ codes! { WARNINGS:
     IGNORED_ATTRIBUTE = "ignored-attribute", "naru ignores the attribute, as docker compose does.";
     BOOLEAN_WORD = "boolean-word", "A word such as `yes` is read as a boolean.";
     SHELL_OPERATOR = "shell-operator", "A command has an operator of the shell, and no shell runs it.";
+    UNKNOWN_LINT = "unknown-lint", "`x-naru-lint` or NARU_LINT_ALLOW names a warning that does not exist.";
+    PG_ISREADY_HOST = "pg-isready-host", "`pg_isready` without a host is true too early, and a service waits for it.";
+    HEALTHY_WITHOUT_CHECK = "healthy-without-check", "A service waits until another is healthy, which has no health check.";
+    SECOND_HOST_PORT = "second-host-port", "Another file publishes the same port of the container once more.";
+    ENV_FILE_VARIABLE = "env-file-variable", "A variable in `${}` has no value, and an env_file of the service defines it.";
+    CONTAINER_VARIABLE = "container-variable", "A variable in a command has no value, and the container's environment has it.";
+    UNREAD_ENV_FILE = "unread-env-file", "A variable has no value, and a `.env` that is not read sets it.";
+    SWALLOWED_DOLLAR = "swallowed-dollar", "A dollar sign in the middle of a word is read as a variable, which is not set.";
+    POSTGRES_VOLUME = "postgres-volume", "The volume is not where this version of Postgres keeps its data.";
+    MONGO_KEY_FILE = "mongo-key-file", "A replica set of MongoDB has a root user and no key file.";
+    MONGO_INITIATE = "mongo-initiate", "Nothing initiates a replica set of MongoDB.";
+    MONGO_MEMBER_HOST = "mongo-member-host", "The member of a replica set of MongoDB has a name that others cannot resolve.";
     DRIVE_LETTER = "drive-letter", "A name of one letter is read as a drive of Windows.";
 }
 

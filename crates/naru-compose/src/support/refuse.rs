@@ -50,6 +50,7 @@ impl Loaded {
                 walk.resource(&self.tree, kind, name);
             }
         }
+        walk.findings.retain(|finding| !finding.is_silenced(&self.silence));
         let mut seen = BTreeSet::new();
         walk.findings.retain(|finding| seen.insert(finding.message().to_owned()));
         self.problems(walk.findings)
