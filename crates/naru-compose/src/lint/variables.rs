@@ -105,11 +105,10 @@ fn env_files(service: &Map, sources: &mut Sources) -> Vec<Defined> {
             continue;
         }
         let file = sources.add(path, text);
-        found.extend(
-            named
-                .into_iter()
-                .map(|it| (it.name, Position { file, line: it.line, column: it.column })),
-        );
+        found.extend(named.into_iter().map(|it| {
+            let at = Position { file, line: it.line, column: it.column };
+            Defined { name: it.name, value: it.template, at }
+        }));
     }
     found
 }
