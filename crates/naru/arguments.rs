@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, create, down, exec, image, kill, logs, ls, ps, remove, restart, scale, start, stop, up,
+    config, create, down, exec, image, kill, logs, ls, ps, remove, restart, scale, start, stop, system, up,
     version, volume, wait,
 };
 use crate::refused;
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Named volumes of this machine
     #[command(subcommand)]
     Volume(volume::Command),
+    /// naru itself
+    #[command(subcommand)]
+    System(system::Command),
 }
 
 /// `naru compose VERB`.

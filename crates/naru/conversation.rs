@@ -40,6 +40,7 @@ pub(crate) fn exchange(
     doing: &str,
 ) -> Result<Result<(), Failure>, CommandError> {
     client.send(request).host(doing)?;
+    tell_other_version(printer, &client);
     let (sender, replies) = mpsc::channel();
     listen(client, sender, |reply| reply);
     let mut progress = Progress::new(printer);
@@ -59,6 +60,30 @@ pub(crate) fn exchange(
             progress.finish();
             return Ok(result);
         }
+    }
+}
+
+/// A running project goes on with the program that it was started with.
+fn tell_other_version(printer: &Printer, client: &Client) {
+    let (theirs, own) = (&client.hello().version, env!("CARGO_PKG_VERSION"));
+    if theirs != own {
+        let text = format!(
+            "this project is run by naru {theirs}; `naru system upgrade` lets naru {own} take over, which disturbs no \
+             container"
+        );
+        printer.say(&text);
+    }
+}
+
+/// Sees to it that what runs of a project is looked after, also by a command that only looks. One that cannot be helped
+/// is looked at all the same.
+pub(crate) fn revive(
+    directories: &naru_state::Directories,
+    project: &naru_state::ProjectName,
+    printer: &Printer,
+) {
+    if let Err(error) = naru_supervisor::client::revive(directories, project) {
+        printer.say(&format!("Warning: nobody looks after project {project}: {error}"));
     }
 }
 
@@ -84,7 +109,7 @@ pub(crate) fn show(
             // When nobody reads it there is nobody to tell.
             let _written = printer.data(&text);
         }
-        Some(Reply::Changed(_)) => {}
+        Some(Reply::Changed(_) | Reply::Hello(_)) => {}
         Some(Reply::Done) => return Some(Ok(())),
         Some(Reply::Failed(failure)) => return Some(Err(failure)),
         None => {

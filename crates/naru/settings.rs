@@ -126,6 +126,15 @@ impl Settings {
         naru_compose::load(&LoadRequest { history: true, ..self.request(&[]) })
     }
 
+    /// The project of `-p NAME`, for commands that else are about all of them.
+    ///
+    /// # Errors
+    /// When that is no project's name.
+    pub(crate) fn named_project(&self) -> Result<Option<ProjectName>, CommandError> {
+        let name = self.globals.project_name.as_deref();
+        name.map(|name| self.named(name, None).map(|target| target.name)).transpose()
+    }
+
     /// The project that a command without need of the model is about: `-p NAME` (or COMPOSE_PROJECT_NAME
     /// where there is no file) is enough.
     ///

@@ -102,13 +102,39 @@ pub struct Probes {
 }
 
 /// The next early probe and the pause after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Early {
     due: Duration,
     pause: Duration,
 }
 
+/// Where a health check stands, without its history: what the next supervisor needs to go on with it as if nothing
+/// had happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    status: observed::Health,
+    streak: u32,
+    due: Duration,
+    early: Option<Early>,
+}
+
 impl Probes {
+    /// Where it stands.
+    pub fn schedule(&self) -> Schedule {
+        let Self { status, streak, due, early, .. } = *self;
+        Schedule { status, streak, due, early }
+    }
+
+    /// The health check of a run that goes on, with its deadlines and counts.
+    pub fn resume(
+        settings: Settings,
+        schedule: Schedule,
+        history: impl IntoIterator<Item = Entry>,
+    ) -> Self {
+        let Schedule { status, streak, due, early } = schedule;
+        Self { settings, status, streak, due, early, history: history.into_iter().collect() }
+    }
+
     /// A container that has just been started.
     pub fn new(settings: Settings) -> Self {
         let mut probes = Self {

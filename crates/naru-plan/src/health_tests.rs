@@ -137,3 +137,17 @@ fn the_history_keeps_the_last_fifty() {
     }
     assert_eq!(probes.history().len(), 50);
 }
+
+#[test]
+fn a_check_that_another_supervisor_goes_on_with_keeps_its_deadlines_counts_and_history() {
+    let mut probes = Probes::new(settings(1000, 0, 5000));
+    for _ in 0..7 {
+        probe(&mut probes, 3, 1);
+    }
+    let schedule = serde_json::to_value(probes.schedule()).unwrap();
+    let history: Vec<_> = probes.history().cloned().collect();
+    let mut resumed =
+        Probes::resume(probes.settings, serde_json::from_value(schedule).unwrap(), history);
+    assert_eq!(resumed, probes);
+    assert_eq!(probe(&mut resumed, 3, 1), probe(&mut probes, 3, 1));
+}

@@ -2,6 +2,7 @@
 //! descriptor, so it dies with its holder.
 
 use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -27,7 +28,7 @@ pub enum LockError {
 /// A held lock; dropping it releases it.
 #[derive(Debug)]
 pub struct Lock {
-    _file: fs::File,
+    file: fs::File,
 }
 
 impl Lock {
@@ -61,7 +62,19 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{holder}"))
             .map_err(LockError::File)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Lock {
+    /// The descriptor that holds it, for the program that this process becomes by exec.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// The lock that a process of this project held by this descriptor and has handed over.
+    pub fn inherited(descriptor: OwnedFd, path: &Path) -> Self {
+        Self { file: fs::File::from_parts(descriptor.into(), path) }
     }
 }
 

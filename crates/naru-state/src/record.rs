@@ -178,6 +178,65 @@ pub struct State {
     pub health: Option<Health>,
     /// Why it could not be started.
     pub error: Option<String>,
+    /// When the last start was, on a clock that nobody sets.
+    #[serde(default)]
+    pub started_at: Option<Moment>,
+    /// When the restart policy's delay is over, while it waits for that.
+    #[serde(default)]
+    pub restart_at: Option<Moment>,
+    /// Restarts as the policy's limit and back-off count them.
+    #[serde(default)]
+    pub attempts: Attempts,
+    /// Where its health check stands (`naru_plan::health::Schedule`): deadlines and counts.
+    #[serde(default)]
+    pub probes: Option<serde_json::Value>,
+}
+
+/// Restarts by policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// All that count against the policy's limit.
+    pub total: u64,
+    /// Those in a row, which the delay grows with.
+    pub streak: u32,
+}
+
+/// A point in time of one boot, for deadlines that outlive a process: no clock that is set moves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// The boot that it is of.
+    pub boot_id: String,
+    /// Nanoseconds since then (`CLOCK_BOOTTIME`, clock_gettime(2)).
+    pub ns: u64,
+}
+
+impl Moment {
+    /// Now, or after `delay`. Without `/proc` it is of no boot, and so never comes.
+    pub fn after(delay: Duration) -> Self {
+        let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        let boot_id = crate::process::boot_id().unwrap_or_default();
+        Self { boot_id, ns: boot_ns().saturating_add(delay) }
+    }
+
+    /// How long ago it was; nothing for one of another boot.
+    pub fn elapsed(&self) -> Option<Duration> {
+        self.is_of_this_boot().then(|| Duration::from_nanos(boot_ns().saturating_sub(self.ns)))
+    }
+
+    /// How long until it is, zero when it has passed; nothing for one of another boot.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.is_of_this_boot().then(|| Duration::from_nanos(self.ns.saturating_sub(boot_ns())))
+    }
+
+    fn is_of_this_boot(&self) -> bool {
+        crate::process::boot_id().as_deref() == Some(&self.boot_id)
+    }
+}
+
+fn boot_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
 impl State {
@@ -195,6 +254,10 @@ impl State {
             stopped_by_user: false,
             health: None,
             error: None,
+            started_at: None,
+            restart_at: None,
+            attempts: Attempts::default(),
+            probes: None,
         }
     }
 }

@@ -1,32 +1,41 @@
 //! The client's side of the control socket: connect to a project's supervisor, or start the two processes
 //! that every running project has.
 
+mod liveness;
+mod start;
+
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fs_err as fs;
 use naru_state::{Directories, ProjectDirectories, ProjectName};
 
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Hello, PROTOCOL, Reply, Request};
+pub(crate) use start::{make_private, start};
+pub use start::{revive, upgrade};
 
-/// How long the two processes may take to answer after they were started.
-const START_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a supervisor may be silent: before it says who it is, and in the middle of an answer before it is asked
+/// whether it is still there.
+const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long a keeper that ended at once may have been right about another one being there.
-const TRY_AGAIN: Duration = Duration::from_millis(100);
+/// How often a request is sent to yet another supervisor.
+const TRIES: u32 = 20;
 
 /// A connection to a project's supervisor.
 #[derive(Debug)]
 pub struct Client {
     lines: BufReader<UnixStream>,
-    /// How to ask again when the supervisor was about to end and took no notice.
+    own: ProjectDirectories,
+    hello: Hello,
+    /// The beginning of a line.
+    half: Vec<u8>,
+    /// How to ask again when the supervisor ended before it answered.
     again: Option<Again>,
 }
 
-/// A request that nobody has answered yet.
+/// A request that has not been answered yet.
 #[derive(Debug)]
 struct Again {
     directories: Directories,
@@ -35,27 +44,33 @@ struct Again {
     tries: u32,
 }
 
-/// How often a request is sent to yet another supervisor.
-const TRIES: u32 = 3;
-
 impl Client {
     /// Connects when the project has a supervisor; `None` when it has none.
     ///
     /// # Errors
-    /// When there is one and it cannot be talked to.
+    /// When there is one and it cannot be talked to: it does not answer, or is of another version.
     pub fn connect(directories: &ProjectDirectories) -> io::Result<Option<Self>> {
-        // By way of a descriptor of the directory: a socket's path may have 108 bytes only (unix(7)).
-        let directory = match fs::File::open(directories.run()) {
-            Ok(directory) => directory,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let path = format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd());
-        match UnixStream::connect(path) {
-            Ok(stream) => Ok(Some(Self { lines: BufReader::new(stream), again: None })),
-            Err(error) if is_absence(&error) => Ok(None),
-            Err(error) => Err(error),
+        let client = Self::connect_to_any(directories)?;
+        if let Some(hello) = client.as_ref().map(Self::hello)
+            && hello.protocol != PROTOCOL
+        {
+            return Err(other_protocol(hello, directories));
         }
+        Ok(client)
+    }
+
+    /// Connects to a supervisor of any version.
+    fn connect_to_any(directories: &ProjectDirectories) -> io::Result<Option<Self>> {
+        let Some(stream) = open(directories)? else { return Ok(None) };
+        let mut lines = BufReader::new(stream);
+        let own = directories.clone();
+        Ok(liveness::hear_hello(&mut lines, &own)?.map(|hello| Self {
+            lines,
+            own,
+            hello,
+            half: Vec::new(),
+            again: None,
+        }))
     }
 
     /// Connects, and starts keeper and supervisor first when the project has none.
@@ -63,46 +78,20 @@ impl Client {
     /// # Errors
     /// When they cannot be started or do not answer in time.
     pub fn connect_or_start(directories: &Directories, project: &ProjectName) -> io::Result<Self> {
-        let mut client = Self::find_or_start(directories, project)?;
-        let (directories, project) = (directories.clone(), project.clone());
-        client.again = Some(Again { directories, project, request: None, tries: TRIES });
-        Ok(client)
+        Ok(start::find_or_start(directories, project)?.lasting(directories, project))
     }
 
-    fn find_or_start(directories: &Directories, project: &ProjectName) -> io::Result<Self> {
-        let own = directories.project(project);
-        if let Some(client) = Self::connect(&own)? {
-            return Ok(client);
-        }
-        let mut keeper = start_afresh(directories, project)?;
-        let deadline = Instant::now() + START_DEADLINE;
-        let mut pause = Duration::from_micros(200);
-        let mut next_try = Instant::now() + TRY_AGAIN;
-        let mut failures = 0;
-        loop {
-            if let Some(client) = Self::connect(&own)? {
-                return Ok(client);
-            }
-            let now = Instant::now();
-            let status = keeper.as_mut().map(Child::try_wait).transpose()?;
-            let is_over = status.is_none_or(|status| status.is_some());
-            if is_over && now > next_try {
-                // One that ended well found another keeper in its place, which may have been about to end with
-                // its project; and a project that ends takes the run directory from under a new keeper.
-                let has_failed = status.flatten().is_some_and(|status| !status.success());
-                failures += u32::from(has_failed);
-                if failures >= TRIES {
-                    return Err(no_supervisor(&own));
-                }
-                keeper = start_afresh(directories, project)?;
-                next_try = now + TRY_AGAIN;
-            }
-            if now > deadline {
-                return Err(no_supervisor(&own));
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
-        }
+    /// The same, but what is asked is asked of the next supervisor where this one does not live to answer.
+    #[must_use]
+    pub fn lasting(mut self, directories: &Directories, project: &ProjectName) -> Self {
+        let (directories, project) = (directories.clone(), project.clone());
+        self.again = Some(Again { directories, project, request: None, tries: TRIES });
+        self
+    }
+
+    /// Who answers.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
     }
 
     /// Sends a request.
@@ -112,6 +101,8 @@ impl Client {
     pub fn send(&mut self, request: &Request) -> io::Result<()> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
+        // Who watches looks anew when it has missed something.
+        self.again = self.again.take().filter(|_| !matches!(request, Request::Watch));
         if let Some(again) = &mut self.again {
             again.request = Some(request.clone());
         }
@@ -122,22 +113,20 @@ impl Client {
         }
     }
 
-    /// The next line of the answer; `None` when the supervisor closed the connection. A supervisor that ends
-    /// without a word had its project taken down by somebody else: the request goes to a new one.
+    /// The next line of the answer; `None` when the supervisor closed the connection. A supervisor that ends before the
+    /// answer is whole was killed, or its project was taken down by somebody else: the request goes to a new one, which
+    /// does what is left of it.
     ///
     /// # Errors
-    /// When the connection fails or what came is not a reply.
+    /// When the connection fails, what came is not a reply, or the supervisor has stopped answering.
     pub fn next_reply(&mut self) -> io::Result<Option<Reply>> {
         loop {
-            let mut line = String::new();
-            match self.lines.read_line(&mut line) {
-                Ok(0) => {}
-                Ok(_) => {
+            if let Some(line) = self.next_line()? {
+                let reply = serde_json::from_slice(&line)?;
+                if matches!(reply, Reply::Done | Reply::Failed(_)) {
                     self.again = None;
-                    return Ok(Some(serde_json::from_str(&line)?));
                 }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-                Err(error) => return Err(error),
+                return Ok(Some(reply));
             }
             let Some(Again { directories, project, request: Some(request), tries }) =
                 self.again.take()
@@ -147,11 +136,49 @@ impl Client {
             if tries == 0 {
                 return Ok(None);
             }
-            self.lines = Self::find_or_start(&directories, &project)?.lines;
+            let next = start::find_or_start(&directories, &project)?;
+            (self.lines, self.hello, self.half) = (next.lines, next.hello, next.half);
             let tries = tries - 1;
             self.again = Some(Again { directories, project, request: None, tries });
             self.send(&request)?;
         }
+    }
+
+    /// The next line; `None` at the end of the connection.
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            match self.lines.read_until(b'\n', &mut self.half) {
+                // What has no end of line was cut short.
+                Ok(_) if self.half.last() != Some(&b'\n') => {
+                    self.half.clear();
+                    return Ok(None);
+                }
+                Ok(_) => return Ok(Some(std::mem::take(&mut self.half))),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    self.half.clear();
+                    return Ok(None);
+                }
+                // It may be at work all this time: whether it is there at all is asked beside.
+                Err(error) if liveness::is_silence(&error) => liveness::check(&self.own)?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Connects to the socket; `None` when nobody listens there.
+fn open(directories: &ProjectDirectories) -> io::Result<Option<UnixStream>> {
+    // By way of a descriptor of the directory: a socket's path may have 108 bytes only (unix(7)).
+    let directory = match fs::File::open(directories.run()) {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let path = format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd());
+    match UnixStream::connect(path) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -159,47 +186,13 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-/// Makes a directory that only its owner can enter.
-pub(crate) fn make_private(path: &std::path::Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+fn other_protocol(hello: &Hello, directories: &ProjectDirectories) -> io::Error {
+    let (project, theirs, own) = (directories.name(), &hello.version, env!("CARGO_PKG_VERSION"));
+    io::Error::other(format!(
+        "project {project} is run by naru {theirs}, which this naru {own} does not understand; \
+         `naru system upgrade` lets this one take over and disturbs no container"
+    ))
 }
 
-/// Why there is no supervisor: the end of what it said about that.
-fn no_supervisor(own: &ProjectDirectories) -> io::Error {
-    let log = own.run().join("supervisor.log");
-    let said = fs::read_to_string(&log).unwrap_or_default();
-    let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-    io::Error::other(format!("the supervisor did not come up (see {}){last}", log.display()))
-}
-
-/// Makes the run directories and starts a keeper there; `None` when they were removed meanwhile.
-fn start_afresh(directories: &Directories, project: &ProjectName) -> io::Result<Option<Child>> {
-    make_private(directories.run())?;
-    make_private(directories.project(project).run())?;
-    match start(directories, project) {
-        Ok(keeper) => Ok(Some(keeper)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Starts the keeper, which starts the supervisor. It must outlive this process and its terminal; whoever
-/// waits for this process's children reaps it should it end first.
-pub(crate) fn start(directories: &Directories, project: &ProjectName) -> io::Result<Child> {
-    use std::os::unix::process::CommandExt;
-    let run = directories.run().parent().unwrap_or(directories.run());
-    let log = directories.project(project).run().join("supervisor.log");
-    let log = fs::OpenOptions::new().create(true).append(true).open(log)?;
-    Command::new("/proc/self/exe")
-        .arg0("naru")
-        .arg(crate::KEEPER_ROLE)
-        .arg(directories.data())
-        .arg(run)
-        .arg(project.as_str())
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log.into_parts().0)
-        .spawn()
-}
+#[cfg(test)]
+mod tests;

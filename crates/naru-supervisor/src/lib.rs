@@ -9,8 +9,10 @@
 
 pub mod client;
 mod keeper;
+mod leftovers;
 pub mod observe;
 pub mod protocol;
+mod role;
 pub mod spec;
 mod supervisor;
 
@@ -18,11 +20,7 @@ use std::process::ExitCode;
 
 use naru_state::{ContainerId, Directories, ProjectName};
 
-/// First argument of the process that is a project's keeper.
-pub(crate) const KEEPER_ROLE: &str = "keeper:";
-
-/// First argument of the process that is a project's supervisor.
-pub(crate) const SUPERVISOR_ROLE: &str = "supervisor:";
+use role::Role;
 
 /// First argument of the process that takes a project's links away while nobody waits for it.
 pub(crate) const UNLINK_ROLE: &str = "unlink:";
@@ -36,20 +34,17 @@ pub fn run_role_if_asked() -> Option<ExitCode> {
     {
         return Some(supervisor::unlink(group));
     }
-    let [_, role, data, run, project] = arguments.as_slice() else { return None };
-    let run_role = match role.as_str() {
-        KEEPER_ROLE => keeper::run,
-        SUPERVISOR_ROLE => supervisor::run,
-        _ => return None,
-    };
+    let (word, role) = Role::parse(arguments.get(1..)?)?;
     // The kernel calls a program that was executed by way of /proc/self/exe `exe`.
     let _named = nix::sys::prctl::set_name(c"naru");
-    let project = ProjectName::new(project).ok()?;
-    let directories = Directories::new(data.into(), run.into());
-    match run_role(directories, project) {
+    let ended = match word {
+        role::KEEPER => keeper::run(role),
+        _ => supervisor::run(role),
+    };
+    match ended {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => {
-            tracing::error!(%error, role, "ended");
+            tracing::error!(%error, word, "ended");
             Some(ExitCode::FAILURE)
         }
     }

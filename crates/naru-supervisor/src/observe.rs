@@ -6,7 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use naru_state::process::boot_id;
+use naru_state::process::{Identity, boot_id};
 use naru_state::record::{self, Exit, Phase};
 use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic};
 
@@ -43,17 +43,55 @@ pub fn containers(directories: &ProjectDirectories) -> Result<Vec<Seen>, atomic:
     let mut seen = Vec::new();
     let deadline = Instant::now() + UNSETTLED;
     for id in ids(directories).map_err(atomic::Error::File)? {
-        let record = match atomic::load(&directories.container_file(&id)) {
-            Ok(Some(record)) => record,
-            // A power cut before the command that made it was answered.
-            Ok(None) | Err(atomic::Error::Damaged { .. }) => continue,
-            Err(error) => return Err(error),
-        };
+        // Torn: a power cut before the command that made it was answered.
+        let Some(record) = whole(&directories.container_file(&id))? else { continue };
         let state = settled(directories, &id, deadline)?;
         seen.push(Seen { record, state });
     }
     seen.sort_by(|a: &Seen, b: &Seen| a.record.name.cmp(&b.record.name));
     Ok(seen)
+}
+
+/// A container as it is written down, for a supervisor that takes over.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) record: record::Container,
+    /// Not corrected: what the supervisor before decided last.
+    pub(crate) state: record::State,
+    /// How its last process ended, if the keeper saw it.
+    pub(crate) exit: Option<Exit>,
+}
+
+impl Recorded {
+    /// What is true of it when its process does not run.
+    pub(crate) fn ended(self) -> (record::Container, record::State) {
+        (self.record, correct(Some(self.state), self.exit))
+    }
+}
+
+/// The containers of a project as they are written down.
+///
+/// # Errors
+/// When records cannot be read. A container whose record is missing or torn was never finished and is left out.
+pub(crate) fn recorded(directories: &ProjectDirectories) -> Result<Vec<Recorded>, atomic::Error> {
+    let mut all = Vec::new();
+    for id in ids(directories).map_err(atomic::Error::File)? {
+        let Some(record) = whole(&directories.container_file(&id))? else { continue };
+        let state = whole(&directories.state_file(&id))?.unwrap_or_else(record::State::created);
+        let exit = whole(&directories.exit_file(&id))?;
+        all.push(Recorded { record, state, exit });
+    }
+    Ok(all)
+}
+
+/// A record, or nothing where there is none or a power cut tore it.
+fn whole<T: serde::de::DeserializeOwned>(
+    path: &std::path::Path,
+) -> Result<Option<T>, atomic::Error> {
+    match atomic::load(path) {
+        Err(atomic::Error::Damaged { .. }) => Ok(None),
+        loaded => loaded,
+    }
 }
 
 /// The ids of all container directories, finished or not.
@@ -135,11 +173,9 @@ fn correct(state: Option<record::State>, exit: Option<Exit>) -> record::State {
         return state;
     }
     if state.exit.as_ref().is_none_or(|known| known.process != process) {
-        let exit = exit.filter(|exit| exit.process == process).unwrap_or_else(|| Exit {
-            process,
-            code: None,
-            out_of_memory: false,
-            time_ns: record::now_ns(),
+        let exit = exit.filter(|exit| exit.process == process).unwrap_or_else(|| {
+            let code = zombie_code(&process);
+            Exit { process, code, out_of_memory: false, time_ns: record::now_ns() }
         });
         state.finished_ns = Some(exit.time_ns);
         state.exit = Some(exit);
@@ -151,10 +187,18 @@ fn correct(state: Option<record::State>, exit: Option<Exit>) -> record::State {
     state
 }
 
+/// How a process ended that nobody has reaped yet: field 52 of `/proc/PID/stat`.
+fn zombie_code(process: &Identity) -> Option<u8> {
+    let stat = naru_state::process::stat(process.pid)?;
+    let is_it = stat.start_time == process.start_time
+        && stat.state == 'Z'
+        && boot_id().as_ref() == Some(&process.boot_id);
+    let status = naru_runtime::ExitStatus::from_wait_status(stat.exit_status);
+    status.code().filter(|_| is_it).and_then(|code| u8::try_from(code).ok())
+}
+
 #[cfg(test)]
 mod tests {
-    use naru_state::process::Identity;
-
     use super::*;
 
     fn running(process: Identity) -> record::State {

@@ -8,6 +8,34 @@ use naru_compose::project::Project;
 use naru_state::record;
 use serde::{Deserialize, Serialize};
 
+/// The version of what is said here: programs of another one do not understand each other, but for [`Request::Upgrade`]
+/// and [`Reply::Hello`].
+pub const PROTOCOL: u32 = 1;
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Its [`PROTOCOL`].
+    pub protocol: u32,
+    /// Its version, for people.
+    pub version: String,
+    /// Device and inode of its program: what tells two builds of one version apart.
+    pub program: (u64, u64),
+}
+
+impl Hello {
+    /// This process's.
+    pub fn own() -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let program = std::fs::metadata("/proc/self/exe");
+        Self {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            program: program.map_or((0, 0), |program| (program.dev(), program.ino())),
+        }
+    }
+}
+
 /// What a client asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +63,8 @@ pub enum Request {
     },
     /// Tell every [`Reply::Changed`] from now on, until the client goes.
     Watch,
+    /// Let the client's own program take the place of the project's two processes.
+    Upgrade,
 }
 
 /// `naru up`.
@@ -142,6 +172,8 @@ pub struct Remove {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
+    /// First of all, before anything is asked: who answers.
+    Hello(Hello),
     /// A step begins or has ended.
     Progress(Progress),
     /// A sentence for the user.

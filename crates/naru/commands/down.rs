@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     services::check(&args.services, &target)?;
     let doing = format!("take down project {}", target.name);
     let client = match Client::connect(&target.directories).host(&doing)? {
-        Some(client) => client,
+        Some(client) => client.lasting(&settings.directories, &target.name),
         None if is_something_left(&target, args.volumes, settings)? => {
             connect_or_start(&settings.directories, &target.name)?
         }

@@ -7,6 +7,7 @@ use naru_state::record::{Phase, now_ns};
 use naru_supervisor::observe;
 
 use super::services;
+use crate::conversation::revive;
 use crate::error::{Blame, CommandError};
 use crate::follow::{Alarm, Entry, Logs, Selection};
 use crate::settings::{Settings, Target};
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let selection = selection(args)?;
     let target = settings.target(&args.services)?;
     services::check(&args.services, &target)?;
+    revive(&settings.directories, &target.name, printer);
     let layout =
         Layout { prefix: !args.no_log_prefix, colour: !args.no_color, timestamps: args.timestamps };
     let mut output = Output::new(printer, layout);

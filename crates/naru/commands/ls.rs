@@ -8,6 +8,7 @@ use naru_supervisor::observe::{self, Seen};
 use serde::Serialize;
 
 use super::status;
+use crate::conversation::revive;
 use crate::error::{Blame, CommandError};
 use crate::settings::Settings;
 use crate::ui::{Printer, Table};
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let mut rows = Vec::new();
     for name in observe::projects(&settings.directories).host("list the projects")? {
         if patterns.is_empty() || patterns.iter().any(|pattern| name.as_str().contains(pattern)) {
+            revive(&settings.directories, &name, printer);
             rows.extend(row(&name, args.all, settings)?);
         }
     }

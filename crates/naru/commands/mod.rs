@@ -18,6 +18,7 @@ mod services;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod system;
 pub(crate) mod up;
 pub(crate) mod version;
 pub(crate) mod volume;
@@ -41,6 +42,7 @@ pub(crate) fn run(
         Command::Compose(compose) => run(Command::Verb(compose.verb), settings, printer),
         Command::Image(command) => image::run(&command, settings, printer),
         Command::Volume(command) => volume::run(&command, settings, printer),
+        Command::System(command) => system::run(&command, settings, printer),
         Command::Verb(verb) => match verb {
             Verb::Up(args) => up::run(&args, settings, printer),
             Verb::Down(args) => down::run(&args, settings, printer),

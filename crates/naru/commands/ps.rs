@@ -5,6 +5,7 @@ use naru_supervisor::observe::{self, Seen};
 use serde::Serialize;
 
 use super::{services, status};
+use crate::conversation::revive;
 use crate::error::{Blame, CommandError};
 use crate::settings::{Settings, Target};
 use crate::time;
@@ -74,6 +75,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let states = states(args)?;
     let target = settings.target(&args.services)?;
     services::check(&args.services, &target)?;
+    revive(&settings.directories, &target.name, printer);
     let containers = observe::containers(&target.directories)
         .host(format!("look at project {}", target.name))?;
     let selected = |seen: &&Seen| is_selected(seen, args, &states, &target);

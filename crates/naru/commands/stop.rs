@@ -48,7 +48,7 @@ pub(crate) fn supervisor(
     doing: &str,
 ) -> Result<Option<Client>, CommandError> {
     if let Some(client) = Client::connect(&target.directories).host(doing)? {
-        return Ok(Some(client));
+        return Ok(Some(client.lasting(&settings.directories, &target.name)));
     }
     let containers = observe::containers(&target.directories).host(doing)?;
     match containers.iter().any(Seen::is_running) {

@@ -12,7 +12,7 @@ mod zone;
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use message::{Question, TYPE_A, TYPE_ANY, TYPE_PTR};
 pub use server::Server;
@@ -45,6 +45,22 @@ pub enum Error {
 pub struct Sockets {
     udp: UdpSocket,
     tcp: TcpListener,
+}
+
+impl Sockets {
+    /// Further descriptors of the same sockets, UDP first: who holds them keeps the questions that come while
+    /// nobody serves.
+    ///
+    /// # Errors
+    /// When there are too many descriptors.
+    pub fn duplicate(&self) -> io::Result<[OwnedFd; 2]> {
+        Ok([self.udp.as_fd().try_clone_to_owned()?, self.tcp.as_fd().try_clone_to_owned()?])
+    }
+
+    /// The sockets that [`Self::duplicate`] gave to another process.
+    pub fn from_descriptors([udp, tcp]: [OwnedFd; 2]) -> Self {
+        Self { udp: udp.into(), tcp: tcp.into() }
+    }
 }
 
 /// Makes the sockets of a container's server. Its loopback interface must be up.

@@ -12,32 +12,28 @@
 pub(crate) mod link;
 mod output;
 mod reap;
+mod supervisor;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use naru_runtime::{Cgroup, Hierarchies, Membership};
 use naru_state::process::Identity;
 use naru_state::record::{self, Exit, Port};
-use naru_state::{
-    ContainerId, Directories, Lock, LockError, ProjectDirectories, ProjectName, atomic,
-};
+use naru_state::{ContainerId, Lock, LockError, ProjectDirectories, atomic};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use link::{Link, ToKeeper, ToSupervisor, Watch};
+use crate::role::Role;
+use link::{Ended, Handles, Link, ToKeeper, ToSupervisor, Watch};
 use output::Output;
-use reap::Ended;
-
-/// A supervisor that died this soon after its start is not started again at once.
-const SHORT_LIFE: Duration = Duration::from_secs(1);
-
-/// The longest pause before a supervisor that cannot live is tried again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use supervisor::{Patience, Supervisor};
+use takeover::Inherited;
 
 /// A supervisor that could not live so many times in a row, with no container to look after, is given up.
 const TRIES: u32 = 3;
@@ -45,63 +41,42 @@ const TRIES: u32 = 3;
 /// How often it is tried to move into the project's control group.
 const SETTLE_TRIES: u32 = 5;
 
+/// How long a keeper that was killed may take to let go of its lock.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 /// The keeper's whole state.
 #[derive(Debug)]
 struct Keeper {
-    directories: Directories,
-    project: ProjectName,
+    role: Role,
     own: ProjectDirectories,
+    lock: Lock,
     supervisor: Supervisor,
     outputs: BTreeMap<ContainerId, Output>,
     held: BTreeMap<Port, Vec<OwnedFd>>,
     /// Children that ended before anybody asked to look after them.
     strays: Vec<Ended>,
     finishing: bool,
-    /// Supervisors in a row that did not live long.
-    failures: u32,
+    patience: Patience,
     /// There is no supervisor until then.
     restart_at: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Supervisor {
-    process: Child,
-    link: Link,
-    started: Instant,
+    /// The program to become.
+    upgrade: Option<OwnedFd>,
 }
 
 /// Runs the keeper of a project until the project is down.
 ///
 /// # Errors
 /// When the supervisor cannot be started.
-pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<()> {
+pub(crate) fn run(role: Role) -> io::Result<()> {
     // Fails only for a process group's leader, which has no terminal to lose either.
     let _session = nix::unistd::setsid();
     nix::sys::prctl::set_child_subreaper(true)?;
+    // A handful of descriptors for each container; where that is not granted, fewer containers are looked after.
+    let (_, hard) = role.files;
+    let _raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     let signals =
         SignalFd::with_flags(&child_signals()?, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    let own = directories.project(&project);
-    let holder = format!("pid {}: keeper of {project}", std::process::id());
-    let _only = match Lock::try_take(&own.keeper_lock_file(), &holder) {
-        Ok(lock) => lock,
-        // Two commands began at the same time: the other one's keeper is the project's.
-        Err(LockError::Held { .. }) => return Ok(()),
-        Err(error) => return Err(io::Error::other(error)),
-    };
-    let supervisor = start_supervisor(&directories, &project)?;
-    let mut keeper = Keeper {
-        directories,
-        project,
-        own,
-        supervisor,
-        outputs: BTreeMap::new(),
-        held: BTreeMap::new(),
-        strays: Vec::new(),
-        finishing: false,
-        failures: 0,
-        restart_at: None,
-    };
-    keeper.greet();
+    let Some(mut keeper) = Keeper::start(role)? else { return Ok(()) };
     let leave = keeper.settle();
     let ended = loop {
         match keeper.turn(&signals) {
@@ -120,26 +95,76 @@ fn child_signals() -> io::Result<SigSet> {
     Ok(signals)
 }
 
-/// The supervisor's end of the link is its standard input.
-fn start_supervisor(directories: &Directories, project: &ProjectName) -> io::Result<Supervisor> {
-    use std::os::unix::process::CommandExt;
-    let (link, theirs) = Link::pair()?;
-    rustix::io::ioctl_fionbio(&link, true)?;
-    let run = directories.run().parent().unwrap_or(directories.run());
-    let process = Command::new("/proc/self/exe")
-        .arg0("naru")
-        .arg(crate::SUPERVISOR_ROLE)
-        .arg(directories.data())
-        .arg(run)
-        .arg(project.as_str())
-        .current_dir("/")
-        .stdin(theirs.into_descriptor())
-        .stdout(Stdio::null())
-        .spawn()?;
-    Ok(Supervisor { process, link, started: Instant::now() })
+/// The lock of the project's one keeper; nothing when another has it.
+fn take_lock(own: &ProjectDirectories, patience: Duration) -> io::Result<Option<Lock>> {
+    let holder = format!("pid {}: keeper of {}", std::process::id(), own.name());
+    let deadline = Instant::now() + patience;
+    loop {
+        match Lock::try_take(&own.keeper_lock_file(), &holder) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(LockError::Held { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(LockError::Held { .. }) => return Ok(None),
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
 }
 
 impl Keeper {
+    /// Takes over what there is and sees to it that there is a supervisor; nothing when the project has a keeper:
+    /// two commands began at the same time, or called one at the same time.
+    fn start(mut role: Role) -> io::Result<Option<Self>> {
+        let link = if role.takes_over { Some(Link::from_stdin()?) } else { None };
+        let mut inherited = link.as_ref().map(Inherited::receive).transpose()?.unwrap_or_default();
+        role.takes_over = false;
+        let own = role.directories.project(&role.project);
+        let patience = if link.is_some() { LOCK_PATIENCE } else { Duration::ZERO };
+        let lock = match inherited.lock.take() {
+            Some(held) => Some(Lock::inherited(held, &own.keeper_lock_file())),
+            None => take_lock(&own, patience)?,
+        };
+        let Some(lock) = lock else {
+            if let Some(link) = link {
+                // Who called may be gone itself.
+                let _told = link.send(&ToSupervisor::Occupied, &[]);
+            }
+            return Ok(None);
+        };
+        let before = inherited.supervisor.take();
+        let is_same_process = before.is_some();
+        let supervisor = match (before, link) {
+            (Some((pid, link)), _) => {
+                Supervisor::at(Link::from_descriptor(link), pid, supervisor::is_child(pid))?
+            }
+            (None, Some(link)) => Supervisor::at(link, 0, false)?,
+            (None, None) => Supervisor::start(&role)?,
+        };
+        let is_called = supervisor.pid == 0;
+        let mut keeper = Self {
+            role,
+            own,
+            lock,
+            supervisor,
+            outputs: BTreeMap::new(),
+            held: inherited.held.into_iter().collect(),
+            strays: inherited.strays,
+            finishing: false,
+            patience: Patience::default(),
+            restart_at: None,
+            upgrade: None,
+        };
+        for (watch, handles) in inherited.watches {
+            keeper.watch(watch, handles);
+        }
+        match (is_same_process, is_called) {
+            (true, _) => keeper.replace(),
+            (false, true) => keeper.supervisor.tell(&ToSupervisor::Took, &[]),
+            (false, false) => keeper.greet(),
+        }
+        Ok(Some(keeper))
+    }
+
     /// Moves both processes into the project's control group, out of the session that `naru up` runs in.
     /// The first join after a pause waits for the kernel, which the joins of the containers then need not.
     /// What is returned moves this process back and removes the groups.
@@ -160,16 +185,18 @@ impl Keeper {
     fn own_place(&self) -> Result<(Hierarchies, Membership, Cgroup), naru_runtime::Error> {
         let hierarchies = Hierarchies::detect()?;
         let before = Membership::of_self(&hierarchies)?;
-        let path = crate::own_cgroup_path(&self.directories, &self.project);
+        let path = crate::own_cgroup_path(&self.role.directories, &self.role.project);
         let group = Cgroup::within(&hierarchies, path)?;
         Ok((hierarchies, before, group))
     }
 
     /// Again and again for a moment: the keeper of an earlier run may be removing the same groups.
     fn move_into(&self, group: &Cgroup) {
-        let admit = |process: u32| group.admit(process.cast_signed());
+        let admit = |process: i32| group.admit(process);
         for attempt in 1..=SETTLE_TRIES {
-            match admit(self.supervisor.process.id()).and_then(|()| admit(std::process::id())) {
+            // One that was there before this keeper is in it.
+            let supervisor = if self.supervisor.is_child { admit(self.supervisor.pid) } else { Ok(()) };
+            match supervisor.and_then(|()| admit(std::process::id().cast_signed())) {
                 Ok(()) => return,
                 Err(_) if attempt < SETTLE_TRIES => std::thread::sleep(Duration::from_millis(2)),
                 Err(error) => tracing::warn!(%error, "stays in the session's control group"),
@@ -185,10 +212,12 @@ impl Keeper {
         for output in self.outputs.values_mut() {
             output.take();
         }
-        let mut supervisor_ended = false;
+        // An earlier keeper's is known to have ended by its silence.
+        let mut supervisor_ended =
+            (self.supervisor.is_silent && !self.supervisor.is_child).then_some(None);
         for ended in reap::children() {
-            if u32::try_from(ended.pid) == Ok(self.supervisor.process.id()) {
-                supervisor_ended = true;
+            if self.supervisor.is_child && ended.pid == self.supervisor.pid {
+                supervisor_ended = Some(ended.code);
             } else {
                 self.note(ended);
             }
@@ -196,19 +225,25 @@ impl Keeper {
         for ended in reap::others(&self.outputs) {
             self.note(ended);
         }
-        if supervisor_ended {
+        if let Some(code) = supervisor_ended.filter(|_| self.restart_at.is_none()) {
             // Whatever it said before it died is still in the link.
             self.hear();
             if self.finishing {
                 return Ok(false);
             }
-            self.plan_restart()?;
+            self.plan_restart(code)?;
         }
         if self.restart_at.is_some_and(|at| at <= Instant::now()) {
             self.restart_at = None;
-            self.supervisor = start_supervisor(&self.directories, &self.project)?;
+            self.supervisor = Supervisor::start(&self.role)?;
             self.greet();
         }
+        if let Some(binary) = self.upgrade.take() {
+            let error = self.become_program(&binary);
+            tracing::error!(%error, "another program could not take over");
+            self.supervisor.tell(&ToSupervisor::NotUpgraded(error.to_string()), &[]);
+        }
+        self.supervisor.flush();
         Ok(true)
     }
 
@@ -216,9 +251,10 @@ impl Keeper {
     fn wait(&self, signals: &SignalFd) -> io::Result<()> {
         let now = Instant::now();
         let mut all = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-        if self.restart_at.is_none() {
+        if !self.supervisor.is_silent {
+            let room = if self.supervisor.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
             let link = self.supervisor.link.as_fd();
-            all.push(PollFd::from_borrowed_fd(link, PollFlags::IN));
+            all.push(PollFd::from_borrowed_fd(link, PollFlags::IN | room));
         }
         for output in self.outputs.values() {
             let sources = output.descriptors(now).chain(output.pidfd.as_ref().map(AsFd::as_fd));
@@ -236,41 +272,52 @@ impl Keeper {
 
     /// Deals with what the supervisor has said.
     fn hear(&mut self) {
-        while let Ok(Some((message, beside))) = self.supervisor.link.receive::<ToKeeper>() {
-            match message {
-                ToKeeper::Watch(watch) => {
-                    // Without a terminal these are the FIFOs, which must stay open until they are opened by name.
-                    let mut beside = beside.into_iter();
-                    let terminal = if watch.tty { beside.next() } else { None };
-                    self.watch(watch, terminal);
+        while !self.supervisor.is_silent {
+            match self.supervisor.link.receive::<ToKeeper>() {
+                Ok(Some((message, beside))) => self.take(message, beside),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::error!(%error, "a message of the supervisor is not understood");
                 }
-                ToKeeper::Hold(port) => drop(self.held.insert(port, beside)),
-                ToKeeper::Release(port) => drop(self.held.remove(&port)),
-                ToKeeper::Finish => self.finishing = true,
+                Ok(None) | Err(_) => self.supervisor.is_silent = true,
             }
         }
     }
 
-    fn watch(&mut self, watch: Watch, terminal: Option<OwnedFd>) {
-        let known = self.outputs.get(&watch.id).is_some_and(|output| output.watch == watch);
-        if known {
+    fn take(&mut self, message: ToKeeper, mut beside: Vec<OwnedFd>) {
+        match message {
+            ToKeeper::Watch(watch, layout) => self.watch(watch, Handles::received(layout, beside)),
+            ToKeeper::Hold(port) => drop(self.held.insert(port, beside)),
+            ToKeeper::Release(port) => drop(self.held.remove(&port)),
+            ToKeeper::Serving => self.supervisor.serves = true,
+            ToKeeper::Replace => self.replace(),
+            ToKeeper::Upgrade => self.upgrade = beside.pop(),
+            ToKeeper::Finish => self.finishing = true,
+            ToKeeper::Lock | ToKeeper::Supervisor(_) | ToKeeper::Stray(_) | ToKeeper::Handed => {
+                tracing::warn!(?message, "is said in a takeover only");
+            }
+        }
+    }
+
+    fn watch(&mut self, watch: Watch, handles: Handles) {
+        if let Some(known) = self.outputs.get_mut(&watch.id)
+            && known.watch == watch
+        {
+            known.complete(handles);
             return;
         }
         let (id, pid, start_time) = (watch.id.clone(), watch.pid, watch.start_time);
-        let mut output = Output::open(watch, terminal, &self.own);
+        let mut output = Output::open(watch, handles, &self.own);
         // Its log is there from now on.
         output.take();
+        let is_gone = output.pidfd.is_none();
         self.outputs.insert(id, output);
         let stray = self.strays.iter().position(|ended| ended.is(pid, start_time));
         if let Some(stray) = stray {
             let ended = self.strays.swap_remove(stray);
             self.note(ended);
-        } else if let Some(gone) =
-            self.outputs.values().find(|o| o.watch.pid == pid && o.pidfd.is_none())
-        {
-            let watch = &gone.watch;
-            let ended = Ended { pid: watch.pid, start_time: watch.start_time, code: None };
-            self.note(ended);
+        } else if is_gone {
+            self.note(Ended { pid, start_time, code: None });
         }
     }
 
@@ -292,36 +339,47 @@ impl Keeper {
             tracing::error!(container = %id, %error, "an exit could not be written down");
         }
         // A dead supervisor reads it from the file when it is started again.
-        let _told = self.supervisor.link.send(&ToSupervisor::Exited(id, exit), &[]);
+        self.supervisor.tell(&ToSupervisor::Exited(id, exit), &[]);
     }
 
     /// The supervisor ended unasked: at once another one, unless that did not help before.
-    fn plan_restart(&mut self) -> io::Result<()> {
-        let short = self.supervisor.started.elapsed() < SHORT_LIFE;
-        self.failures = if short { self.failures.saturating_add(1) } else { 0 };
-        if self.failures >= TRIES && self.outputs.is_empty() {
+    fn plan_restart(&mut self, code: Option<u8>) -> io::Result<()> {
+        let pause = self.patience.after(&self.supervisor, code);
+        if self.patience.failures() >= TRIES && self.outputs.is_empty() {
             return Err(io::Error::other("the supervisor cannot be kept alive"));
         }
-        let pause = match self.failures {
-            0 | 1 => Duration::ZERO,
-            more => Duration::from_millis(50).saturating_mul(1 << more.min(10)).min(LONGEST_PAUSE),
-        };
         tracing::warn!(?pause, "the supervisor ended unasked and is started again");
+        let watched: Vec<_> = self.outputs.values().map(|output| output.watch.pid).collect();
+        crate::leftovers::end(&self.role, &watched);
+        self.supervisor.is_silent = true;
         self.restart_at = Some(Instant::now() + pause);
         Ok(())
     }
 
+    /// Starts the next supervisor, which waits for the end of this one, and then tells this one to end.
+    fn replace(&mut self) {
+        match Supervisor::start(&self.role) {
+            Ok(next) => {
+                let mut former = std::mem::replace(&mut self.supervisor, next);
+                former.tell(&ToSupervisor::Successor, &[]);
+                self.greet();
+            }
+            Err(error) => tracing::error!(%error, "there is no other supervisor"),
+        }
+    }
+
     /// Tells a new supervisor what is here.
-    fn greet(&self) {
-        let link = &self.supervisor.link;
+    fn greet(&mut self) {
+        let supervisor = &mut self.supervisor;
         for (port, sockets) in &self.held {
             let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-            let _told = link.send(&ToSupervisor::Held(port.clone()), &sockets);
+            supervisor.tell(&ToSupervisor::Held(port.clone()), &sockets);
         }
-        for id in self.outputs.keys() {
-            let _told = link.send(&ToSupervisor::Watching(id.clone()), &[]);
+        for output in self.outputs.values() {
+            let (layout, beside) = output.handles();
+            supervisor.tell(&ToSupervisor::Watching(output.watch.clone(), layout), &beside);
         }
-        let _told = link.send(&ToSupervisor::Ready, &[]);
+        supervisor.tell(&ToSupervisor::Ready, &[]);
     }
 }
 

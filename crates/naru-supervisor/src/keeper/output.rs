@@ -10,7 +10,7 @@ use naru_state::{ProjectDirectories, process};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::link::Watch;
+use super::link::{Handles, Layout, Watch};
 
 /// How long a log that could not be written (a full disk) is left alone; the output waits in its FIFO.
 const RETRY: Duration = Duration::from_millis(500);
@@ -21,7 +21,9 @@ pub(super) struct Output {
     pub(super) watch: Watch,
     /// Ready for reading once the process has ended; `None` when it already has.
     pub(super) pidfd: Option<OwnedFd>,
+    /// Open for as long as anybody may read them: what waits in a FIFO goes with its last descriptor.
     sources: Vec<(Stream, OwnedFd)>,
+    resolver: Vec<OwnedFd>,
     /// `None` until it could be opened.
     log: Option<Writer>,
     directory: PathBuf,
@@ -30,18 +32,31 @@ pub(super) struct Output {
 
 impl Output {
     /// Opens the container's FIFOs by name, or takes its terminal. Whatever fails: its end is waited for.
-    pub(super) fn open(
-        watch: Watch,
-        terminal: Option<OwnedFd>,
-        directories: &ProjectDirectories,
-    ) -> Self {
-        let sources = sources(&watch, terminal, directories).unwrap_or_else(|error| {
+    pub(super) fn open(watch: Watch, handles: Handles, directories: &ProjectDirectories) -> Self {
+        let Handles { pidfd, output, resolver } = handles;
+        let sources = sources(&watch, output, directories).unwrap_or_else(|error| {
             tracing::error!(container = %watch.name, %error, "its output cannot be read");
             Vec::new()
         });
-        let pidfd = open_process(&watch);
+        let pidfd = pidfd.or_else(|| open_process(&watch));
         let directory = directories.log(&watch.name);
-        Self { watch, pidfd, sources, log: None, directory, retry_at: None }
+        Self { watch, pidfd, sources, resolver, log: None, directory, retry_at: None }
+    }
+
+    /// Takes what could not be had when it was opened.
+    pub(super) fn complete(&mut self, handles: Handles) {
+        if self.resolver.is_empty() {
+            self.resolver = handles.resolver;
+        }
+    }
+
+    /// All that another process needs to go on with it.
+    pub(super) fn handles(&self) -> (Layout, Vec<BorrowedFd<'_>>) {
+        let sources = self.sources.iter().map(|(_, source)| source);
+        let all = self.pidfd.iter().chain(sources).chain(&self.resolver).map(AsFd::as_fd);
+        let layout =
+            Layout::of(self.pidfd.is_some(), self.sources.len(), self.resolver.len());
+        (layout, all.collect())
     }
 
     /// What to wait for, with the stream each belongs to.
@@ -100,22 +115,23 @@ impl Output {
 
 fn sources(
     watch: &Watch,
-    terminal: Option<OwnedFd>,
+    output: Vec<OwnedFd>,
     directories: &ProjectDirectories,
 ) -> io::Result<Vec<(Stream, OwnedFd)>> {
-    let run = directories.container_run(&watch.id);
-    match terminal {
-        Some(master) => {
-            rustix::io::ioctl_fionbio(&master, true)?;
-            Ok(vec![(Stream::Stdout, master)])
+    if watch.tty {
+        // Without one, keeper and supervisor died together, and the terminal with them.
+        let terminal = output.into_iter().next();
+        if let Some(master) = &terminal {
+            rustix::io::ioctl_fionbio(master, true)?;
         }
-        // A supervisor that was started again has no terminal to give: the old keeper's is still read.
-        None if watch.tty => Ok(Vec::new()),
-        None => Ok(vec![
-            (Stream::Stdout, open_fifo(&run.join("stdout"))?),
-            (Stream::Stderr, open_fifo(&run.join("stderr"))?),
-        ]),
+        return Ok(terminal.map(|master| (Stream::Stdout, master)).into_iter().collect());
     }
+    // By name, not what was handed over: that may be the container's own, on which it waits.
+    let run = directories.container_run(&watch.id);
+    Ok(vec![
+        (Stream::Stdout, open_fifo(&run.join("stdout"))?),
+        (Stream::Stderr, open_fifo(&run.join("stderr"))?),
+    ])
 }
 
 /// Opened for writing too: the keeper then never sees an end of file while nobody writes.
@@ -156,7 +172,7 @@ mod tests {
         let start_time = process::stat(pid).unwrap().start_time;
         let name = "shop-web-1".to_owned();
         let watch = Watch { id: id.clone(), pid, start_time, name, generation: 1, tty: false };
-        let mut output = Output::open(watch, None, &directories);
+        let mut output = Output::open(watch, Handles::default(), &directories);
         assert!(output.pidfd.is_some());
         let fifo = directories.container_run(&id).join("stdout");
         fs_err::OpenOptions::new().write(true).open(fifo).unwrap();

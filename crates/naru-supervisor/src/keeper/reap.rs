@@ -7,17 +7,8 @@ use naru_state::{ContainerId, process};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid};
 
+use super::link::Ended;
 use super::output::Output;
-
-/// A process that has ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ended {
-    pub(super) pid: i32,
-    /// 0 when it could not be read in time.
-    pub(super) start_time: u64,
-    /// 0–255, or 128 + n for signal n; `None` when nobody can tell.
-    pub(super) code: Option<u8>,
-}
 
 impl Ended {
     /// Whether it is the process of this pid and start time.

@@ -1,47 +1,58 @@
 //! Taking a project over: the same whether the supervisor before this one died, both processes did, or the
 //! machine was restarted.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
+use naru_net::dns;
 use naru_state::process::Identity;
 use naru_state::record::{self, Phase};
 use naru_state::{ContainerId, atomic};
-use tokio::time::{Duration, Instant};
+use rustix::fs::{Mode, OFlags};
+use tokio::time::Instant;
 
 use super::Supervisor;
 use super::container::{Live, Running};
+use super::handover::Greeting;
 use super::timers::Due;
-use crate::keeper::link::{ToKeeper, Watch};
-use crate::observe;
+use crate::keeper::link::{Handles, ToKeeper, Watch};
+use crate::observe::{self, Recorded};
 
 /// A supervisor that nobody asked anything for so long, and that has nothing to look after, ends.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How often, and after which time, a port that is still in use is bound again.
-const PORT_TRIES: u32 = 250;
-const PORT_PAUSE: Duration = Duration::from_millis(20);
+/// How often, and after which time, a port or a resolver's address that is still in use is bound again.
+const TRIES: u32 = 250;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What the keeper watches and nobody has asked for yet.
+type Watched = BTreeMap<ContainerId, (Watch, Handles)>;
 
 impl Supervisor {
-    /// Reads what is recorded and looks after what runs.
-    pub(super) fn adopt(&mut self) {
+    /// Reads what is recorded and looks after what runs; what the keeper held meanwhile is used again.
+    pub(super) fn adopt(&mut self, greeting: Greeting) {
         self.timers.add(Instant::now() + IDLE, Due::Idle);
         self.load_model();
-        let seen = match observe::containers(&self.own) {
-            Ok(seen) => seen,
-            Err(error) => {
-                tracing::error!(%error, "the containers' records could not be read");
-                return;
-            }
-        };
-        for seen in seen {
-            let id = seen.record.id.clone();
-            let service = self.model.services.get(&seen.record.service).cloned();
-            self.containers.insert(id.clone(), Live::adopted(seen.record, seen.state, service));
-            self.adopt_container(&id);
+        for (port, sockets) in greeting.held {
+            self.ports.take_back(port, sockets);
+        }
+        let all = observe::recorded(&self.own).unwrap_or_else(|error| {
+            tracing::error!(%error, "the containers' records could not be read");
+            Vec::new()
+        });
+        let mut watched = greeting.watched;
+        for recorded in all {
+            self.adopt_container(recorded, &mut watched);
         }
         self.remove_unfinished();
         self.refresh_names();
+        self.release_left_ports();
+        self.resume_ports();
+        // A keeper that is gone is known to be by its silence.
+        let _told = self.link.send(&ToKeeper::Serving, &[]);
     }
 
     fn load_model(&mut self) {
@@ -67,14 +78,30 @@ impl Supervisor {
         }
     }
 
-    fn adopt_container(&mut self, id: &ContainerId) {
-        let Some(live) = self.containers.get(id) else { return };
-        let process = live.state.process.clone().filter(|_| live.state.phase == Phase::Running);
-        match process.and_then(|process| Some((open(&process)?, process))) {
-            Some((pidfd, process)) => self.adopt_running(id, pidfd, process),
+    fn adopt_container(&mut self, recorded: Recorded, watched: &mut Watched) {
+        let id = recorded.record.id.clone();
+        let service = self.model.services.get(&recorded.record.service).cloned();
+        let runs = recorded.state.phase == Phase::Running;
+        // What the keeper has written down has ended, also while somebody else has not reaped it.
+        let known_end = recorded.exit.as_ref().map(|exit| &exit.process);
+        let process = recorded.state.process.clone();
+        let process = process.filter(|process| runs && known_end != Some(process));
+        let found = process.and_then(|process| {
+            let (pidfd, handles) = find(&process, watched.remove(&id))?;
+            Some((process, pidfd, handles))
+        });
+        match found {
+            Some((process, pidfd, handles)) => {
+                let live = Live::adopted(recorded.record, recorded.state, service);
+                self.containers.insert(id.clone(), live);
+                self.adopt_running(&id, pidfd, process, handles);
+            }
             None => {
-                self.end_unknown(id);
-                self.adopt_ended(id);
+                let phase = recorded.state.phase;
+                let (record, state) = recorded.ended();
+                self.containers.insert(id.clone(), Live::adopted(record, state, service));
+                self.end_unknown(&id);
+                self.adopt_ended(&id, phase);
             }
         }
     }
@@ -90,34 +117,41 @@ impl Supervisor {
         }
     }
 
-    fn adopt_running(&mut self, id: &ContainerId, pidfd: OwnedFd, process: Identity) {
+    fn adopt_running(
+        &mut self,
+        id: &ContainerId,
+        pidfd: OwnedFd,
+        process: Identity,
+        handles: Handles,
+    ) {
+        let fifos = || open_fifos(&self.own.container_run(id));
         let Some(live) = self.containers.get_mut(id) else { return };
-        let ran_ns = record::now_ns().saturating_sub(live.state.started_ns.unwrap_or_default());
-        let now = Instant::now();
-        let since = now.checked_sub(Duration::from_nanos(ran_ns)).unwrap_or(now);
-        let pid = process.pid;
-        let watch = Watch {
-            id: id.clone(),
-            pid,
-            start_time: process.start_time,
-            name: live.record.name.clone(),
-            generation: live.state.generation,
-            tty: live.record.tty,
-        };
-        let pidfd = Arc::new(pidfd);
-        live.running = Some(Running { process, pidfd, since, probing: None, dns: None });
-        if let Err(error) = self.link.send(&ToKeeper::Watch(watch), &[]) {
-            tracing::error!(%error, "the keeper could not be told of a container");
+        let mut output = handles.output;
+        if output.is_empty() && !live.record.tty {
+            output = fifos().unwrap_or_else(|error| {
+                tracing::error!(container = %id, %error, "its output cannot be held");
+                Vec::new()
+            });
         }
-        self.resume_dns(id, pid);
-        self.resume_probing(id);
+        live.running = Some(Running {
+            process,
+            pidfd: Arc::new(pidfd),
+            since: since(&live.state),
+            probing: None,
+            dns: None,
+            output,
+            resolver: handles.resolver,
+        });
+        self.resume_dns(id, TRIES);
+        self.watch(id);
+        self.resume_check(id);
     }
 
-    /// The keeper has said which ports it held; those that it did not are bound again.
-    pub(super) fn resume_ports(&mut self) {
+    /// Ports that the keeper did not hold are bound again.
+    fn resume_ports(&mut self) {
         let all: Vec<_> = self.containers.keys().cloned().collect();
         for id in all {
-            self.resume_ports_of(&id, PORT_TRIES);
+            self.resume_ports_of(&id, TRIES);
         }
     }
 
@@ -130,7 +164,7 @@ impl Supervisor {
             Ok(()) => {}
             Err(_) if tries > 0 => {
                 let due = Due::Ports(id.clone(), tries - 1);
-                return self.timers.add(Instant::now() + PORT_PAUSE, due);
+                return self.timers.add(Instant::now() + PAUSE, due);
             }
             Err(failure) => {
                 tracing::error!(container = %id, message = failure.message, "a port was lost");
@@ -139,67 +173,117 @@ impl Supervisor {
         self.serve_ports(id);
     }
 
-    /// The resolver's sockets are made anew in the container's network namespace.
-    fn resume_dns(&mut self, id: &ContainerId, pid: i32) {
-        let Some(live) = self.containers.get(id) else { return };
+    /// The resolver's sockets as they were; made anew in the container's network namespace where nobody held them.
+    /// Who held them may still be ending: what is in use is tried again.
+    pub(super) fn resume_dns(&mut self, id: &ContainerId, tries: u32) {
+        let Some(live) = self.containers.get_mut(id) else { return };
+        let Some(running) = live.running.as_mut().filter(|running| running.dns.is_none()) else {
+            return;
+        };
         if live.record.attachments.is_empty() {
             return;
         }
-        let netns = fs_err::File::open(format!("/proc/{pid}/ns/net"));
-        let sockets = netns.map_err(|error| error.to_string()).and_then(|netns| {
-            use std::os::fd::AsFd;
-            naru_net::dns::bind(netns.file().as_fd()).map_err(|error| error.to_string())
-        });
+        let is_held = running.resolver.len() == 2;
+        let sockets = match is_held {
+            true => held_sockets(&running.resolver),
+            false => bind_sockets(running.process.pid),
+        };
         match sockets {
-            Ok(sockets) => self.serve_dns(id, sockets),
-            Err(error) => tracing::error!(container = %id, error, "has no resolver"),
+            Ok((sockets, held)) => {
+                running.resolver = held;
+                self.serve_dns(id, sockets);
+                if !is_held {
+                    self.watch(id);
+                }
+            }
+            Err(_) if tries > 0 => {
+                let due = Due::Resolver(id.clone(), tries - 1);
+                self.timers.add(Instant::now() + PAUSE, due);
+            }
+            Err(error) => tracing::error!(container = %id, %error, "has no resolver"),
         }
     }
 
-    fn resume_probing(&mut self, id: &ContainerId) {
+    fn resume_check(&mut self, id: &ContainerId) {
         let Some(live) = self.containers.get(id) else { return };
         let Some(service) = &live.service else { return };
         let image = self.store.find(&live.record.image).ok().flatten();
         let facts = image.as_ref().map(crate::spec::Image::from).unwrap_or_default();
         let check = crate::spec::healthcheck(service, &facts).ok().flatten();
-        self.begin_probing(id, check);
+        self.resume_probing(id, check);
     }
 
-    /// It ended while nobody looked: write that down, and restart it if its policy says so.
-    fn adopt_ended(&mut self, id: &ContainerId) {
+    /// It does not run. One that was about to be restarted is when it was to be; of one that ended while nobody
+    /// looked, its policy decides now.
+    fn adopt_ended(&mut self, id: &ContainerId, phase: Phase) {
         let Some(live) = self.containers.get_mut(id) else { return };
-        if live.state.phase == Phase::Created {
-            return;
-        }
-        let exit = naru_plan::restart::Exit {
-            code: live.state.exit.as_ref().and_then(|exit| exit.code),
-            ran_for: std::time::Duration::ZERO,
-            stopped_by_user: live.state.stopped_by_user,
-        };
-        match naru_plan::restart::decide(&live.policy(), &exit, live.attempts) {
-            naru_plan::restart::Decision::Restart { after, attempts } => {
-                live.attempts = attempts;
+        let after = match phase {
+            Phase::Created | Phase::Exited => return,
+            Phase::Restarting => {
+                let left = live.state.restart_at.as_ref().and_then(record::Moment::remaining);
                 live.state.phase = Phase::Restarting;
-                let due = Due::Restart(id.clone(), live.state.generation);
-                self.timers.add(Instant::now() + after, due);
+                Some(left.unwrap_or_default())
             }
-            naru_plan::restart::Decision::Stay => live.state.phase = Phase::Exited,
+            Phase::Running => {
+                let finished_ns = live.state.finished_ns.unwrap_or_else(record::now_ns);
+                let started_ns = live.state.started_ns.unwrap_or(finished_ns);
+                let exit = naru_plan::restart::Exit {
+                    code: live.state.exit.as_ref().and_then(|exit| exit.code),
+                    ran_for: Duration::from_nanos(finished_ns.saturating_sub(started_ns)),
+                    stopped_by_user: live.state.stopped_by_user,
+                };
+                live.follow(naru_plan::restart::decide(&live.policy(), &exit, live.attempts))
+            }
+        };
+        if let Some(after) = after {
+            let due = Due::Restart(id.clone(), live.state.generation);
+            self.timers.add(Instant::now() + after, due);
         }
         self.changed(id);
     }
+}
 
-    /// The keeper is gone: start another one, which starts another supervisor, and make room for it. The
-    /// containers live on, and the new pair finds them by their records.
-    pub(super) fn keeper_gone(&mut self) {
-        if self.finished {
-            return;
-        }
-        tracing::warn!("the keeper ended unasked; a new one takes over");
-        if let Err(error) = crate::client::start(&self.directories, &self.project) {
-            tracing::error!(%error, "a new keeper could not be started");
-        }
-        self.finished = true;
-    }
+/// A process that runs or has just ended: as the keeper holds it, or by its number.
+fn find(process: &Identity, watched: Option<(Watch, Handles)>) -> Option<(OwnedFd, Handles)> {
+    let is_it = |watch: &Watch| (watch.pid, watch.start_time) == (process.pid, process.start_time);
+    let mut handles = match watched {
+        Some((watch, handles)) if is_it(&watch) => handles,
+        _ => Handles::default(),
+    };
+    let pidfd = handles.pidfd.take().or_else(|| open(process))?;
+    Some((pidfd, handles))
+}
+
+/// When it was started, on this process's clock.
+fn since(state: &record::State) -> Instant {
+    let ran = state.started_at.as_ref().and_then(record::Moment::elapsed).unwrap_or_default();
+    let now = Instant::now();
+    now.checked_sub(ran).unwrap_or(now)
+}
+
+/// Sockets to serve, and duplicates to hold.
+type Resolver = (dns::Sockets, Vec<OwnedFd>);
+
+fn held_sockets(held: &[OwnedFd]) -> io::Result<Resolver> {
+    let [udp, tcp] = held else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let sockets = dns::Sockets::from_descriptors([udp.try_clone()?, tcp.try_clone()?]);
+    let held = sockets.duplicate()?.into();
+    Ok((sockets, held))
+}
+
+fn bind_sockets(pid: i32) -> io::Result<Resolver> {
+    use std::os::fd::AsFd;
+    let netns = fs_err::File::open(format!("/proc/{pid}/ns/net"))?;
+    let sockets = dns::bind(netns.file().as_fd()).map_err(io::Error::other)?;
+    let held = sockets.duplicate()?.into();
+    Ok((sockets, held))
+}
+
+/// Opened for both, so that it waits for nobody and nobody sees it come or go.
+fn open_fifos(run: &std::path::Path) -> io::Result<Vec<OwnedFd>> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let open = |name: &str| rustix::fs::open(run.join(name), flags, Mode::empty());
+    Ok(vec![open("stdout")?, open("stderr")?])
 }
 
 fn open(process: &Identity) -> Option<OwnedFd> {

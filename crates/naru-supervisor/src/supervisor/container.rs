@@ -36,6 +36,10 @@ pub(super) struct Running {
     pub(super) probing: Option<Probing>,
     /// Its resolver; dropping it ends it.
     pub(super) dns: Option<naru_net::dns::Server>,
+    /// Its FIFOs or its terminal's master: the keeper's to read, held here for the keeper's death.
+    pub(super) output: Vec<OwnedFd>,
+    /// Duplicates of its resolver's sockets, for the same.
+    pub(super) resolver: Vec<OwnedFd>,
 }
 
 /// The health check of this run.
@@ -93,7 +97,8 @@ impl Live {
         state: record::State,
         service: Option<Service>,
     ) -> Self {
-        let attempts = attempts(&state);
+        let record::Attempts { total, streak } = state.attempts;
+        let attempts = restart::Attempts { total, streak };
         Self { record, state, service, running: None, attempts, starting: None, stopping: None }
     }
 
@@ -134,12 +139,51 @@ impl Live {
     pub(super) fn note_health(&mut self, started_ns: u64) {
         let probing = self.running.as_ref().and_then(|running| running.probing.as_ref());
         self.state.health = probing.map(|probing| health_record(&probing.probes, started_ns));
+        let schedule = probing.map(|probing| probing.probes.schedule());
+        self.state.probes = schedule.and_then(|schedule| serde_json::to_value(schedule).ok());
+    }
+
+    /// Its health check as the supervisor before this one left it; a new one where that left nothing.
+    pub(super) fn resumed_probes(&self, settings: health::Settings) -> health::Probes {
+        let schedule = self.state.probes.clone();
+        let schedule = schedule.and_then(|schedule| serde_json::from_value(schedule).ok());
+        let (Some(schedule), Some(health)) = (schedule, &self.state.health) else {
+            return health::Probes::new(settings);
+        };
+        let started_ns = self.state.started_ns.unwrap_or_default();
+        let history = health.log.iter().map(|probe| entry(probe, started_ns));
+        health::Probes::resume(settings, schedule, history)
+    }
+
+    /// What a policy's decision means for it; gives the delay where it is to be started again.
+    pub(super) fn follow(&mut self, decision: restart::Decision) -> Option<Duration> {
+        match decision {
+            restart::Decision::Restart { after, attempts } => {
+                self.attempts = attempts;
+                let restart::Attempts { total, streak } = attempts;
+                self.state.attempts = record::Attempts { total, streak };
+                self.state.restart_at = Some(record::Moment::after(after));
+                self.state.phase = Phase::Restarting;
+                Some(after)
+            }
+            restart::Decision::Stay => {
+                self.state.phase = Phase::Exited;
+                self.state.restart_at = None;
+                None
+            }
+        }
     }
 }
 
-/// How often it was restarted before this supervisor: a limit of restarts is one for all supervisors.
-fn attempts(state: &record::State) -> restart::Attempts {
-    restart::Attempts { total: u64::from(state.restarts), streak: state.restarts }
+fn entry(probe: &record::Probe, started_ns: u64) -> health::Entry {
+    let began = Duration::from_nanos(probe.started_ns.saturating_sub(started_ns));
+    health::Entry {
+        began,
+        ended: began + probe.took,
+        outcome: probe.code.map_or(health::Outcome::TimedOut, health::Outcome::Exited),
+        output: probe.output.clone(),
+        early: false,
+    }
 }
 
 fn health_record(probes: &health::Probes, started_ns: u64) -> record::Health {
@@ -171,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn restarts_before_a_change_of_supervisors_count() {
+    fn restarts_before_a_change_of_supervisors_count_and_keep_their_deadline() {
         let policy = restart::Policy {
             when: restart::When::OnFailure,
             max_attempts: Some(3),
@@ -179,11 +223,29 @@ mod tests {
             window: None,
         };
         let exit = restart::Exit { code: Some(1), ran_for: Duration::ZERO, stopped_by_user: false };
-        let after = |restarts| {
-            let state = record::State { restarts, ..record::State::created() };
-            restart::decide(&policy, &exit, attempts(&state))
-        };
-        assert!(matches!(after(2), restart::Decision::Restart { .. }));
-        assert_eq!(after(3), restart::Decision::Stay);
+        let mut live = Live::adopted(record(), record::State::created(), None);
+        for delay_ms in [100, 200, 400] {
+            let decision = restart::decide(&policy, &exit, live.attempts);
+            assert_eq!(live.follow(decision), Some(Duration::from_millis(delay_ms)));
+            let left = live.state.restart_at.as_ref().unwrap().remaining().unwrap();
+            assert!(left <= Duration::from_millis(delay_ms));
+            // The next supervisor knows what is on disk.
+            let text = serde_json::to_string(&live.state).unwrap();
+            live = Live::adopted(record(), serde_json::from_str(&text).unwrap(), None);
+        }
+        let decision = restart::decide(&policy, &exit, live.attempts);
+        assert_eq!(live.follow(decision), None);
+        assert_eq!((live.state.phase, live.state.restart_at), (Phase::Exited, None));
+    }
+
+    fn record() -> record::Container {
+        serde_json::from_value(serde_json::json!({
+            "version": 1, "id": "a".repeat(64), "name": "shop-web-1", "service": "web", "number": 1,
+            "fingerprint": null, "image": "i", "image_id": "i", "command": [], "hostname": "h",
+            "created_ns": 0, "attachments": [], "ports": [], "volumes": {}, "anonymous_volumes": [],
+            "depends_on": {}, "labels": {}, "stop_signal": 15, "stop_grace": {"secs": 1, "nanos": 0},
+            "tty": false
+        }))
+        .unwrap()
     }
 }

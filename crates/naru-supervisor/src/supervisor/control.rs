@@ -1,7 +1,7 @@
 //! The control socket: accepts clients, turns lines into events and replies into lines.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use fs_err as fs;
 use naru_state::ProjectDirectories;
@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::event::Event;
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Failure, Hello, Reply, Request};
 
 /// Where replies to one client go; sending to a client that has gone is no error.
 pub(super) type Client = UnboundedSender<Reply>;
@@ -41,25 +41,40 @@ fn is_allowed(stream: &UnixStream) -> bool {
 }
 
 async fn serve(stream: UnixStream, events: UnboundedSender<Event>) {
+    let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
     let (read, mut write) = stream.into_split();
     let (client, replies) = unbounded_channel();
     let writer = tokio::spawn(async move { answer(&mut write, replies).await });
+    drop(client.send(Reply::Hello(Hello::own())));
     let mut lines = BufReader::new(read).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         match serde_json::from_str::<Request>(&line) {
+            Ok(Request::Upgrade) => match program_of(peer) {
+                Ok(program) => drop(events.send(Event::Upgrade(program, client.clone()))),
+                Err(error) => {
+                    refuse(&client, "the program that is to take over cannot be opened", &error);
+                }
+            },
             Ok(request) => drop(events.send(Event::Asked(request, client.clone()))),
             Err(error) => {
-                let failure = crate::protocol::Failure {
-                    message: "this naru does not understand the request of another version".into(),
-                    causes: vec![error.to_string()],
-                    ..Default::default()
-                };
-                drop(client.send(Reply::Failed(failure)));
+                refuse(&client, "this naru does not understand the request of another version", &error);
             }
         }
     }
     drop(client);
     drop(writer.await);
+}
+
+fn refuse(client: &Client, message: &str, error: &dyn std::error::Error) {
+    let causes = vec![error.to_string()];
+    let failure = Failure { message: message.to_owned(), causes, ..Failure::default() };
+    drop(client.send(Reply::Failed(failure)));
+}
+
+/// The program that the client runs: its very file, whatever happens to its name meanwhile.
+fn program_of(peer: Option<i32>) -> io::Result<OwnedFd> {
+    let peer = peer.ok_or(io::ErrorKind::NotFound)?;
+    Ok(fs::File::open(format!("/proc/{peer}/exe"))?.into_parts().0.into())
 }
 
 async fn answer(

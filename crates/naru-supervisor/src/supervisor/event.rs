@@ -1,7 +1,5 @@
 //! Everything that makes the supervisor do something. There is one loop and this is its whole input.
 
-use std::os::fd::OwnedFd;
-
 use naru_plan::StepId;
 use naru_state::ContainerId;
 
@@ -17,8 +15,10 @@ use crate::protocol::{Failure, Request};
 pub(super) enum Event {
     /// A client asks for something.
     Asked(Request, Client),
+    /// A client asks for its own program, opened, to take over.
+    Upgrade(std::os::fd::OwnedFd, Client),
     /// The keeper says something.
-    Keeper(ToSupervisor, Vec<OwnedFd>),
+    Keeper(ToSupervisor),
     /// The keeper is gone.
     KeeperGone,
     /// An attempt to start a container has ended.

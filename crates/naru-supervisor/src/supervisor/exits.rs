@@ -1,6 +1,6 @@
 //! What happens when a container's process has ended.
 
-use naru_plan::restart::{self, Decision};
+use naru_plan::restart;
 use naru_state::ContainerId;
 use naru_state::record::{self, Phase};
 use tokio::time::Instant;
@@ -27,14 +27,9 @@ impl Supervisor {
         live.state.finished_ns = Some(exit.time_ns);
         live.state.exit = Some(exit);
         live.state.process = None;
-        match restart::decide(&live.policy(), &ended, live.attempts) {
-            Decision::Restart { after, attempts } => {
-                live.attempts = attempts;
-                live.state.phase = Phase::Restarting;
-                let due = Due::Restart(id.clone(), live.state.generation);
-                self.timers.add(Instant::now() + after, due);
-            }
-            Decision::Stay => live.state.phase = Phase::Exited,
+        if let Some(after) = live.follow(restart::decide(&live.policy(), &ended, live.attempts)) {
+            let due = Due::Restart(id.clone(), live.state.generation);
+            self.timers.add(Instant::now() + after, due);
         }
         let stopped = live.stopping.take();
         // Its network namespace goes with the last process and socket in it.

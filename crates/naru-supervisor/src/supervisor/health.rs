@@ -44,6 +44,17 @@ impl Supervisor {
         self.schedule_probe(id);
     }
 
+    /// A container with a health check runs on under this supervisor: its next probe is due when it was.
+    pub(super) fn resume_probing(&mut self, id: &ContainerId, check: Option<Check>) {
+        let Some(Check { settings, command }) = check else { return };
+        let Some(live) = self.containers.get_mut(id) else { return };
+        let probes = live.resumed_probes(settings);
+        let Some(running) = &mut live.running else { return };
+        running.probing = Some(Probing { probes, command, under_way: false });
+        live.note_health(live.state.started_ns.unwrap_or_default());
+        self.schedule_probe(id);
+    }
+
     pub(super) fn schedule_probe(&mut self, id: &ContainerId) {
         let Some(live) = self.containers.get(id) else { return };
         let Some(running) = &live.running else { return };

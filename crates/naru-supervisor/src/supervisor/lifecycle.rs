@@ -76,7 +76,9 @@ impl Supervisor {
             Request::Start(start) => self.plan_start(start)?,
             Request::Restart(restart) => self.plan_restart(restart)?,
             Request::Remove(remove) => self.plan_remove(remove)?,
-            Request::Kill { .. } | Request::Watch | Request::DryRun(_) => Plan::default(),
+            Request::Kill { .. } | Request::Watch | Request::Upgrade | Request::DryRun(_) => {
+                Plan::default()
+            }
         };
         self.end_if_empty();
         drop(client.send(Reply::Plan(plan.to_string())));

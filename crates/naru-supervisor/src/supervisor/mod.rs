@@ -13,6 +13,7 @@ mod create;
 mod down;
 mod event;
 mod exits;
+mod handover;
 mod health;
 mod hooks;
 mod inside;
@@ -35,7 +36,6 @@ pub(crate) use networks::unlink;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ use tokio::time::Instant;
 
 use crate::keeper::link::{Link, ToKeeper, ToSupervisor};
 use crate::protocol::{Changed, Reply, Request};
+use crate::role::Role;
 use container::Live;
 use control::Client;
 use event::Event;
@@ -68,8 +69,10 @@ struct Supervisor {
     directories: Directories,
     own: ProjectDirectories,
     project: ProjectName,
+    role: Role,
     _lock: Lock,
     link: Arc<Link>,
+    keeper: handover::Keeper,
     events: UnboundedSender<Event>,
     binary: Arc<Binary>,
     hierarchies: Hierarchies,
@@ -85,8 +88,6 @@ struct Supervisor {
     queue: VecDeque<(Request, Client)>,
     watchers: Vec<Client>,
     caller: Option<crate::protocol::Caller>,
-    /// Limits of open files as they were before the proxy raised its own: what containers get.
-    files: (u64, u64),
     operations: u64,
     /// The project is down and everybody who asked has been told.
     finished: bool,
@@ -96,20 +97,19 @@ struct Supervisor {
 ///
 /// # Errors
 /// When it cannot take the project over.
-pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<()> {
-    let link = take_link()?;
+pub(crate) fn run(role: Role) -> io::Result<()> {
+    let link = Link::from_stdin()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(WORKERS)
         .build()?;
     let supervisor = runtime.block_on(async {
         let (events, inbox) = unbounded_channel();
-        let mut supervisor = Supervisor::new(directories, project, link, events.clone())?;
+        let mut supervisor = Supervisor::new(role, link, events.clone())?;
+        let greeting = handover::Greeting::receive(&supervisor.link);
         let listener = control::bind(&supervisor.own)?;
-        let (link, inbox_of_keeper) = (Arc::clone(&supervisor.link), events.clone());
-        let thread = std::thread::Builder::new().name("naru".into()).stack_size(128 * 1024);
-        drop(thread.spawn(move || hear_keeper(&link, &inbox_of_keeper))?);
-        supervisor.adopt();
+        supervisor.listen_to_keeper()?;
+        supervisor.adopt(greeting);
         tokio::spawn(control::accept(listener, events));
         supervisor.serve(inbox).await;
         io::Result::Ok(supervisor)
@@ -120,18 +120,10 @@ pub(crate) fn run(directories: Directories, project: ProjectName) -> io::Result<
     Ok(())
 }
 
-/// Moves the link away from descriptor 0, where a container or a probe would inherit it.
-fn take_link() -> io::Result<Link> {
-    let link = io::stdin().as_fd().try_clone_to_owned()?;
-    let null = fs_err::File::open("/dev/null")?;
-    nix::unistd::dup2_stdin(&null)?;
-    Ok(Link::from_descriptor(link))
-}
-
 /// Turns what the keeper says into events, in a thread of its own that waits for nothing else.
 fn hear_keeper(link: &Link, events: &UnboundedSender<Event>) {
-    while let Ok(Some((message, beside))) = link.receive::<ToSupervisor>() {
-        if events.send(Event::Keeper(message, beside)).is_err() {
+    while let Ok(Some((message, _))) = link.receive::<ToSupervisor>() {
+        if events.send(Event::Keeper(message)).is_err() {
             return;
         }
     }
@@ -139,12 +131,8 @@ fn hear_keeper(link: &Link, events: &UnboundedSender<Event>) {
 }
 
 impl Supervisor {
-    fn new(
-        directories: Directories,
-        project: ProjectName,
-        link: Link,
-        events: UnboundedSender<Event>,
-    ) -> io::Result<Self> {
+    fn new(role: Role, link: Link, events: UnboundedSender<Event>) -> io::Result<Self> {
+        let Role { directories, project, .. } = role.clone();
         let own = directories.project(&project);
         for directory in [directories.data(), own.data()] {
             crate::client::make_private(directory)?;
@@ -154,14 +142,15 @@ impl Supervisor {
         let binary = Binary::open().map_err(io::Error::other)?;
         let hierarchies = Hierarchies::detect().map_err(io::Error::other)?;
         let networks = networks::Networks::load(&own).map_err(io::Error::other)?;
-        let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
         let ports = ports::Ports::start()?;
         Ok(Self {
             directories,
             own,
             project,
+            role,
             _lock: lock,
             link: Arc::new(link),
+            keeper: handover::Keeper::default(),
             events,
             binary: Arc::new(binary),
             hierarchies,
@@ -177,7 +166,6 @@ impl Supervisor {
             queue: VecDeque::new(),
             watchers: Vec::new(),
             caller: None,
-            files,
             operations: 0,
             finished: false,
         })
@@ -186,7 +174,8 @@ impl Supervisor {
     /// The loop.
     async fn serve(&mut self, mut inbox: UnboundedReceiver<Event>) {
         while !self.finished {
-            let due = self.timers.next();
+            // While another one is about to take over nothing falls due: it reads when everything does.
+            let due = self.timers.next().filter(|_| !self.keeper.is_leaving());
             tokio::select! {
                 event = inbox.recv() => match event {
                     Some(event) => self.handle(event),
@@ -194,20 +183,29 @@ impl Supervisor {
                 },
                 () = sleep_until(due) => {}
             }
-            while let Some(due) = self.timers.take(Instant::now()) {
+            while !self.keeper.is_leaving()
+                && let Some(due) = self.timers.take(Instant::now())
+            {
                 self.handle_due(due);
             }
             self.advance();
+            self.make_room();
+        }
+        if self.keeper.is_relieved() {
+            // Its probes have nobody to wait for them.
+            crate::leftovers::end(&self.role, &[]);
+        } else {
+            let _told = self.link.send(&ToKeeper::Finish, &[]);
         }
         // Replies are written by tasks of this thread: let them be.
-        let _told = self.link.send(&ToKeeper::Finish, &[]);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
     fn handle(&mut self, event: Event) {
         match event {
             Event::Asked(request, client) => self.asked(request, client),
-            Event::Keeper(message, beside) => self.hear(message, beside),
+            Event::Upgrade(binary, client) => self.upgrade(binary, client),
+            Event::Keeper(message) => self.hear(message),
             Event::KeeperGone => self.keeper_gone(),
             Event::StartEnded(id, result) => self.start_ended(&id, *result),
             Event::StepEnded(operation, step, result) => {
@@ -225,17 +223,21 @@ impl Supervisor {
             Due::Probe(id, generation) => self.probe_due(&id, generation),
             Due::StopCheck(id, generation) => self.stop_check(&id, generation),
             Due::Ports(id, tries) => self.resume_ports_of(&id, tries),
+            Due::Resolver(id, tries) => self.resume_dns(&id, tries),
+            Due::Keeper => self.call_keeper(),
             Due::Idle => self.end_if_empty(),
             Due::Patience(operation) => self.out_of_patience(operation),
         }
     }
 
-    fn hear(&mut self, message: ToSupervisor, beside: Vec<OwnedFd>) {
+    fn hear(&mut self, message: ToSupervisor) {
         match message {
-            ToSupervisor::Held(port) => self.ports.take_back(port, beside),
             ToSupervisor::Exited(id, exit) => self.exited(&id, exit),
-            ToSupervisor::Ready => self.resume_ports(),
-            ToSupervisor::Watching(_) => {}
+            ToSupervisor::Took => self.keeper_took(),
+            ToSupervisor::Occupied => self.keeper_occupied(),
+            ToSupervisor::Successor => self.relieved(),
+            ToSupervisor::NotUpgraded(why) => self.not_upgraded(&why),
+            ToSupervisor::Held(_) | ToSupervisor::Watching(..) | ToSupervisor::Ready => {}
         }
     }
 
@@ -286,7 +288,7 @@ fn take_lock(own: &ProjectDirectories) -> io::Result<Lock> {
         match Lock::try_take(&own.lock_file(), &holder) {
             Ok(lock) => return Ok(lock),
             Err(LockError::Held { .. }) if std::time::Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(1));
             }
             Err(error) => return Err(io::Error::other(error)),
         }

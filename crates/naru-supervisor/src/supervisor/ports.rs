@@ -9,7 +9,7 @@ use naru_compose::project::{self, Service};
 use naru_net::ports::{self as bind, Bound, Publish};
 use naru_net::proxy::Proxy;
 use naru_state::ContainerId;
-use naru_state::record::Port;
+use naru_state::record::{Phase, Port};
 
 use super::Supervisor;
 use crate::keeper::link::ToKeeper;
@@ -19,8 +19,8 @@ use crate::protocol::Failure;
 #[derive(Debug)]
 pub(super) struct Ports {
     proxy: Proxy,
-    /// Bound and not yet served.
-    waiting: BTreeMap<Port, Bound>,
+    /// All that are bound, to be handed to another keeper; the proxy has duplicates.
+    held: BTreeMap<Port, Bound>,
     /// Served by the proxy.
     served: BTreeMap<Port, SocketAddr>,
 }
@@ -30,7 +30,7 @@ impl Ports {
     pub(super) fn start() -> io::Result<Self> {
         Ok(Self {
             proxy: Proxy::start().map_err(io::Error::other)?,
-            waiting: BTreeMap::new(),
+            held: BTreeMap::new(),
             served: BTreeMap::new(),
         })
     }
@@ -38,26 +38,34 @@ impl Ports {
     /// Sockets that the keeper held while there was no supervisor.
     pub(super) fn take_back(&mut self, port: Port, sockets: Vec<OwnedFd>) {
         match Bound::from_sockets(sockets) {
-            Ok(bound) => drop(self.waiting.insert(port, bound)),
+            Ok(bound) => drop(self.held.insert(port, bound)),
             Err(error) => tracing::error!(?port, %error, "a held port is of no use"),
         }
     }
 
+    /// All that are bound.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&Port, &Bound)> {
+        self.held.iter()
+    }
+
     fn has(&self, port: &Port) -> bool {
-        self.waiting.contains_key(port) || self.served.contains_key(port)
+        self.held.contains_key(port)
     }
 
     /// Serves a port: connections go to `target` from now on.
     pub(super) fn serve(&mut self, port: &Port, target: SocketAddr) {
-        let served = match self.waiting.remove(port) {
-            Some(bound) => self.proxy.publish(key(port), bound, target),
+        let Some(bound) = self.held.get(port) else { return };
+        let served = match self.served.contains_key(port) {
             // Also to the same address: what the process before this one had accepted is gone with it.
-            None => self.proxy.retarget(key(port), target),
+            true => self.proxy.retarget(key(port), target).map_err(io::Error::other),
+            false => bound.duplicate().and_then(|bound| {
+                self.proxy.publish(key(port), bound, target).map_err(io::Error::other)
+            }),
         };
-        if let Err(error) = served {
-            tracing::error!(?port, %error, "a port is not served");
+        match served {
+            Ok(()) => drop(self.served.insert(port.clone(), target)),
+            Err(error) => tracing::error!(?port, %error, "a port is not served"),
         }
-        self.served.insert(port.clone(), target);
     }
 }
 
@@ -146,9 +154,10 @@ impl Supervisor {
         };
         let sockets: Vec<_> = bound.sockets().iter().map(AsFd::as_fd).collect();
         if let Err(error) = self.link.send(&ToKeeper::Hold(port.clone()), &sockets) {
+            // The next one is handed them with everything else.
             tracing::warn!(%error, "the keeper could not take a port's sockets");
         }
-        self.ports.waiting.insert(port.clone(), bound);
+        self.ports.held.insert(port.clone(), bound);
         Ok(port)
     }
 
@@ -181,10 +190,21 @@ impl Supervisor {
             {
                 tracing::error!(?port, %error, "a port is still served");
             }
-            self.ports.waiting.remove(port);
+            self.ports.held.remove(port);
             // A keeper that is gone holds nothing.
             let _released = self.link.send(&ToKeeper::Release(port.clone()), &[]);
         }
+    }
+
+    /// Lets go of what the keeper held and no container runs or is about to run with.
+    pub(super) fn release_left_ports(&mut self) {
+        let wants = |live: &super::container::Live, port: &Port| {
+            let runs = live.running.is_some() || live.state.phase == Phase::Restarting;
+            runs && live.record.ports.contains(port)
+        };
+        let is_left = |port: &&Port| !self.containers.values().any(|live| wants(live, port));
+        let left: Vec<_> = self.ports.held.keys().filter(is_left).cloned().collect();
+        self.release_ports(&left);
     }
 
     /// Lets go of those of these ports that no container has.

@@ -13,6 +13,8 @@ impl Supervisor {
         match request {
             Request::Watch => self.watchers.push(client),
             Request::Kill { services, signal } => self.kill(&services, signal, &client),
+            // The next supervisor's: without an answer, it is asked again.
+            _ if self.keeper.is_leaving() => self.queue.push_back((request, client)),
             Request::Stop(_) | Request::Down(_) if self.is_coming_up() => {
                 self.cancel_operation();
                 self.queue.push_back((request, client));
@@ -33,7 +35,7 @@ impl Supervisor {
 
     /// Begins a request that has had to wait, if there is one.
     pub(super) fn begin_next(&mut self) {
-        while self.operation.is_none() && !self.finished {
+        while self.operation.is_none() && !self.finished && !self.keeper.is_leaving() {
             let Some((request, client)) = self.queue.pop_front() else { return };
             self.begin(request, client);
         }
@@ -48,7 +50,7 @@ impl Supervisor {
             Request::Restart(restart) => self.begin_restart(&restart, &client),
             Request::Remove(remove) => self.begin_remove(&remove, &client),
             Request::DryRun(request) => self.tell_plan(&request, &client),
-            Request::Kill { .. } | Request::Watch => Ok(()),
+            Request::Kill { .. } | Request::Watch | Request::Upgrade => Ok(()),
         };
         if let Err(failure) = begun {
             self.end_if_empty();

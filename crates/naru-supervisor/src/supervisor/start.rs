@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fs_err as fs;
 use naru_compose::project::{NetworkMode, Project, Service};
@@ -31,7 +32,7 @@ use super::container::{Running, Starting};
 use super::event::Event;
 use super::operation::StepOf;
 use super::{Supervisor, mounts};
-use crate::keeper::link::{Link, ToKeeper, Watch};
+use crate::keeper::link::{Handles, Link, ToKeeper, Watch};
 use crate::protocol::{Caller, Failure};
 use crate::spec;
 
@@ -42,6 +43,10 @@ pub(super) struct Started {
     pidfd: OwnedFd,
     dns: Option<dns::Sockets>,
     check: Option<spec::Check>,
+    /// What keeper and supervisor hold of it.
+    handles: Handles,
+    /// The link on which the keeper was told of it.
+    link: Arc<Link>,
 }
 
 /// All that a start needs; a worker takes it along.
@@ -75,12 +80,14 @@ impl Supervisor {
         }
         if step.is_some() {
             live.attempts = naru_plan::restart::Attempts::default();
+            live.state.attempts = record::Attempts::default();
             live.state.restarts = 0;
         }
         live.starting = Some(Starting { step, stops: Vec::new() });
         live.state.stopped_by_user = false;
         live.state.generation = live.state.generation.saturating_add(1);
         live.state.health = None;
+        live.state.probes = None;
         // Before anything is made that is called after this start: another one must not use the names again.
         self.save_state(id);
         self.refresh_names();
@@ -123,7 +130,7 @@ impl Supervisor {
             binary: Arc::clone(&self.binary),
             link: Arc::clone(&self.link),
             kernel_id,
-            files: self.files,
+            files: self.role.files,
         })
     }
 
@@ -136,14 +143,23 @@ impl Supervisor {
                 live.state.phase = Phase::Running;
                 live.state.process = Some(started.process.clone());
                 live.state.started_ns = Some(record::now_ns());
+                live.state.started_at = Some(record::Moment::after(Duration::ZERO));
+                live.state.restart_at = None;
                 live.state.error = None;
+                let Handles { output, resolver, .. } = started.handles;
                 live.running = Some(Running {
                     process: started.process,
                     pidfd: Arc::new(started.pidfd),
                     since: Instant::now(),
                     probing: None,
                     dns: None,
+                    output,
+                    resolver,
                 });
+                if !Arc::ptr_eq(&started.link, &self.link) {
+                    // That keeper is gone, and the one after it has not heard.
+                    self.watch(id);
+                }
                 if let Some(sockets) = started.dns {
                     self.serve_dns(id, sockets);
                 }
@@ -244,29 +260,37 @@ fn run(job: &Job) -> Result<Started, Box<Failure>> {
     let stdio = open_output(job, &user).map_err(|error| job.failed(&error, ""))?;
     prepare_log(job).map_err(|error| job.failed(&error, ""))?;
     let output = held(&stdio).map_err(|error| job.failed(&error, ""))?;
+    let mut handles = Handles { output, ..Handles::default() };
     let created = create(job, &spec, root.try_clone().map_err(|e| job.failed(&e, ""))?, stdio)?;
     let dns = connect(job, &created)?;
     let process = identity(created.pid, created.start_time);
     let watch = job.watch(&created);
+    if let Some(sockets) = &dns {
+        handles.resolver = sockets.duplicate().map_err(|error| job.failed(&error, ""))?.into();
+    }
+    // A keeper that is gone hears nothing; the one that is called instead is told of it when it runs.
+    let tell = |handles: &Handles| {
+        let message = ToKeeper::Watch(watch.clone(), handles.layout());
+        drop(job.link.send(&message, &handles.descriptors()));
+    };
     if !job.service.tty {
         // Before the command can write or end. The FIFOs travel along: they are open on the way, so what a command
         // writes that ends before the keeper has read this is not lost with its last descriptor.
-        let beside: Vec<_> = output.iter().map(AsFd::as_fd).collect();
-        job.link
-            .send(&ToKeeper::Watch(watch.clone()), &beside)
-            .map_err(|error| job.failed(&error, ""))?;
+        tell(&handles);
     }
-    let started = created.start().map_err(|error| job.not_started(&error, root.as_fd(), &spec))?;
-    if let Some(terminal) = &started.terminal {
-        let beside = [terminal.as_fd()];
-        job.link.send(&ToKeeper::Watch(watch), &beside).map_err(|error| job.failed(&error, ""))?;
+    let mut started =
+        created.start().map_err(|error| job.not_started(&error, root.as_fd(), &spec))?;
+    if let Some(terminal) = started.terminal.take() {
+        handles.output = vec![terminal];
+        tell(&handles);
     }
     for warning in &started.warnings {
         tracing::warn!(container = %job.record.name, warning, "weaker than asked for");
     }
     let check = spec::healthcheck(&job.service, &facts)
         .map_err(|error| job.failed(&error, error.attribute()))?;
-    Ok(Started { process, pidfd: started.pidfd, dns, check })
+    let link = Arc::clone(&job.link);
+    Ok(Started { process, pidfd: started.pidfd, dns, check, handles, link })
 }
 
 impl Job {

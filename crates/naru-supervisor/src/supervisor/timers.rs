@@ -18,6 +18,10 @@ pub(super) enum Due {
     StopCheck(ContainerId, u16),
     /// Another try to bind a container's ports, and how many are left after it.
     Ports(ContainerId, u32),
+    /// Another try to bind a container's resolver, and how many are left after it.
+    Resolver(ContainerId, u32),
+    /// Another try to have a keeper.
+    Keeper,
     /// The end of waiting for a first request.
     Idle,
     /// The end of a command's patience.

@@ -14,6 +14,7 @@ use naru_supervisor::spec;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::services;
+use crate::conversation::revive;
 use crate::error::{Blame, CommandError};
 use crate::settings::{Settings, Target};
 use crate::ui::Printer;
@@ -65,6 +66,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
     settings.no_dry_run("exec")?;
     let target = settings.target(&[])?;
+    revive(&settings.directories, &target.name, printer);
     let container = find(args, &target)?;
     let name = &container.record.name;
     let doing = format!("run a command in container {name}");
