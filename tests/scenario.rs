@@ -19,6 +19,8 @@ mod process;
 mod restart;
 mod samples;
 mod secrets;
+mod survival;
+mod upgrade;
 mod verbs;
 mod volumes;
 

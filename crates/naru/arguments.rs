@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, create, down, exec, image, kill, logs, ls, ps, remove, restart, scale, start, stop, system, up,
-    version, volume, wait,
+    config, create, down, exec, image, kill, logs, ls, ps, remove, restart, scale, start, stop,
+    system, up, version, volume, wait,
 };
 use crate::refused;
 use crate::ui::{Ansi, Printer, ProgressMode};

@@ -25,8 +25,11 @@ fn pidfd(pid: i32) -> Option<std::os::fd::OwnedFd> {
 /// This process's children, of all its threads (proc_pid_task_children(5)).
 fn children() -> Vec<i32> {
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten().filter_map(Result::ok);
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Whether a process is in one of the project's containers: in a group below the project's that is not naru's own.

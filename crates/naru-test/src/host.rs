@@ -116,12 +116,23 @@ impl TestHost {
 
     /// Kills every process of this host whose command line holds all of `words`, and says how many there were.
     pub fn kill(&self, words: &[&str]) -> usize {
+        self.signal(words, rustix::process::Signal::KILL)
+    }
+
+    /// Sends a signal to every process of this host whose command line holds all of `words`, and says how many there
+    /// were.
+    pub fn signal(&self, words: &[&str], signal: rustix::process::Signal) -> usize {
         let found = with_words(words);
         for pid in &found {
             // One that ends meanwhile is just as good.
-            rustix::process::kill_process(*pid, rustix::process::Signal::KILL).ok();
+            rustix::process::kill_process(*pid, signal).ok();
         }
         found.len()
+    }
+
+    /// The processes of this host whose command line holds all of `words`.
+    pub fn processes(&self, words: &[&str]) -> Vec<rustix::process::Pid> {
+        with_words(words)
     }
 
     /// How many processes of this host have all of `words` in their command line.

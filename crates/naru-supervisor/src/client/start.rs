@@ -27,7 +27,10 @@ const TRIES: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// Connects, and starts keeper and supervisor first when the project has none.
-pub(super) fn find_or_start(directories: &Directories, project: &ProjectName) -> io::Result<Client> {
+pub(super) fn find_or_start(
+    directories: &Directories,
+    project: &ProjectName,
+) -> io::Result<Client> {
     let own = directories.project(project);
     if let Some(client) = Client::connect(&own)? {
         return Ok(client);

@@ -195,7 +195,8 @@ impl Keeper {
         let admit = |process: i32| group.admit(process);
         for attempt in 1..=SETTLE_TRIES {
             // One that was there before this keeper is in it.
-            let supervisor = if self.supervisor.is_child { admit(self.supervisor.pid) } else { Ok(()) };
+            let supervisor =
+                if self.supervisor.is_child { admit(self.supervisor.pid) } else { Ok(()) };
             match supervisor.and_then(|()| admit(std::process::id().cast_signed())) {
                 Ok(()) => return,
                 Err(_) if attempt < SETTLE_TRIES => std::thread::sleep(Duration::from_millis(2)),
@@ -252,7 +253,8 @@ impl Keeper {
         let now = Instant::now();
         let mut all = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
         if !self.supervisor.is_silent {
-            let room = if self.supervisor.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
+            let room =
+                if self.supervisor.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
             let link = self.supervisor.link.as_fd();
             all.push(PollFd::from_borrowed_fd(link, PollFlags::IN | room));
         }

@@ -54,8 +54,7 @@ impl Output {
     pub(super) fn handles(&self) -> (Layout, Vec<BorrowedFd<'_>>) {
         let sources = self.sources.iter().map(|(_, source)| source);
         let all = self.pidfd.iter().chain(sources).chain(&self.resolver).map(AsFd::as_fd);
-        let layout =
-            Layout::of(self.pidfd.is_some(), self.sources.len(), self.resolver.len());
+        let layout = Layout::of(self.pidfd.is_some(), self.sources.len(), self.resolver.len());
         (layout, all.collect())
     }
 

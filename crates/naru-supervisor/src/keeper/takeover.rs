@@ -71,7 +71,8 @@ impl Keeper {
         self.hand_over(&from)?;
         let role = Role { takes_over: true, ..self.role.clone() };
         let words = std::iter::once("naru".into()).chain(role.arguments(KEEPER));
-        let arguments: Vec<_> = words.map(|word| CString::new(word.into_vec())).collect::<Result<_, _>>()?;
+        let arguments: Vec<_> =
+            words.map(|word| CString::new(word.into_vec())).collect::<Result<_, _>>()?;
         let environment = std::env::vars_os().map(|(mut name, value)| {
             name.push("=");
             name.push(value);

@@ -57,7 +57,11 @@ async fn serve(stream: UnixStream, events: UnboundedSender<Event>) {
             },
             Ok(request) => drop(events.send(Event::Asked(request, client.clone()))),
             Err(error) => {
-                refuse(&client, "this naru does not understand the request of another version", &error);
+                refuse(
+                    &client,
+                    "this naru does not understand the request of another version",
+                    &error,
+                );
             }
         }
     }

@@ -233,10 +233,11 @@ impl Supervisor {
     pub(super) fn make_room(&mut self) {
         let wants_room = self.keeper.stage == Stage::Took || self.keeper.upgrade.is_some();
         let is_busy = || {
-            let changes = |live: &super::container::Live| {
-                live.starting.is_some() || live.stopping.is_some()
-            };
-            self.operation.is_some() || !self.queue.is_empty() || self.containers.values().any(changes)
+            let changes =
+                |live: &super::container::Live| live.starting.is_some() || live.stopping.is_some();
+            self.operation.is_some()
+                || !self.queue.is_empty()
+                || self.containers.values().any(changes)
         };
         if !wants_room || self.keeper.is_leaving() || self.finished || is_busy() {
             return;

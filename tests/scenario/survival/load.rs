@@ -1,0 +1,155 @@
+//! What goes on while naru's processes are killed, and how it is looked at afterwards.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use naru_test::{Project, TestHost, eventually, http};
+
+/// How long a random run takes: `cargo xtask soak` says it in the environment.
+pub(super) fn soak_seconds(short: u64) -> u64 {
+    std::env::var("NARU_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(short)
+}
+
+/// Waits until the page is served.
+pub(crate) fn answers(address: &str) {
+    eventually("the published port answers", || {
+        match http::request("GET", address, "/passwd", "") {
+            Ok((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+}
+
+/// Somebody who connects all the time.
+pub(crate) struct Visitor {
+    done: Arc<AtomicBool>,
+    thread: JoinHandle<Visits>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Visits {
+    pub(crate) count: u64,
+    pub(crate) refused: Vec<String>,
+}
+
+impl Visitor {
+    pub(crate) fn start(address: &str) -> Self {
+        let address: SocketAddr = address.parse().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&done);
+        let thread = std::thread::spawn(move || {
+            let mut visits = Visits::default();
+            while !until.load(Ordering::Relaxed) {
+                visits.count += 1;
+                if let Err(error) = TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
+                    visits.refused.push(error.to_string());
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            visits
+        });
+        Self { done, thread }
+    }
+
+    pub(crate) fn stop(self) -> Visits {
+        self.done.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// How long the page was away after each death.
+#[derive(Debug, Default)]
+pub(super) struct Recovery(Vec<Duration>);
+
+impl Recovery {
+    pub(super) fn measure(&mut self, address: &str) {
+        let begin = Instant::now();
+        // What the process before had accepted is reset: the first whole answer counts.
+        while begin.elapsed() < Duration::from_secs(10) {
+            if matches!(http::request("GET", address, "/passwd", ""), Ok((200, _))) {
+                self.0.push(begin.elapsed());
+                return;
+            }
+        }
+    }
+
+    /// Prints the distribution.
+    #[expect(clippy::print_stderr, reason = "what a soak run has measured")]
+    pub(super) fn report(mut self, deaths: u32) {
+        self.0.sort();
+        let at = |part: usize| self.0.get((self.0.len().saturating_sub(1)) * part / 100);
+        eprintln!(
+            "recovery: deaths {deaths}, measured {}, p50 {:?}, p90 {:?}, p99 {:?}, longest {:?}",
+            self.0.len(),
+            at(50),
+            at(90),
+            at(99),
+            self.0.last()
+        );
+    }
+}
+
+/// Numbers for a test that shall not repeat itself; the seed is the clock's.
+pub(super) struct Rng(u64);
+
+impl Rng {
+    pub(super) fn new() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Self(now.subsec_nanos().into())
+    }
+
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        // A linear congruential generator with Knuth's constants: its high bits are good enough to choose by.
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end.max(1)
+    }
+}
+
+/// All lines of a service.
+pub(crate) fn lines(project: &Project<'_>, service: &str) -> Vec<String> {
+    let log = project.naru(["logs", "--no-log-prefix", service]).succeeds().stdout;
+    log.lines().map(str::to_owned).collect()
+}
+
+/// Every number that the service wrote is in its log once, in order; a rotation may have taken the beginning.
+pub(crate) fn assert_no_gap(project: &Project<'_>, service: &str) {
+    let numbers: Vec<u64> =
+        lines(project, service).iter().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.len() > 10, "{} lines", numbers.len());
+    let breaks: Vec<_> = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
+    assert!(breaks.is_empty(), "{breaks:?}");
+}
+
+/// When the service wrote `started`, in nanoseconds.
+pub(super) fn starts(project: &Project<'_>, service: &str) -> Vec<u64> {
+    let log = project.naru(["logs", "--no-log-prefix", "--timestamps", service]).stdout;
+    let started = log.lines().filter_map(|line| line.strip_suffix(" started"));
+    started
+        .map(|time| {
+            let out =
+                std::process::Command::new("date").args(["+%s%N", "-d", time]).output().unwrap();
+            String::from_utf8_lossy(&out.stdout).trim().parse().unwrap()
+        })
+        .collect()
+}
+
+/// Changes the states that are written down, as a crash at a bad moment might leave them.
+pub(super) fn edit_states(host: &TestHost, edit: impl Fn(&mut serde_json::Value)) -> usize {
+    let found = std::process::Command::new("find")
+        .arg(host.root().parent().unwrap().join("run"))
+        .args(["-name", "state.json"])
+        .output()
+        .unwrap();
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    for path in found.lines() {
+        let mut state = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
+        edit(&mut state);
+        fs_err::write(path, state.to_string()).unwrap();
+    }
+    found.lines().count()
+}
