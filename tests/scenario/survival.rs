@@ -5,7 +5,7 @@ pub(super) mod load;
 use std::time::{Duration, Instant};
 
 use naru_test::{Project, TestHost, eventually, within};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::host;
 use load::{Recovery, Rng, Visitor, answers, assert_no_gap, soak_seconds};
@@ -34,13 +34,40 @@ fn up<'h>(host: &'h TestHost, name: &str, file: &str) -> Project<'h> {
     project
 }
 
-/// Waits until the project has exactly its two processes.
-fn settled(host: &TestHost) {
-    eventually("a keeper and a supervisor", || {
-        match (host.count(&KEEPER), host.count(&SUPERVISOR)) {
-            (1, 1) => Ok(()),
-            counts => Err(format!("{counts:?}")),
+/// Waits until the project has exactly its two processes, the one the other's child, and gives them.
+fn settled(host: &TestHost) -> [Pid; 2] {
+    eventually("a keeper and its supervisor", || {
+        let (keepers, supervisors) = (host.processes(&KEEPER), host.processes(&SUPERVISOR));
+        match (keepers.as_slice(), supervisors.as_slice()) {
+            ([keeper], [supervisor]) if load::parent(*supervisor) == Some(*keeper) => {
+                Ok([*keeper, *supervisor])
+            }
+            others => Err(format!("{others:?}")),
         }
+    })
+}
+
+/// Kills the keeper or the supervisor.
+fn kill(host: &TestHost, role: [&str; 2]) {
+    let [keeper, supervisor] = settled(host);
+    let victim = if role == KEEPER { keeper } else { supervisor };
+    kill_process(victim, Signal::KILL).unwrap();
+    eventually("it is gone", || match load::parent(victim) {
+        None => Ok(()),
+        Some(_) => Err("it is there".to_owned()),
+    });
+}
+
+/// Kills both. The supervisor is stopped first: it would call another keeper.
+fn kill_both(host: &TestHost) {
+    let [keeper, supervisor] = settled(host);
+    kill_process(supervisor, Signal::STOP).unwrap();
+    for victim in [keeper, supervisor] {
+        kill_process(victim, Signal::KILL).unwrap();
+    }
+    eventually("both are gone", || match (load::parent(keeper), load::parent(supervisor)) {
+        (None, None) => Ok(()),
+        left => Err(format!("{left:?}")),
     });
 }
 
@@ -52,7 +79,7 @@ fn no_connection_is_refused_and_no_name_or_line_lost_while_keeper_and_supervisor
         answers("127.0.0.1:8080");
         let visitor = Visitor::start("127.0.0.1:8080");
         for role in [SUPERVISOR, KEEPER, KEEPER, SUPERVISOR, SUPERVISOR, KEEPER] {
-            assert_eq!(host.kill(&role), 1, "{role:?}");
+            kill(host, role);
             answers("127.0.0.1:8080");
             settled(host);
         }
@@ -95,7 +122,7 @@ fn random_deaths_in_quick_succession_lose_nothing() {
                 project.naru(["ps"]).succeeds();
                 continue;
             };
-            rustix::process::kill_process(*victim, Signal::KILL).ok();
+            kill_process(*victim, Signal::KILL).ok();
             deaths += 1;
             recovery.measure("127.0.0.1:8080");
         }
@@ -136,11 +163,12 @@ fn exit_codes_are_exact_when_the_keeper_dies_around_them() {
         let project = up(host, "codes", &file);
         for n in 1..=8 {
             let service = format!("e{n}");
-            project.naru(["exec", "-T", &service, "touch", "/go"]).succeeds();
+            // It may end with the container.
+            project.naru(["exec", "-T", &service, "touch", "/go"]);
             if n % 2 == 0 {
-                assert_eq!(host.kill(&KEEPER), 1);
+                kill(host, KEEPER);
             } else {
-                assert_eq!(host.kill(&SUPERVISOR), 1);
+                kill(host, SUPERVISOR);
             }
             let container = project.until(&service, "exited");
             assert_eq!(container["ExitCode"], 60 + n, "{container}");
@@ -198,7 +226,7 @@ services:
         let project = up(host, "health", file);
         for death in [SUPERVISOR, KEEPER, SUPERVISOR, SUPERVISOR] {
             std::thread::sleep(Duration::from_millis(1100));
-            assert_eq!(host.kill(&death), 1);
+            kill(host, death);
         }
         // Each death would begin the count anew: not before 4.4 s + 6 s.
         within(Duration::from_secs(30), "unhealthy", || {
@@ -231,7 +259,7 @@ services:
         probes(1);
         let first = host.processes(&["sleep", "777"]);
         for role in [SUPERVISOR, KEEPER] {
-            assert_eq!(host.kill(&role), 1);
+            kill(host, role);
             settled(host);
             probes(1);
             assert_ne!(host.processes(&["sleep", "777"]), first, "{role:?}");
@@ -252,7 +280,7 @@ services:
         let process = project.until("a", "running")["ID"].clone();
         for role in [KEEPER, SUPERVISOR, KEEPER] {
             project.until_logged("a", "5");
-            assert_eq!(host.kill(&role), 1);
+            kill(host, role);
             settled(host);
         }
         let lines = load::lines(&project, "a").len();
@@ -272,14 +300,14 @@ services:
   slow:
     image: test
     command: [sh, -c, 'sleep 2; touch /ready; sleep 1000']
-    healthcheck: { test: [CMD, test, -e, /ready], interval: 200ms }
+    healthcheck: { test: [CMD, test, -e, /ready], interval: 200ms, retries: 100 }
   late: { image: test, depends_on: { slow: { condition: service_healthy } } }
 ";
         for role in [SUPERVISOR, KEEPER] {
             let project = host.project("under-way").file("compose.yaml", file);
             let running = project.start(["up", "-d"]);
             project.until("slow", "running");
-            assert_eq!(host.kill(&role), 1);
+            kill(host, role);
             running.wait().succeeds();
             project.until("late", "running");
             settled(host);
@@ -303,9 +331,9 @@ services:
         project.until("second", "running");
         let exec = project.start(["exec", "-T", "second", "sleep", "555"]);
         eventually("exec runs", || match host.count(&["sleep", "555"]) {
-            0 => Err("not yet".to_owned()),
             // The command and the process that it started.
-            _ => Ok(()),
+            2 => Ok(()),
+            found => Err(found.to_string()),
         });
         let inside: Vec<_> = host.processes(&["sleep", "555"]);
         let inside: Vec<_> = inside
@@ -313,7 +341,7 @@ services:
             .filter(|pid| pid.as_raw_nonzero().get().unsigned_abs() != exec.pid())
             .collect();
         for pid in inside {
-            rustix::process::kill_process(pid, Signal::KILL).ok();
+            kill_process(pid, Signal::KILL).ok();
         }
         exec.wait().exits_with(137);
         project.until("second", "running");
@@ -335,7 +363,7 @@ fn a_container_whose_set_up_is_killed_is_an_error_that_the_next_up_puts_right() 
             let running = project.start(["up", "-d"]);
             let deadline = Instant::now() + Duration::from_secs(5);
             while !killed && Instant::now() < deadline {
-                killed = host.kill(&["naru", "init:"]) > 0;
+                killed = host.kill(&["naru", "container-init"]) > 0;
                 if host.count(&["naru-check", "sleep"]) >= 6 {
                     break;
                 }
@@ -370,11 +398,6 @@ services:
         let project = up(host, "both", file);
         project.until_logged("stays", "before\n");
         project.until_logged("returns", "up\n");
-        let both = |host: &TestHost| {
-            // Stopped first: the one would call the other again.
-            host.signal(&SUPERVISOR, Signal::STOP);
-            assert_eq!((host.kill(&KEEPER), host.kill(&SUPERVISOR)), (1, 1));
-        };
         let touch = |service: &str| {
             // Not by naru, which would take over.
             for pid in host.processes(&["sh", "-c", "/go"]) {
@@ -391,7 +414,7 @@ services:
                 }
             }
         };
-        both(host);
+        kill_both(host);
         for service in ["stays", "ends", "returns"] {
             touch(service);
         }
@@ -399,7 +422,8 @@ services:
             0 => Ok(()),
             _ => Err("runs".to_owned()),
         });
-        let rows = project.naru(["ps", "-a", "--format", "json"]).succeeds().json();
+        let looked = project.naru(["ps", "-a", "--format", "json"]).succeeds();
+        let rows = looked.json();
         settled(host);
         let row =
             |service: &str| rows.iter().find(|row| row["Service"] == service).unwrap().clone();
@@ -412,11 +436,11 @@ services:
         project.until_logged("stays", "after\n");
 
         for command in [&["logs"][..], &["exec", "-T", "stays", "true"], &["ls"], &["up", "-d"]] {
-            both(host);
+            kill_both(host);
             project.naru(command).succeeds();
             settled(host);
         }
-        both(host);
+        kill_both(host);
         project.naru(["down", "-t", "0"]).succeeds();
     });
 }
@@ -444,8 +468,7 @@ fn a_stranger_with_a_containers_old_pid_is_never_touched() {
     host(|host| {
         let project = up(host, "reuse", "services: { a: { image: test, restart: 'no' } }");
         let mut stranger = std::process::Command::new("sleep").arg("1234").spawn().unwrap();
-        host.signal(&SUPERVISOR, Signal::STOP);
-        assert_eq!((host.kill(&KEEPER), host.kill(&SUPERVISOR)), (1, 1));
+        kill_both(host);
         let edited = load::edit_states(host, |state| {
             state["process"]["pid"] = stranger.id().into();
         });

@@ -10,9 +10,9 @@ use naru_state::process::{Identity, boot_id};
 use naru_state::record::{self, Exit, Phase};
 use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic};
 
-/// How long at most an end that nobody has told of yet is waited for, all containers together: where keeper
-/// and supervisor are dead nobody ever will.
-const UNSETTLED: Duration = Duration::from_millis(100);
+/// How long at most an end that nobody has told of yet is waited for, all containers together: a keeper that was just
+/// killed has a successor within a fraction of it.
+const UNSETTLED: Duration = Duration::from_secs(1);
 
 /// One container as it is now.
 #[derive(Debug, Clone)]

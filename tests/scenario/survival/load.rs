@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use naru_test::{Project, TestHost, eventually, http};
+use rustix::process::Pid;
 
 /// How long a random run takes: `cargo xtask soak` says it in the environment.
 pub(super) fn soak_seconds(short: u64) -> u64 {
@@ -108,6 +109,15 @@ impl Rng {
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end.max(1)
     }
+}
+
+/// A process's parent; nothing when it is gone, or has ended and only waits to be reaped.
+pub(super) fn parent(process: Pid) -> Option<Pid> {
+    let stat = fs_err::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    Pid::from_raw(parent).filter(|_| state != "Z")
 }
 
 /// All lines of a service.
