@@ -43,9 +43,13 @@ fn run(naru: &Path, project: &Project<'_>, arguments: &[&str]) -> Outcome {
 
 /// Pid and program of the only process of a role.
 fn process(host: &TestHost, role: &str) -> (i32, (u64, u64)) {
-    let found = host.processes(&["naru", role]);
-    assert_eq!(found.len(), 1, "{role} {found:?}");
-    let pid = found[0].as_raw_nonzero().get();
+    // The one that is replaced may still be on its way out.
+    let found =
+        naru_test::eventually("one process", || match host.processes(&["naru", role])[..] {
+            [one] => Ok(one),
+            ref others => Err(format!("{role} {others:?}")),
+        });
+    let pid = found.as_raw_nonzero().get();
     let program = fs_err::metadata(format!("/proc/{pid}/exe")).unwrap();
     (pid, (program.dev(), program.ino()))
 }

@@ -9,7 +9,6 @@
 
 pub mod client;
 mod keeper;
-mod leftovers;
 pub mod observe;
 pub mod protocol;
 mod role;

@@ -27,7 +27,7 @@ impl Hello {
     /// This process's.
     pub fn own() -> Self {
         use std::os::unix::fs::MetadataExt;
-        let program = std::fs::metadata("/proc/self/exe");
+        let program = fs_err::metadata("/proc/self/exe");
         Self {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),

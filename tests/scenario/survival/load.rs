@@ -103,6 +103,11 @@ impl Rng {
         Self(now.subsec_nanos().into())
     }
 
+    pub(super) fn choose<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        let number = self.below(u64::try_from(from.len()).ok()?);
+        from.get(usize::try_from(number).ok()?)
+    }
+
     pub(super) fn below(&mut self, end: u64) -> u64 {
         // A linear congruential generator with Knuth's constants: its high bits are good enough to choose by.
         self.0 =

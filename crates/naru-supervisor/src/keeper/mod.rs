@@ -351,8 +351,6 @@ impl Keeper {
             return Err(io::Error::other("the supervisor cannot be kept alive"));
         }
         tracing::warn!(?pause, "the supervisor ended unasked and is started again");
-        let watched: Vec<_> = self.outputs.values().map(|output| output.watch.pid).collect();
-        crate::leftovers::end(&self.role, &watched);
         self.supervisor.is_silent = true;
         self.restart_at = Some(Instant::now() + pause);
         Ok(())

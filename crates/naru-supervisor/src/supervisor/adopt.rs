@@ -142,6 +142,7 @@ impl Supervisor {
             output,
             resolver: handles.resolver,
         });
+        super::inside::end_probe(&self.own, id);
         self.resume_dns(id, TRIES);
         self.watch(id);
         self.resume_check(id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use naru_runtime::{Binary, Cgroup, Exec, Parent, Stdio};
-use naru_state::{ContainerId, ProjectDirectories};
+use naru_state::{ContainerId, ProjectDirectories, atomic};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -73,12 +73,44 @@ impl Inside {
             parent: Parent::Own,
             binary: &self.binary,
         })?;
+        if timeout.is_some() {
+            self.note_probe(process.pid, process.start_time);
+        }
         let in_time = watch(process.pidfd.as_fd(), read, timeout, &mut keep)?;
         if !in_time {
             pidfd_send_signal(&process.pidfd, Signal::KILL)?;
         }
         let code = process.wait()?.code().and_then(|code| u8::try_from(code).ok());
         Ok(if in_time { Ended::Exited(code) } else { Ended::TimedOut })
+    }
+}
+
+impl Inside {
+    /// Writes down whom the next supervisor is to end should this one die first: nobody else knows its time limit.
+    fn note_probe(&self, pid: i32, start_time: u64) {
+        let Some(boot_id) = naru_state::process::boot_id() else { return };
+        let identity = naru_state::process::Identity { boot_id, pid, start_time };
+        if let Err(error) = atomic::save_volatile(&probe_file(&self.own, &self.id), &identity) {
+            tracing::warn!(container = %self.id, %error, "a probe is not written down");
+        }
+    }
+}
+
+fn probe_file(own: &ProjectDirectories, id: &ContainerId) -> std::path::PathBuf {
+    own.container_run(id).join("probe.json")
+}
+
+/// Ends the probe that a supervisor before this one began, if it still runs. Hooks are let to end: they are done once.
+pub(super) fn end_probe(own: &ProjectDirectories, id: &ContainerId) {
+    let noted = atomic::load::<naru_state::process::Identity>(&probe_file(own, id));
+    let Some(naru_state::process::Identity { boot_id, pid, start_time }) = noted.ok().flatten()
+    else {
+        return;
+    };
+    let probe = naru_runtime::Identity { boot_id, pid, start_time }.open();
+    if let Ok(Some(probe)) = probe {
+        // One that has just ended is what is wanted.
+        let _sent = pidfd_send_signal(probe, Signal::KILL);
     }
 }
 

@@ -191,10 +191,7 @@ impl Supervisor {
             self.advance();
             self.make_room();
         }
-        if self.keeper.is_relieved() {
-            // Its probes have nobody to wait for them.
-            crate::leftovers::end(&self.role, &[]);
-        } else {
+        if !self.keeper.is_relieved() {
             let _told = self.link.send(&ToKeeper::Finish, &[]);
         }
         // Replies are written by tasks of this thread: let them be.
