@@ -120,6 +120,18 @@ pub(crate) fn print_table(rows: &[Vec<String>]) {
     }
 }
 
+/// Rows below a header, in narrow columns; the last one is as wide as it is.
+pub(crate) fn print_columns(rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).max(5) + 1).collect();
+    for row in rows {
+        let cell = |(text, width): (&String, &usize)| format!("{text:width$}");
+        let line: String = row.iter().zip(&widths).map(cell).collect();
+        print(&format!("{}\n", line.trim_end()));
+    }
+}
+
 /// A line on stderr.
 pub(crate) fn say_line(text: &str) {
     eprintln!("{text}");

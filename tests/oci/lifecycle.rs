@@ -17,7 +17,9 @@ fn a_container_goes_through_its_states() {
         assert_eq!(state["id"], "c");
         assert_eq!(state["bundle"], json!(bundle.path()));
         assert_eq!(state["ociVersion"], "1.2.1");
-        let pid = fs_err::read_to_string(bundle.file("pid")).unwrap();
+        let pid = eventually("the pid file comes", || {
+            fs_err::read_to_string(bundle.file("pid")).map_err(|error| error.to_string())
+        });
         assert_eq!(state["pid"], json!(pid.parse::<i32>().unwrap()));
         assert_eq!(created.stdout(), "", "nothing runs before the start");
 

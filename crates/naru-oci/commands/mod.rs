@@ -3,16 +3,20 @@
 mod checkpoint;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod kill;
 mod list;
 mod new;
 mod pause;
+mod ps;
 mod run;
 mod spec;
 mod start;
 mod state;
+mod stats;
+mod update;
 
 use std::path::PathBuf;
 
@@ -45,6 +49,12 @@ pub(crate) enum Command {
     Pause(pause::Args),
     /// Let the processes of a paused container run on
     Resume(pause::Args),
+    /// Print the processes of a container
+    Ps(ps::Args),
+    /// Print what a container uses
+    Events(events::Args),
+    /// Change the limits of a container
+    Update(update::Args),
     /// List containers
     List(list::Args),
     /// Write a configuration to start from
@@ -95,6 +105,9 @@ pub(crate) fn run(cli: Cli, inherited: Inherited, ui: &Ui) -> anyhow::Result<u8>
         Command::Exec(args) => exec::run(&args, inherited, &store, ui),
         Command::Pause(args) => pause::pause(&args, &store),
         Command::Resume(args) => pause::resume(&args, &store),
+        Command::Ps(args) => ps::run(&args, &store),
+        Command::Events(args) => events::run(&args, &store),
+        Command::Update(args) => update::run(&args, &store, ui),
         Command::List(args) => list::run(&args, &store, ui),
         Command::Spec(args) => spec::run(&args),
         Command::Features => features::run(),

@@ -117,8 +117,7 @@ impl Include {
             files: self.env_files.clone(),
         };
         let scope = state.add_scope(scope);
-        let root = context.root.clone();
-        let inner = Context { directory, environment, scope, included, home, root };
+        let inner = Context { directory, environment, scope, included, home };
         let tree = model::load(files?, &inner, state);
         state.report.enter(context.scope);
         Some(tree)

@@ -29,8 +29,7 @@ pub use devices::{
 };
 pub use health::{Condition, Dependency, Healthcheck};
 pub use mount::{
-    BindOptions, EnvFile, FileReference, ImageOptions, Mount, MountKind, TmpfsOptions,
-    VolumeOptions,
+    BindOptions, FileReference, ImageOptions, Mount, MountKind, TmpfsOptions, VolumeOptions,
 };
 pub use port::{Port, Protocol, UnknownProtocol};
 pub use print::Dollar;

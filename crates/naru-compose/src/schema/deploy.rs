@@ -86,11 +86,8 @@ const GENERIC: Object = Object {
     required: &[],
 };
 
-const DISCRETE: Object = Object {
-    name: "a resource",
-    fields: &[("kind", Text), ("value", Shape::Whole)],
-    required: &[],
-};
+const DISCRETE: Object =
+    Object { name: "a resource", fields: &[("kind", Text), ("value", Number)], required: &[] };
 
 const DEVICE_FIELDS: &[(&str, Shape)] = &[
     ("capabilities", WORDS),

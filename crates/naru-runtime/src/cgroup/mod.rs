@@ -161,11 +161,7 @@ impl Cgroup {
     /// The hierarchies as a container mounts them.
     pub(crate) fn as_seen_inside(&self) -> Vec<Hierarchy> {
         let only = self.hierarchies.len() == 1;
-        let seen = |hierarchy: &MountedHierarchy| Hierarchy {
-            group: self.directory(hierarchy),
-            ..hierarchy.as_seen_inside(only)
-        };
-        self.hierarchies.iter().map(seen).collect()
+        self.hierarchies.iter().map(|hierarchy| hierarchy.as_seen_inside(only)).collect()
     }
 
     fn has_v1(&self, controller: &str) -> bool {

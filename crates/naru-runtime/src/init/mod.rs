@@ -7,7 +7,6 @@
 mod cgroups;
 mod command;
 mod container;
-mod copy_up;
 mod devices;
 mod entry;
 mod files;

@@ -226,6 +226,15 @@ impl Container {
         }
     }
 
+    pub(super) fn record_mut(&mut self) -> &mut Record {
+        &mut self.record
+    }
+
+    /// Writes the record, by who holds the lock.
+    pub(super) fn save(&self) -> Result<(), Error> {
+        self.record.save(&self.directory)
+    }
+
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }

@@ -12,8 +12,10 @@ mod devices;
 mod error;
 mod id;
 mod lock;
+mod network;
 mod record;
 mod signal;
+mod update;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,6 +26,7 @@ pub use container::{Container, Further, Status};
 pub use create::NewContainer;
 pub use error::Error;
 pub use id::ContainerId;
+pub use network::{InterfaceStats, Traffic};
 pub use record::Record;
 
 use lock::Lock;

@@ -17,7 +17,6 @@ mod lifecycle;
 mod limits;
 mod mounts;
 mod namespaces;
-mod propagation;
 mod terminal;
 mod usage;
 mod user;
@@ -53,7 +52,6 @@ fn main() -> ExitCode {
         usage::tests(),
         hooks::tests(),
         namespaces::tests(),
-        propagation::tests(),
         user::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
