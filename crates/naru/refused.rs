@@ -31,26 +31,12 @@ const COMMANDS: [&str; 21] = [
 ];
 
 /// Flags of docker compose by command; the first are those before the command.
-const FLAGS: [(&str, &[&str]); 6] = [
+const FLAGS: [(&str, &[&str]); 5] = [
     ("", &["--compatibility", "--parallel", "--verbose", "--no-ansi"]),
     ("up", &["--build", "--menu", "--quiet-build", "--watch", "-w"]),
     ("down", &["--rmi"]),
     ("exec", &["--detach-keys"]),
     ("kill", &["--remove-orphans"]),
-    (
-        "config",
-        &[
-            "--lock-image-digests",
-            "--models",
-            "--no-consistency",
-            "--no-interpolate",
-            "--no-normalize",
-            "--no-path-resolution",
-            "--no-env-resolution",
-            "--resolve-image-digests",
-            "--variables",
-        ],
-    ),
 ];
 
 /// What to say when `error` is about something that docker compose has and naru has not.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use naru_compose::{LoadRequest, Loaded, Problems};
+use naru_compose::{LoadRequest, Loaded, Problems, Skip, Template};
 use naru_state::{Directories, ProjectDirectories, ProjectName};
 use naru_supervisor::protocol::{Caller, Request};
 
@@ -99,6 +99,7 @@ impl Settings {
             services: services.to_vec(),
             all_resources: self.globals.all_resources,
             history: false,
+            skip: Skip::default(),
         }
     }
 
@@ -133,6 +134,27 @@ impl Settings {
     pub(crate) fn named_project(&self) -> Result<Option<ProjectName>, CommandError> {
         let name = self.globals.project_name.as_deref();
         name.map(|name| self.named(name, None).map(|target| target.name)).transpose()
+    }
+
+    /// The project as `config` wants it: some phases of loading left out.
+    ///
+    /// # Errors
+    /// With everything that is wrong in the files.
+    pub(crate) fn read_without(&self, services: &[String], skip: Skip) -> Result<Loaded, Problems> {
+        naru_compose::load(&LoadRequest { skip, ..self.request(services) })
+    }
+
+    /// The project with its variables not replaced.
+    ///
+    /// # Errors
+    /// With everything that is wrong in the files.
+    pub(crate) fn read_template(&self, skip: Skip) -> Result<Template, Problems> {
+        naru_compose::load_template(&LoadRequest { skip, ..self.request(&[]) })
+    }
+
+    /// Whether networks, volumes, secrets and configs that no service uses are kept.
+    pub(crate) fn keeps_all_resources(&self) -> bool {
+        self.globals.all_resources
     }
 
     /// The project that a command without need of the model is about: `-p NAME` (or COMPOSE_PROJECT_NAME

@@ -28,6 +28,7 @@ mod lint;
 mod load;
 mod merge;
 mod path;
+mod print;
 mod problem;
 pub mod project;
 mod report;
@@ -39,7 +40,7 @@ mod tests;
 mod tree;
 
 pub use explain::{Explained, Explanation, Origin, Unknown};
-pub use load::{LoadRequest, Loaded, load};
+pub use load::{LoadRequest, Loaded, Skip, Template, Variable, load, load_template};
 pub use problem::{Code, Problem, Problems, Related, Severity};
 pub use project::Project;
 pub use source::Location;

@@ -15,6 +15,8 @@ const STEPS: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     findings: Vec<Finding>,
+    /// Values may still have variables in them.
+    templates: bool,
     spill: Option<Box<Finding>>,
     everything: bool,
     remembered: usize,
@@ -163,6 +165,22 @@ impl Report {
         let index = self.findings.len();
         self.findings.push(finding);
         &mut self.findings[index]
+    }
+
+    /// Says whether values may still have variables in them.
+    pub(crate) fn allow_templates(&mut self, allowed: bool) {
+        self.templates = allowed;
+    }
+
+    /// Whether values may still have variables in them.
+    pub(crate) fn has_templates(&self) -> bool {
+        self.templates
+    }
+
+    /// Whether this is a text of which the variables are not replaced, so that nothing can be
+    /// said about it.
+    pub(crate) fn is_template(&self, text: Option<&str>) -> bool {
+        self.templates && text.is_some_and(|text| text.contains('$'))
     }
 
     /// Whether further problems are not kept.

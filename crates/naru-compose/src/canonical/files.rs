@@ -29,7 +29,7 @@ pub(super) fn env_files(node: &mut Node) {
 
 /// Turns `external: {name: …}` into a name and a boolean, and nothing into an empty mapping.
 pub(super) fn resource(node: &mut Node, path: &Path, report: &mut Report) {
-    if node.is_null() {
+    if node.is_null() && !report.has_templates() {
         *node = Node::empty_map(node.at);
     }
     let Some(map) = node.as_map_mut() else { return };

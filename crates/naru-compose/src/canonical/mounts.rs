@@ -42,12 +42,20 @@ fn split(text: &str) -> Result<Parts, &'static str> {
     Ok(parts)
 }
 
-/// The texts between colons; a single letter before a colon is a drive of Windows.
+/// The texts between colons; a single letter before a colon is a drive of Windows, and a colon
+/// between the braces of a variable is part of it.
 fn sections(text: &str) -> Vec<String> {
     let mut sections = vec![String::new()];
+    let (mut open, mut before) = (0_usize, ' ');
     for c in text.chars() {
+        match c {
+            '{' if before == '$' || open > 0 => open += 1,
+            '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        before = c;
         let section = sections.last().map_or("", String::as_str);
-        if c == ':' && !is_letter(section) {
+        if c == ':' && open == 0 && !is_letter(section) {
             sections.push(String::new());
         } else if let Some(section) = sections.last_mut() {
             section.push(c);

@@ -11,6 +11,9 @@ use crate::tree::{Made, Map, Node, Value};
 /// Turns every text of the list into one port per container port.
 pub(super) fn expand(node: &mut Node, path: &Path, (budget, report): (&mut Budget, &mut Report)) {
     let Value::List(entries) = &mut node.value else { return };
+    if entries.iter().any(|entry| report.is_template(entry.as_text())) {
+        return;
+    }
     let mut ports = Vec::with_capacity(entries.len());
     for (index, mut entry) in std::mem::take(entries).into_iter().enumerate() {
         let Some(text) = entry.scalar_text() else {

@@ -48,6 +48,8 @@ enum Form {
     Device,
     /// A list with a request for all.
     Gpus,
+    /// A list with a request for `all`.
+    AllGpus,
     /// A number, -1 for all.
     Count,
     /// A mapping from options to lists.
@@ -119,6 +121,36 @@ static FORMS: LazyLock<Table<Form>> = LazyLock::new(|| {
     ])
 });
 
+/// The forms that are resolved although values still have variables in them: those that docker
+/// compose resolves on its way to a model, while others wait for typed values.
+static TEMPLATE_FORMS: LazyLock<Table<Form>> = LazyLock::new(|| {
+    Table::new(&[
+        ("networks.*", Form::Resource),
+        ("volumes.*", Form::Resource),
+        ("secrets.*", Form::Resource),
+        ("configs.*", Form::Resource),
+        ("services.*.build", Form::Build),
+        ("services.*.build.additional_contexts", Form::Variables),
+        ("services.*.build.secrets.*", Form::FileReference),
+        ("services.*.build.ssh", Form::Variables),
+        ("services.*.configs.*", Form::FileReference),
+        ("services.*.depends_on", Form::Dependencies),
+        ("services.*.develop.watch.*.ignore", Form::Texts),
+        ("services.*.develop.watch.*.include", Form::Texts),
+        ("services.*.devices.*", Form::Device),
+        ("services.*.dns", Form::Texts),
+        ("services.*.env_file", Form::EnvFiles),
+        ("services.*.extends", Form::Extends),
+        ("services.*.gpus", Form::AllGpus),
+        ("services.*.label_file", Form::Texts),
+        ("services.*.models", Form::Names),
+        ("services.*.networks", Form::Names),
+        ("services.*.ports", Form::Ports),
+        ("services.*.secrets.*", Form::FileReference),
+        ("services.*.volumes.*", Form::Mount),
+    ])
+});
+
 /// What short forms may still grow to, so that a few port ranges cannot fill the memory.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -134,7 +166,8 @@ impl Default for Budget {
 
 /// Turns every short form in a tree of a whole file into its long form.
 pub(crate) fn canonicalize(root: &mut Node, budget: &mut Budget, report: &mut Report) {
-    walk(root, FORMS.root(), &Path::ROOT, (budget, report));
+    let forms = if report.has_templates() { &TEMPLATE_FORMS } else { &FORMS };
+    walk(root, forms.root(), &Path::ROOT, (budget, report));
 }
 
 fn walk(
@@ -188,7 +221,8 @@ fn apply(node: &mut Node, form: Form, path: &Path, (budget, report): (&mut Budge
         Form::Mount => mounts::mount(node, path, report),
         Form::FileReference => files::text_to_key(node, "source"),
         Form::Device => mounts::device(node, path, report),
-        Form::Gpus => gpus(node),
+        Form::Gpus => gpus(node, Value::Int(-1)),
+        Form::AllGpus => gpus(node, Value::Text("all".to_owned())),
         Form::Count => count(node, path, report),
         Form::ProviderOptions => provider_options(node),
         Form::Resource => files::resource(node, path, report),
@@ -221,11 +255,11 @@ fn ssh(node: &mut Node) {
     node.value = Value::List(map.iter().map(key).collect());
 }
 
-fn gpus(node: &mut Node) {
+fn gpus(node: &mut Node, count: Value) {
     if matches!(node.value, Value::Text(_)) {
         let mut request = Node::empty_map(node.at);
         if let Some(map) = request.as_map_mut() {
-            map.set("count", Node::new(node.at, Value::Int(-1)));
+            map.set("count", Node::new(node.at, count));
         }
         node.value = Value::List(vec![request]);
     }

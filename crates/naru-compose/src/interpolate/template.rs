@@ -4,6 +4,7 @@
 //! dollar. Only the branch that is used is looked at.
 
 use super::Lookup;
+use crate::load::Variable;
 
 /// Templates nested deeper than this are refused.
 const DEPTH_LIMIT: usize = 50;
@@ -65,6 +66,34 @@ fn expand(
     }
     result.push_str(rest);
     Ok(result)
+}
+
+/// Calls `found` with every variable of a template, also those in defaults and messages, and with
+/// what the template says about it. What is no valid template is passed over.
+pub(crate) fn variables(template: &str, found: &mut dyn FnMut(&str, Variable)) {
+    look_for_variables(template, found, 0);
+}
+
+fn look_for_variables(template: &str, found: &mut dyn FnMut(&str, Variable), depth: usize) {
+    let mut rest = template;
+    while let Some(dollar) = rest.find('$') {
+        let after = &rest[dollar + 1..];
+        if let Some(after) = after.strip_prefix('$') {
+            rest = after;
+        } else if after.starts_with('{') {
+            let Some(end) = closing_brace(after).filter(|_| depth < DEPTH_LIMIT) else { return };
+            rest = &after[end + 1..];
+            let Some(braced) = Braced::new(&after[1..end]) else { continue };
+            found(braced.name, braced.variable());
+            look_for_variables(braced.argument, found, depth + 1);
+        } else {
+            let name = name(after);
+            if !name.is_empty() {
+                found(name, Variable::default());
+            }
+            rest = &after[name.len()..];
+        }
+    }
 }
 
 /// The index of the brace that closes the one `text` starts with. As in docker compose, every
@@ -142,6 +171,19 @@ impl<'a> Braced<'a> {
             _ => return None,
         };
         Some(Self { name, operator, nonempty, argument: rest.get(1..).unwrap_or("") })
+    }
+
+    /// What is said about the variable.
+    fn variable(&self) -> Variable {
+        let argument = || self.argument.to_owned();
+        let mut variable = Variable::default();
+        match self.operator {
+            Operator::Plain => {}
+            Operator::Default => variable.default = argument(),
+            Operator::Required => variable.required = true,
+            Operator::Alternative => variable.alternative = argument(),
+        }
+        variable
     }
 
     fn value(

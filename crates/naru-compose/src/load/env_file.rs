@@ -5,7 +5,7 @@ use std::path::Path as FilePath;
 
 use super::dotenv;
 use super::environment;
-use super::files::{Error, read};
+use super::files::{Error, join, read};
 use super::place::Place;
 use crate::lint::swallowed;
 use crate::path::Path;
@@ -23,6 +23,7 @@ pub(super) fn fold(
     (sources, report): (&mut Sources, &mut Report),
 ) -> BTreeMap<String, Folded> {
     let mut folded_files = BTreeMap::new();
+    let directory = project.working_directory.clone();
     let services = Place(tree).0.as_map().and_then(|map| map.map("services"));
     let root = Path::ROOT;
     let services_path = root.key("services");
@@ -33,7 +34,8 @@ pub(super) fn fold(
         let lookup = |variable: &str| {
             environment.get(variable).cloned().or_else(|| own.get(variable).cloned().flatten())
         };
-        let mut reader = Reader { read: Vec::new(), lookup: &lookup, sources, report };
+        let (lookup, directory) = (&lookup, &directory);
+        let mut reader = Reader { read: Vec::new(), lookup, directory, sources, report };
         let variables = reader.env_files(map, &path.key("env_file"));
         let variable_files = std::mem::take(&mut reader.read);
         let labels = reader.label_files(map, &path.key("label_file"));
@@ -48,6 +50,8 @@ pub(super) fn fold(
         let mut labels: BTreeMap<String, String> = labels;
         labels.append(&mut service.labels);
         service.labels = labels;
+        service.env_file.clear();
+        service.label_file.clear();
     }
     folded_files
 }
@@ -65,6 +69,8 @@ pub(crate) struct Folded {
 struct Reader<'a> {
     read: Vec<(u32, bool)>,
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// What paths that are still relative are in.
+    directory: &'a FilePath,
     sources: &'a mut Sources,
     report: &'a mut Report,
 }
@@ -110,7 +116,7 @@ impl Reader<'_> {
         variables: &mut dotenv::Variables,
     ) {
         let Some(name) = file.as_text() else { return };
-        let name = FilePath::new(name);
+        let name = &join(self.directory, FilePath::new(name));
         let text = match read(name) {
             Ok(text) => text,
             Err(Error::Missing(_)) if optional => return,

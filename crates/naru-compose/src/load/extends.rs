@@ -191,7 +191,9 @@ impl Resolver<'_> {
         let mut tree = Node::new(at, Value::Map(top));
         unify(&mut tree, &mut self.state.report);
         canonicalize(&mut tree, &mut self.state.budget, &mut self.state.report);
-        paths::resolve(&mut tree, directory, self.context.home.as_deref());
+        if let Some(base) = self.context.base(directory, self.state.skip) {
+            paths::resolve(&mut tree, &base, self.context.home.as_deref());
+        }
         let services = tree.as_map_mut().and_then(|map| map.map_mut("services"));
         if let Some(own) = services.and_then(|map| map.remove(name)) {
             *service = own;

@@ -72,6 +72,13 @@ pub(crate) fn join(directory: &Path, path: &Path) -> PathBuf {
     if path.is_absolute() { path.to_owned() } else { clean(&directory.join(path)) }
 }
 
+/// The way from one absolute directory to another, by their texts alone.
+pub(crate) fn relative(from: &Path, to: &Path) -> PathBuf {
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    up.chain(to.components().skip(shared)).collect()
+}
+
 /// The path without `.` and `..`, by its text alone.
 pub(crate) fn clean(path: &Path) -> PathBuf {
     let mut result = PathBuf::new();

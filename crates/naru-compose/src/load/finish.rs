@@ -7,12 +7,14 @@ use serde::de::DeserializeOwned;
 
 use super::place::Place;
 use super::request::{LoadRequest, Loaded, Past, State};
+use super::template::Template;
 use super::{consistency, cycle, env_file, normalize, profiles, resources};
 use crate::lint::{self, Silence, Subject};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::project::Project;
 use crate::report::Report;
+use crate::source::Position;
 use crate::tree::{Node, Value};
 
 /// Where the project comes from.
@@ -33,7 +35,9 @@ pub(super) fn finish(
     request: &LoadRequest,
     mut state: State,
 ) -> Result<Loaded, Problems> {
-    normalize::normalize(&mut tree, &origin.name);
+    if !state.skip.normalization {
+        normalize::normalize(&mut tree, &origin.name);
+    }
     let broken = remove_broken(&mut tree);
     let mut project = Project {
         name: origin.name,
@@ -49,12 +53,15 @@ pub(super) fn finish(
         }
     }
     let place = Place(&tree);
-    if !state.incomplete {
+    if !state.incomplete && !state.skip.consistency {
         consistency::check(&project, &broken, (place, &mut state.report));
         cycle::check(&project, place, &mut state.report);
     }
-    let report = (&mut state.sources, &mut state.report);
-    let folded = env_file::fold(&mut project, &tree, &origin.environment, report);
+    let mut folded = Default::default();
+    if !state.skip.environment {
+        let report = (&mut state.sources, &mut state.report);
+        folded = env_file::fold(&mut project, &tree, &origin.environment, report);
+    }
     if !request.all_resources {
         resources::drop_unused(&mut project);
     }
@@ -77,6 +84,26 @@ pub(super) fn finish(
     let past =
         Past { shell, name: origin.name_from, scopes: state.scopes, taken: state.taken, folded };
     Ok(Loaded { project, warnings, environment, tree, sources: state.sources, past, silence })
+}
+
+/// Makes the template out of a tree whose variables are not replaced.
+pub(super) fn template(
+    mut tree: Node,
+    origin: Origin,
+    mut state: State,
+) -> Result<Template, Problems> {
+    if !state.skip.normalization {
+        normalize::normalize(&mut tree, &origin.name);
+        if let Some(map) = tree.as_map_mut() {
+            map.set("name", Node::text(Position::NOWHERE, origin.name));
+        }
+    }
+    remove_broken(&mut tree);
+    if state.report.has_errors() {
+        return Err(state.fail());
+    }
+    let warnings = std::mem::take(&mut state.report).into_problems(&state.sources);
+    Ok(Template { warnings, tree })
 }
 
 /// Gives secrets and configs the content of their variables. That a variable is not set matters only

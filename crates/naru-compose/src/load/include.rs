@@ -117,7 +117,8 @@ impl Include {
             files: self.env_files.clone(),
         };
         let scope = state.add_scope(scope);
-        let inner = Context { directory, environment, scope, included, home };
+        let root = context.root.clone();
+        let inner = Context { directory, environment, scope, included, home, root };
         let tree = model::load(files?, &inner, state);
         state.report.enter(context.scope);
         Some(tree)

@@ -26,9 +26,11 @@ mod finish;
 mod place;
 mod profiles;
 mod resources;
+mod template;
 
 pub(crate) use dotenv::definitions;
 pub(crate) use environment::{PROJECT_NAME, Scope};
 pub(crate) use files::{clean, read};
 pub(crate) use place::Place;
-pub use request::{LoadRequest, Loaded, load};
+pub use request::{LoadRequest, Loaded, Skip, load, load_template};
+pub use template::{Template, Variable};

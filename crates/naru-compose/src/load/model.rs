@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::files::{self, read};
-use super::request::State;
+use super::request::{Skip, State};
 use super::{defaults, extends, include, paths, reset, validate};
 use crate::canonical::canonicalize;
 use crate::interpolate::interpolate;
@@ -42,6 +42,19 @@ pub(super) struct Context {
     pub(super) included: Vec<PathBuf>,
     /// Home directory, for `~`.
     pub(super) home: Option<PathBuf>,
+    /// The project's own directory.
+    pub(super) root: PathBuf,
+}
+
+impl Context {
+    /// What paths of a file in `directory` are put onto: the directory itself, or the way to it
+    /// from the project's directory when paths stay relative. Nothing when they stay as they are.
+    pub(super) fn base(&self, directory: &std::path::Path, skip: Skip) -> Option<PathBuf> {
+        if !skip.paths {
+            return Some(directory.to_owned());
+        }
+        (directory != self.root).then(|| files::relative(&self.root, directory))
+    }
 }
 
 /// Reads the project's own files. One that cannot be used is left out, and `state` is incomplete then.
@@ -123,16 +136,22 @@ pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> No
     if !state.incomplete {
         validate::check(&mut tree, &mut state.report);
     }
-    paths::resolve(&mut tree, &context.directory, context.home.as_deref());
-    resolve_variables(&mut tree, context, &mut state.report);
+    if let Some(directory) = context.base(&context.directory, state.skip) {
+        paths::resolve(&mut tree, &directory, context.home.as_deref());
+    }
+    if !state.templates {
+        resolve_variables(&mut tree, context, &mut state.report);
+    }
     tree
 }
 
 /// Interpolates a document, and notes what is obsolete in it.
 pub(super) fn prepare(document: &mut Node, context: &Context, state: &mut State) {
-    let lookup = |name: &str| context.environment.get(name).cloned();
     state.report.enter(context.scope);
-    interpolate(document, &Path::ROOT, &lookup, (&state.sources, &mut state.report));
+    if !state.templates {
+        let lookup = |name: &str| context.environment.get(name).cloned();
+        interpolate(document, &Path::ROOT, &lookup, (&state.sources, &mut state.report));
+    }
     let Some(map) = document.as_map_mut() else { return };
     if let Some(entry) = map.0.shift_remove("version") {
         let (message, path) = ("the attribute `version` is obsolete and ignored", Path::ROOT);
@@ -159,7 +178,6 @@ fn resolve_variables(tree: &mut Node, context: &Context, report: &mut Report) {
         resolve_bare(service.map_mut("environment"), context, report);
         if let Some(args) = service.map_mut("build").and_then(|build| build.map_mut("args")) {
             resolve_bare(Some(args), context, report);
-            args.0.retain(|_, entry| !entry.node.is_null());
         }
     }
 }

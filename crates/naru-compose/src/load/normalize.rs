@@ -45,6 +45,9 @@ fn default_network() -> Node {
 /// Gives a resource its name on the host.
 fn name(node: &mut Node, key: &str, project: &str) {
     let at = node.at;
+    if node.is_null() {
+        *node = Node::empty_map(at);
+    }
     let Some(map) = node.as_map_mut() else { return };
     if map.text("name").is_some_and(|name| !name.is_empty()) {
         return;
@@ -63,11 +66,11 @@ fn attributes(service: &mut Map) {
     }
     if let Some(build) = service.get_mut("build") {
         let at = build.at;
-        if let Some(map) = build.as_map_mut()
-            && !map.has("dockerfile")
-            && !map.has("dockerfile_inline")
-        {
-            map.set("dockerfile", Node::made_text(at, "Dockerfile", Made::Dockerfile));
+        if let Some(map) = build.as_map_mut() {
+            if !map.has("dockerfile") && !map.has("dockerfile_inline") {
+                map.set("dockerfile", Node::made_text(at, "Dockerfile", Made::Dockerfile));
+            }
+            without_values(map.get_mut("args"));
         }
     }
     let Some(Value::List(mounts)) = service.get_mut("volumes").map(|node| &mut node.value) else {
@@ -78,6 +81,17 @@ fn attributes(service: &mut Map) {
             let cleaned = clean(std::path::Path::new(path.as_str()));
             *path = cleaned.to_string_lossy().into_owned();
         }
+    }
+}
+
+/// Takes out build arguments that have no value anywhere.
+fn without_values(args: Option<&mut Node>) {
+    match args.map(|args| &mut args.value) {
+        Some(Value::Map(map)) => map.0.retain(|_, entry| !entry.node.is_null()),
+        Some(Value::List(entries)) => {
+            entries.retain(|entry| entry.as_text().is_none_or(|text| text.contains('=')));
+        }
+        _ => {}
     }
 }
 

@@ -72,6 +72,9 @@ impl Base<'_> {
             (Value::Text(text), Kind::Ssh) => {
                 if let Some((id, path)) = text.split_once('=') {
                     *text = format!("{id}={}", self.absolute(path));
+                } else if text.starts_with(['.', '/', '~']) {
+                    // The value of a mapping, when variables are not replaced.
+                    *text = self.absolute(text);
                 }
             }
             (Value::Text(text), Kind::Watched) => {

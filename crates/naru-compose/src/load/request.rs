@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::env_file::Folded;
 use super::environment::{self, Scope};
 use super::reset::Taken;
+use super::template::Template;
 use super::{discover, finish, model, name};
 use crate::lint::Silence;
 use crate::problem::{Problem, Problems};
@@ -40,6 +41,22 @@ pub struct LoadRequest {
     pub all_resources: bool,
     /// Whether every value keeps its whole past, for [`Loaded::explain`].
     pub history: bool,
+    /// Phases that are left out.
+    pub skip: Skip,
+}
+
+/// Phases of loading that `config` can leave out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skip {
+    /// `--no-normalize`: nothing that is implied is made explicit.
+    pub normalization: bool,
+    /// `--no-path-resolution`: paths stay as the files say them; those of other files are
+    /// relative to the project's directory.
+    pub paths: bool,
+    /// `--no-consistency`: attributes are not held against each other.
+    pub consistency: bool,
+    /// `--no-env-resolution`: `env_file` and `label_file` are not read.
+    pub environment: bool,
 }
 
 /// A project, and what there is to say about its files.
@@ -91,6 +108,10 @@ pub(crate) struct State {
     /// A file could not be used: what it would have said is missing, which is not worth a problem of
     /// its own.
     pub(crate) incomplete: bool,
+    /// What is left out.
+    pub(crate) skip: Skip,
+    /// Whether variables stay as they are, for `--no-interpolate`.
+    pub(crate) templates: bool,
 }
 
 impl State {
@@ -116,6 +137,25 @@ fn env_paths(groups: &[Vec<u32>], sources: &Sources) -> Vec<PathBuf> {
 /// # Errors
 /// All problems of all its files when at least one of them is an error.
 pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
+    let (tree, origin, state) = merged(request, false)?;
+    finish::finish(tree, origin, request, state)
+}
+
+/// Loads a project without replacing variables, which therefore has no typed values: what
+/// `config --no-interpolate` and `config --variables` look at.
+///
+/// # Errors
+/// All problems of all its files when at least one of them is an error.
+pub fn load_template(request: &LoadRequest) -> Result<Template, Problems> {
+    let (tree, origin, state) = merged(request, true)?;
+    finish::template(tree, origin, state)
+}
+
+/// The tree of all files, checked and in its long form.
+fn merged(
+    request: &LoadRequest,
+    templates: bool,
+) -> Result<(Node, finish::Origin, State), Problems> {
     let mut state = State {
         sources: Sources::new(&request.working_directory),
         report: Report::keeping_everything(request.history),
@@ -124,7 +164,10 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
         scopes: Vec::new(),
         taken: Vec::new(),
         incomplete: false,
+        skip: request.skip,
+        templates,
     };
+    state.report.allow_templates(templates);
     let place = discover::place(request, (&mut state.sources, &mut state.report))?;
     let files = model::read_all(&place.files, &mut state);
     if files.is_empty() {
@@ -149,6 +192,7 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
         environment: Arc::clone(&environment),
         included: Vec::new(),
         home: state.home.clone(),
+        root: place.directory.clone(),
     };
     let tree = model::load(files, &context, &mut state);
     let origin = finish::Origin {
@@ -158,5 +202,5 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
         environment: BTreeMap::clone(&environment),
         name_from,
     };
-    finish::finish(tree, origin, request, state)
+    Ok((tree, origin, state))
 }

@@ -2,7 +2,31 @@
 
 use std::collections::BTreeSet;
 
+use super::request::Loaded;
 use crate::project::{MountKind, Project};
+
+impl Loaded {
+    /// Leaves only these services, all when none is named, and what they depend on; networks and
+    /// other resources that none of them uses go as well unless `all_resources`.
+    pub fn select(&mut self, services: &[String], all_resources: bool) {
+        let project = &mut self.project;
+        if services.is_empty() {
+            return;
+        }
+        let mut wanted = BTreeSet::new();
+        let mut open: Vec<String> = services.to_vec();
+        while let Some(name) = open.pop() {
+            let Some(service) = project.services.get(&name) else { continue };
+            if wanted.insert(name) {
+                open.extend(service.depends_on.keys().cloned());
+            }
+        }
+        project.services.retain(|name, _| wanted.contains(name));
+        if !all_resources {
+            drop_unused(project);
+        }
+    }
+}
 
 /// Removes networks, volumes, secrets, configs and models that no enabled service uses.
 pub(super) fn drop_unused(project: &mut Project) {

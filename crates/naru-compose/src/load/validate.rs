@@ -69,7 +69,7 @@ fn source(node: &Node, keys: &[&str], path: &Path, report: &mut Report) {
 }
 
 fn service(node: &mut Node, path: &Path, report: &mut Report) {
-    let Some(service) = node.as_map_mut() else { return };
+    let Some(service) = node.as_map_mut().filter(|_| !report.has_templates()) else { return };
     each(service, "ports", path, (port, report));
     each(service, "volumes", path, (mount, report));
     each(service, "gpus", path, (request, report));

@@ -18,6 +18,15 @@ pub struct Attachment {
     /// Further names of the service on this network.
     #[serde(skip_serializing_if = "is_default")]
     pub aliases: Vec<String>,
+    /// Options for the network's driver.
+    #[serde(skip_serializing_if = "is_default")]
+    pub driver_opts: BTreeMap<String, String>,
+    /// The network with the highest number gives the default route.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gw_priority: i64,
+    /// `x-*` attributes.
+    #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
+    pub extensions: Extensions,
     /// Name of the interface inside the container.
     #[serde(skip_serializing_if = "is_default")]
     pub interface_name: String,
@@ -33,18 +42,9 @@ pub struct Attachment {
     /// Hardware address of the interface.
     #[serde(skip_serializing_if = "is_default")]
     pub mac_address: String,
-    /// Options for the network's driver.
-    #[serde(skip_serializing_if = "is_default")]
-    pub driver_opts: BTreeMap<String, String>,
     /// Networks are attached in descending order of this number.
     #[serde(skip_serializing_if = "is_default")]
     pub priority: i64,
-    /// The network with the highest number gives the default route.
-    #[serde(skip_serializing_if = "is_default")]
-    pub gw_priority: i64,
-    /// `x-*` attributes.
-    #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
-    pub extensions: Extensions,
 }
 
 /// `network_mode`: a network that is not one of the project's.

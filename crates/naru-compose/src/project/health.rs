@@ -11,12 +11,12 @@ pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", program, …]` or `["CMD-SHELL", line]`; the image's own test when empty.
     #[serde(skip_serializing_if = "is_default")]
     pub test: Vec<String>,
-    /// Time between two probes; 30 s when absent.
-    #[serde(skip_serializing_if = "is_default")]
-    pub interval: Option<Period>,
     /// Time after which a probe has failed; 30 s when absent.
     #[serde(skip_serializing_if = "is_default")]
     pub timeout: Option<Period>,
+    /// Time between two probes; 30 s when absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub interval: Option<Period>,
     /// Failures in a row until the container is unhealthy; 3 when absent.
     #[serde(skip_serializing_if = "is_default")]
     pub retries: Option<u64>,

@@ -29,7 +29,8 @@ pub use devices::{
 };
 pub use health::{Condition, Dependency, Healthcheck};
 pub use mount::{
-    BindOptions, FileReference, ImageOptions, Mount, MountKind, TmpfsOptions, VolumeOptions,
+    BindOptions, EnvFile, FileReference, ImageOptions, Mount, MountKind, TmpfsOptions,
+    VolumeOptions,
 };
 pub use port::{Port, Protocol, UnknownProtocol};
 pub use print::Dollar;

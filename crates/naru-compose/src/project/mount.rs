@@ -65,6 +65,12 @@ pub enum MountKind {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BindOptions {
+    /// `z` or `Z`: how the source is labelled for SELinux.
+    #[serde(skip_serializing_if = "is_default")]
+    pub selinux: String,
+    /// `x-*` attributes.
+    #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
+    pub extensions: Extensions,
     /// `[r]private`, `[r]shared` or `[r]slave`; `rprivate` when empty.
     #[serde(skip_serializing_if = "is_default")]
     pub propagation: String,
@@ -74,12 +80,6 @@ pub struct BindOptions {
     /// `enabled`, `disabled`, `writable` or `readonly`: what happens to mounts below the source.
     #[serde(skip_serializing_if = "is_default")]
     pub recursive: String,
-    /// `z` or `Z`: how the source is labelled for SELinux.
-    #[serde(skip_serializing_if = "is_default")]
-    pub selinux: String,
-    /// `x-*` attributes.
-    #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
-    pub extensions: Extensions,
 }
 
 /// Options of a volume mount.
@@ -122,6 +122,22 @@ pub struct ImageOptions {
     /// A directory of the image to mount in place of its root.
     #[serde(skip_serializing_if = "is_default")]
     pub subpath: String,
+    /// `x-*` attributes.
+    #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
+    pub extensions: Extensions,
+}
+
+/// A file with variables of a service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EnvFile {
+    /// Its path.
+    pub path: String,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// `raw` for a file without quotes and variables.
+    #[serde(skip_serializing_if = "is_default")]
+    pub format: String,
     /// `x-*` attributes.
     #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
     pub extensions: Extensions,

@@ -1,8 +1,10 @@
 //! Printing a project as `docker compose config` does.
 
-use serde_json::{Map, Value};
+use serde_yaml::Mapping;
 
 use super::Project;
+use crate::print::{self, Document};
+use crate::schema::{PROJECT, Shape};
 
 /// Attributes that carry a project from one process to another and are not printed.
 const CARRIED: [&str; 3] = ["working_directory", "compose_files", "disabled_services"];
@@ -22,48 +24,52 @@ impl Project {
     /// prints in YAML alone.
     #[must_use]
     pub fn to_json(&self, dollar: Dollar) -> String {
-        let mut value = self.to_value();
-        lift_extensions(&mut value, false);
-        if let Value::Object(top) = &mut value {
-            top.remove("models");
+        let mut document = self.to_document();
+        let extensions = document.as_mapping().and_then(|top| top.get("#extensions")).cloned();
+        lift_extensions(&mut document, false);
+        if let Some(top) = document.as_mapping_mut() {
+            top.shift_remove("models");
+            if let Some(Document::Mapping(extensions)) = extensions {
+                top.extend(extensions);
+            }
+            let mut entries: Vec<_> = std::mem::take(top).into_iter().collect();
+            entries.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
+            top.extend(entries);
         }
-        if let (Value::Object(top), false) = (&mut value, self.extensions.is_empty()) {
-            top.extend(self.extensions.clone());
-        }
-        let text = serde_json::to_string_pretty(&value).unwrap_or_default();
-        let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
-        escape(text, dollar)
+        escape(print::to_json(&document, 2), dollar)
     }
 
     /// The text of `config --format yaml`, with all `x-*` attributes.
     #[must_use]
     pub fn to_yaml(&self, dollar: Dollar) -> String {
-        let mut value = self.to_value();
-        drop_nulls(&mut value);
-        lift_extensions(&mut value, true);
-        escape(serde_yaml::to_string(&value).unwrap_or_default(), dollar)
+        let mut document = self.to_document();
+        drop_unset(&mut document);
+        lift_extensions(&mut document, true);
+        print::sort_by_shape(&mut document, &Shape::Object(&PROJECT));
+        escape(print::to_yaml(&document, 2), dollar)
     }
 
-    fn to_value(&self) -> Value {
-        let mut value = serde_json::to_value(self).unwrap_or_default();
-        if let Value::Object(top) = &mut value {
+    fn to_document(&self) -> Document {
+        let mut document = serde_yaml::to_value(self).unwrap_or_default();
+        if let Some(top) = document.as_mapping_mut() {
             for key in CARRIED {
-                top.remove(key);
+                top.shift_remove(key);
             }
             for kind in ["secrets", "configs"] {
                 hide_variables(top.get_mut(kind));
             }
         }
-        value
+        document
     }
 }
 
 /// Takes out the values of variables, which `config` must not show.
-fn hide_variables(objects: Option<&mut Value>) {
-    let objects = objects.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
-    for object in objects.filter_map(Value::as_object_mut) {
+fn hide_variables(objects: Option<&mut Document>) {
+    let objects = objects.and_then(Document::as_mapping_mut);
+    let objects = objects.into_iter().flat_map(Mapping::values_mut);
+    for object in objects.filter_map(Document::as_mapping_mut) {
         if object.contains_key("environment") {
-            object.remove("content");
+            object.shift_remove("content");
         }
     }
 }
@@ -76,13 +82,13 @@ fn escape(text: String, dollar: Dollar) -> String {
 }
 
 /// Puts the attributes of each `#extensions` object into the object that holds it, or drops them.
-fn lift_extensions(value: &mut Value, keep: bool) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| lift_extensions(item, keep)),
-        Value::Object(fields) => {
-            let extensions = fields.remove("#extensions");
+fn lift_extensions(document: &mut Document, keep: bool) {
+    match document {
+        Document::Sequence(items) => items.iter_mut().for_each(|item| lift_extensions(item, keep)),
+        Document::Mapping(fields) => {
+            let extensions = fields.shift_remove("#extensions");
             fields.values_mut().for_each(|field| lift_extensions(field, keep));
-            if let (Some(Value::Object(extensions)), true) = (extensions, keep) {
+            if let (Some(Document::Mapping(extensions)), true) = (extensions, keep) {
                 fields.extend(extensions);
             }
         }
@@ -90,17 +96,54 @@ fn lift_extensions(value: &mut Value, keep: bool) {
     }
 }
 
-/// `command` and `entrypoint` are null in JSON and absent in YAML when they are not set.
-fn drop_nulls(value: &mut Value) {
-    let unset = |fields: &mut Map<String, Value>| {
+/// Takes out what stands in JSON and not in YAML when it is not set: `command` and `entrypoint`,
+/// which are null there, and some mappings that are empty.
+fn drop_unset(document: &mut Document) {
+    let networks = document.get_mut("networks").and_then(Document::as_mapping_mut);
+    for network in networks.into_iter().flat_map(Mapping::values_mut) {
+        drop_empty(network, &["ipam"]);
+    }
+    let services = document.get_mut("services").and_then(Document::as_mapping_mut);
+    let services = services.into_iter().flat_map(Mapping::values_mut);
+    for service in services.filter_map(Document::as_mapping_mut) {
         for key in ["command", "entrypoint"] {
-            if fields.get(key) == Some(&Value::Null) {
-                fields.remove(key);
+            if service.get(key).is_some_and(Document::is_null) {
+                service.shift_remove(key);
             }
         }
-    };
-    let services = value.get_mut("services").and_then(Value::as_object_mut);
-    for service in services.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
-        unset(service);
+        if let Some(deploy) = service.get_mut("deploy") {
+            drop_empty(deploy, &["placement", "resources"]);
+        }
+        let limits = service.get_mut("blkio_config").and_then(Document::as_mapping_mut);
+        limits.into_iter().flat_map(Mapping::values_mut).for_each(lower_keys);
+        let rules = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
+        let rules = rules.and_then(Document::as_sequence_mut);
+        for rule in rules.into_iter().flatten().filter_map(Document::as_mapping_mut) {
+            let exec = rule.get("exec").and_then(|exec| exec.get("command"));
+            if exec.is_some_and(Document::is_null) {
+                rule.shift_remove("exec");
+            }
+        }
+    }
+}
+
+fn drop_empty(document: &mut Document, keys: &[&str]) {
+    let Some(map) = document.as_mapping_mut() else { return };
+    for key in keys {
+        if map.get(key).and_then(Document::as_mapping).is_some_and(Mapping::is_empty) {
+            map.shift_remove(key);
+        }
+    }
+}
+
+/// Devices of `blkio_config` have their keys in capitals in JSON alone.
+fn lower_keys(devices: &mut Document) {
+    let Some(devices) = devices.as_sequence_mut() else { return };
+    for device in devices.iter_mut().filter_map(Document::as_mapping_mut) {
+        let lower = |(key, value): (Document, Document)| match key.as_str() {
+            Some(text) if !text.starts_with('#') => (text.to_lowercase().into(), value),
+            _ => (key, value),
+        };
+        *device = std::mem::take(device).into_iter().map(lower).collect();
     }
 }

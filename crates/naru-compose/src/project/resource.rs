@@ -66,12 +66,12 @@ pub struct IpamPool {
     /// The subnet in CIDR notation.
     #[serde(skip_serializing_if = "is_default")]
     pub subnet: String,
-    /// The part of the subnet that containers get addresses from, in CIDR notation.
-    #[serde(skip_serializing_if = "is_default")]
-    pub ip_range: String,
     /// The bridge's own address; the subnet's first when empty.
     #[serde(skip_serializing_if = "is_default")]
     pub gateway: String,
+    /// The part of the subnet that containers get addresses from, in CIDR notation.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ip_range: String,
     /// Addresses that no container gets, by name.
     #[serde(skip_serializing_if = "is_default")]
     pub aux_addresses: BTreeMap<String, String>,

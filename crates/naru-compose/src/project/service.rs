@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attachment, BlkioConfig, Build, Bytes, Cpus, CredentialSpec, Dependency, Deploy, Develop,
-    Device, DeviceRequest, Extensions, ExtraHosts, FileReference, Healthcheck, Hook, Logging,
-    ModelReference, Mount, NetworkMode, Period, Port, Provider, PullPolicy, RestartPolicy, Ulimit,
-    is_default,
+    Device, DeviceRequest, EnvFile, Extensions, ExtraHosts, FileReference, Healthcheck, Hook,
+    Logging, ModelReference, Mount, NetworkMode, Period, Port, Provider, PullPolicy, RestartPolicy,
+    Ulimit, is_default,
 };
 
 /// A service in canonical form. A number 0, an empty text and an empty list mean "not set".
@@ -39,12 +39,12 @@ pub struct Service {
     /// Capabilities to take away, with or without `CAP_`.
     #[serde(skip_serializing_if = "is_default")]
     pub cap_drop: Vec<String>,
-    /// `host` or `private`: the cgroup namespace.
-    #[serde(skip_serializing_if = "is_default")]
-    pub cgroup: String,
     /// cgroup that the container's own is made in.
     #[serde(skip_serializing_if = "is_default")]
     pub cgroup_parent: String,
+    /// `host` or `private`: the cgroup namespace.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cgroup: String,
     /// Number of processors; Windows only.
     #[serde(skip_serializing_if = "is_default")]
     pub cpu_count: i64,
@@ -63,15 +63,15 @@ pub struct Service {
     /// Real-time time per period in microseconds; 0 means not set.
     #[serde(skip_serializing_if = "is_default")]
     pub cpu_rt_runtime: i64,
-    /// Relative weight on the processors (1024 is normal); 0 means not set.
-    #[serde(skip_serializing_if = "is_default")]
-    pub cpu_shares: i64,
     /// Number of processors; 0 means not set.
     #[serde(skip_serializing_if = "is_default")]
     pub cpus: Cpus,
     /// Processors it may run on, such as `0-3` or `0,1`.
     #[serde(skip_serializing_if = "is_default")]
     pub cpuset: String,
+    /// Relative weight on the processors (1024 is normal); 0 means not set.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cpu_shares: i64,
     /// Arguments in place of the image's; the image's own when absent, none when empty.
     pub command: Option<Vec<String>>,
     /// Configs it sees as files.
@@ -109,9 +109,15 @@ pub struct Service {
     pub domainname: String,
     /// Program in place of the image's; the image's own when absent, none when empty.
     pub entrypoint: Option<Vec<String>>,
+    /// The program that provides the service in place of a container.
+    #[serde(skip_serializing_if = "is_default")]
+    pub provider: Option<Provider>,
     /// Environment; a variable without a value is not set. `env_file` is folded in.
     #[serde(skip_serializing_if = "is_default")]
     pub environment: BTreeMap<String, Option<String>>,
+    /// Files with further variables; empty once they are folded into `environment`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub env_file: Vec<EnvFile>,
     /// Ports open to other containers, for information.
     #[serde(skip_serializing_if = "is_default")]
     pub expose: Vec<String>,
@@ -121,18 +127,18 @@ pub struct Service {
     /// Names for its `/etc/hosts`.
     #[serde(skip_serializing_if = "is_default")]
     pub extra_hosts: ExtraHosts,
-    /// GPUs.
-    #[serde(skip_serializing_if = "is_default")]
-    pub gpus: Vec<DeviceRequest>,
     /// Further groups of the process, by name or number.
     #[serde(skip_serializing_if = "is_default")]
     pub group_add: Vec<String>,
-    /// How its health is found out; by the image's own check when absent.
+    /// GPUs.
     #[serde(skip_serializing_if = "is_default")]
-    pub healthcheck: Option<Healthcheck>,
+    pub gpus: Vec<DeviceRequest>,
     /// Host name; the container's id when empty.
     #[serde(skip_serializing_if = "is_default")]
     pub hostname: String,
+    /// How its health is found out; by the image's own check when absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub healthcheck: Option<Healthcheck>,
     /// Image to run.
     #[serde(skip_serializing_if = "is_default")]
     pub image: String,
@@ -148,27 +154,30 @@ pub struct Service {
     /// Labels of the container. `label_file` is folded in.
     #[serde(skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
+    /// Files with further labels; empty once they are folded into `labels`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub label_file: Vec<String>,
     /// Services that it knows by another name: `service[:alias]`.
     #[serde(skip_serializing_if = "is_default")]
     pub links: Vec<String>,
     /// Where its output goes.
     #[serde(skip_serializing_if = "is_default")]
     pub logging: Option<Logging>,
+    /// Memory in bytes below which it is not reclaimed; 0 means not set.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mem_reservation: Bytes,
+    /// Largest sum of memory and swap in bytes; 0 means not set, -1 no limit.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memswap_limit: Bytes,
+    /// Inclination to swap, 0 to 100; 0 means not set.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mem_swappiness: Bytes,
     /// Hardware address.
     #[serde(skip_serializing_if = "is_default")]
     pub mac_address: String,
     /// Largest memory in bytes; 0 means not set.
     #[serde(skip_serializing_if = "is_default")]
     pub mem_limit: Bytes,
-    /// Memory in bytes below which it is not reclaimed; 0 means not set.
-    #[serde(skip_serializing_if = "is_default")]
-    pub mem_reservation: Bytes,
-    /// Inclination to swap, 0 to 100; 0 means not set.
-    #[serde(skip_serializing_if = "is_default")]
-    pub mem_swappiness: Bytes,
-    /// Largest sum of memory and swap in bytes; 0 means not set, -1 no limit.
-    #[serde(skip_serializing_if = "is_default")]
-    pub memswap_limit: Bytes,
     /// Language models it uses, by key.
     #[serde(skip_serializing_if = "is_default")]
     pub models: BTreeMap<String, Option<ModelReference>>,
@@ -196,21 +205,9 @@ pub struct Service {
     /// Ports that are reachable from outside.
     #[serde(skip_serializing_if = "is_default")]
     pub ports: Vec<Port>,
-    /// Commands after the start.
-    #[serde(skip_serializing_if = "is_default")]
-    pub post_start: Vec<Hook>,
-    /// Commands before the start.
-    #[serde(skip_serializing_if = "is_default")]
-    pub pre_start: Vec<Hook>,
-    /// Commands before it is stopped.
-    #[serde(skip_serializing_if = "is_default")]
-    pub pre_stop: Vec<Hook>,
     /// Whether it runs with all rights.
     #[serde(skip_serializing_if = "is_default")]
     pub privileged: bool,
-    /// The program that provides the service in place of a container.
-    #[serde(skip_serializing_if = "is_default")]
-    pub provider: Option<Provider>,
     /// When its image is looked for in the registry.
     #[serde(skip_serializing_if = "is_default")]
     pub pull_policy: Option<PullPolicy>,
@@ -286,6 +283,15 @@ pub struct Service {
     /// `x-*` attributes.
     #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
     pub extensions: Extensions,
+    /// Commands after the start.
+    #[serde(skip_serializing_if = "is_default")]
+    pub post_start: Vec<Hook>,
+    /// Commands before the start.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pre_start: Vec<Hook>,
+    /// Commands before it is stopped.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pre_stop: Vec<Hook>,
 }
 
 impl Service {

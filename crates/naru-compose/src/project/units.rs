@@ -80,14 +80,23 @@ impl fmt::Display for Bytes {
 }
 
 /// A length of time, printed as Go prints it (`1m30s`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Period(pub Duration);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Period {
+    length: Duration,
+    is_negative: bool,
+}
 
 impl Period {
-    /// The length of time.
+    /// The length of time; zero for a negative one, which `up` refuses.
     #[must_use]
     pub fn duration(self) -> Duration {
-        self.0
+        if self.is_negative { Duration::ZERO } else { self.length }
+    }
+
+    /// Whether it is less than zero, which docker compose loads and prints.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.is_negative
     }
 }
 
@@ -100,7 +109,8 @@ impl FromStr for Period {
         if text == "0" {
             return Ok(Self::default());
         }
-        let mut rest = text.strip_prefix('+').unwrap_or(text);
+        let negative = text.strip_prefix('-');
+        let mut rest = negative.or_else(|| text.strip_prefix('+')).unwrap_or(text);
         if rest.is_empty() {
             return Err(error());
         }
@@ -114,7 +124,8 @@ impl FromStr for Period {
             rest = &rest[end..];
         }
         let nanoseconds = whole(nanoseconds.round()).ok_or_else(error)?;
-        Ok(Self(Duration::from_nanos(nanoseconds.unsigned_abs())))
+        let length = Duration::from_nanos(nanoseconds.unsigned_abs());
+        Ok(Self { length, is_negative: negative.is_some() && !length.is_zero() })
     }
 }
 
@@ -135,7 +146,10 @@ fn unit_nanoseconds(unit: &str) -> Option<f64> {
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.as_nanos();
+        let nanos = self.length.as_nanos();
+        if self.is_negative {
+            f.write_str("-")?;
+        }
         match nanos {
             0 => return f.write_str("0s"),
             1..1_000 => return write!(f, "{nanos}ns"),
@@ -338,11 +352,14 @@ mod tests {
             ("1500us", "1.5ms"),
             ("0", "0s"),
             ("1w", "168h0m0s"),
+            ("-90s", "-1m30s"),
+            ("-0s", "0s"),
         ] {
             assert_eq!(text.parse::<Period>().unwrap().to_string(), printed, "{text}");
         }
         assert!("10".parse::<Period>().is_err());
         assert!("".parse::<Period>().is_err());
+        assert!("-".parse::<Period>().is_err());
         assert!("1x".parse::<Period>().is_err());
     }
 

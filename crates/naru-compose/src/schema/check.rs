@@ -60,6 +60,11 @@ fn fits(shape: &Shape, node: &Node) -> bool {
         Shape::Any => true,
         Shape::Optional(inner) => node.is_null() || fits(inner, node),
         Shape::OneOf(shapes) => shapes.iter().any(|shape| fits(shape, node)),
+        Shape::Strict(inner) => node.as_text().is_none() && fits(inner, node),
+        Shape::Token | Shape::Bytes => {
+            let whole = matches!(node.value, Value::Float(number) if number.fract() == 0.0);
+            whole || matches!(node.value, Value::Int(_) | Value::Text(_))
+        }
         Shape::List(_) | Shape::Set(_) => matches!(node.value, Value::List(_)),
         Shape::Map(_) | Shape::Named(_) | Shape::Object(_) => matches!(node.value, Value::Map(_)),
         Shape::Text | Shape::Words(_) | Shape::Matching(..) | Shape::Period | Shape::BytesText => {
@@ -72,7 +77,7 @@ fn fits(shape: &Shape, node: &Node) -> bool {
         | Shape::Within(..)
         | Shape::Whole
         | Shape::Number
-        | Shape::Bytes
+        | Shape::LooseBytes
         | Shape::FileMode
         | Shape::Scalar => {
             matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Text(_))
@@ -175,6 +180,12 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
     if !fits(shape, node) {
         return refuse(node, shape, path, report);
     }
+    if report.is_template(node.as_text()) {
+        return;
+    }
+    if let (Shape::LooseBytes, Value::Float(number)) = (shape, &node.value) {
+        return drop_fraction(*number, node, path, report);
+    }
     match coerce(node, shape) {
         Ok(Some(value)) => {
             if let (Value::Bool(_), Some(word)) = (&value, node.as_text())
@@ -184,7 +195,10 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
                 let finding = report.warning(node.at, path, message);
                 finding.code(Code::BOOLEAN_WORD).hint("write true or false");
             }
-            node.value = value;
+            // Where variables are not replaced, values stay as they are written.
+            if !report.has_templates() || matches!(shape, Shape::FlagText) {
+                node.value = value;
+            }
         }
         Ok(None) => {}
         Err(message) => {
@@ -197,6 +211,14 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
             node.value = Value::Broken;
         }
     }
+}
+
+/// A number with a fraction where bytes are counted: docker compose takes it for nothing.
+fn drop_fraction(number: f64, node: &mut Node, path: &Path, report: &mut Report) {
+    let message = format!("the byte size {number} is ignored, as by docker compose");
+    let hint = format!("write it with its unit: \"{number}g\"");
+    report.warning(node.at, path, message).hint(hint);
+    node.value = Value::Null;
 }
 
 fn refuse(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
@@ -222,7 +244,9 @@ fn expected(shape: &Shape) -> String {
         Shape::FlagText => "a boolean or a text",
         Shape::Integer | Shape::Within(..) => "a whole number",
         Shape::Number | Shape::Whole => "a number",
-        Shape::Bytes | Shape::BytesText => "a byte size such as \"64m\"",
+        Shape::Token => "a text or a whole number",
+        Shape::Strict(inner) => return expected(inner),
+        Shape::Bytes | Shape::LooseBytes | Shape::BytesText => "a byte size such as \"64m\"",
         Shape::Period => "a duration such as \"1m30s\"",
         Shape::FileMode => "an octal file mode such as \"0440\"",
         Shape::List(_) | Shape::Set(_) => "a list",

@@ -9,6 +9,7 @@ use crate::tree::{Node, Value};
 /// The value that a scalar stands for, when it is not the scalar itself, or why it does not fit.
 pub(super) fn coerce(node: &Node, shape: &Shape) -> Result<Option<Value>, String> {
     match (shape, node.as_text()) {
+        (Shape::Strict(inner), _) => coerce(node, inner),
         (Shape::Words(words), Some(text)) if !words.contains(&text) => {
             Err(format!("`{text}` is not one of {}", words.join(", ")))
         }
@@ -16,7 +17,7 @@ pub(super) fn coerce(node: &Node, shape: &Shape) -> Result<Option<Value>, String
             Err(format!("`{text}` is not {description}"))
         }
         (Shape::Flag, Some(text)) => Ok(Some(Value::Bool(boolean(text)?))),
-        (Shape::Scalar | Shape::Pair | Shape::FlagText, None) => {
+        (Shape::Scalar | Shape::Token | Shape::Pair | Shape::FlagText, None) => {
             Ok(node.scalar_text().map(Value::Text))
         }
         (Shape::Integer | Shape::Whole | Shape::Within(..), _) => {
@@ -35,7 +36,7 @@ pub(super) fn coerce(node: &Node, shape: &Shape) -> Result<Option<Value>, String
 fn unit(text: &str, shape: &Shape) -> Result<(), String> {
     let words = |error: UnitError| error.to_string();
     match shape {
-        Shape::Bytes | Shape::BytesText => match text.parse::<Bytes>() {
+        Shape::Bytes | Shape::LooseBytes | Shape::BytesText => match text.parse::<Bytes>() {
             Ok(Bytes(..0)) => Err(UnitError::Bytes(text.to_owned()).to_string()),
             other => other.map(drop).map_err(words),
         },

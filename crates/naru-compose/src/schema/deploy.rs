@@ -86,8 +86,11 @@ const GENERIC: Object = Object {
     required: &[],
 };
 
-const DISCRETE: Object =
-    Object { name: "a resource", fields: &[("kind", Text), ("value", Number)], required: &[] };
+const DISCRETE: Object = Object {
+    name: "a resource",
+    fields: &[("kind", Text), ("value", Shape::Whole)],
+    required: &[],
+};
 
 const DEVICE_FIELDS: &[(&str, Shape)] = &[
     ("capabilities", WORDS),

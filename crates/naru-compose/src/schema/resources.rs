@@ -12,11 +12,11 @@ pub(crate) static PROJECT: Object = Object {
         ("name", Text),
         ("include", INCLUDE),
         ("services", Named(&Shape::Object(&SERVICE))),
-        ("networks", Named(&Optional(&Shape::Object(&NETWORK)))),
+        ("networks", Map(&Optional(&Shape::Object(&NETWORK)))),
         ("volumes", Named(&Optional(&Shape::Object(&VOLUME)))),
         ("secrets", Named(&Shape::Object(&SECRET))),
         ("configs", Named(&Shape::Object(&CONFIG))),
-        ("models", Named(&Shape::Object(&MODEL))),
+        ("models", Map(&Shape::Object(&MODEL))),
     ],
     required: &[],
 };
@@ -115,7 +115,7 @@ const MODEL: Object = Object {
     fields: &[
         ("name", Text),
         ("model", Text),
-        ("context_size", Integer),
+        ("context_size", Shape::Strict(&Integer)),
         ("runtime_flags", List(&Text)),
     ],
     required: &["model"],

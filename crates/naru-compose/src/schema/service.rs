@@ -7,8 +7,8 @@ use super::shape::{
 };
 
 use Shape::{
-    Any, Boolean, Bytes, Flag, Integer, List, Map, Matching, Number, OneOf, Optional, Period,
-    Scalar, Set, Text, Whole, Within, Words,
+    Boolean, Bytes, Flag, Integer, List, LooseBytes, Map, Matching, Number, OneOf, Optional,
+    Period, Scalar, Set, Strict, Text, Token, Whole, Within, Words,
 };
 
 /// A service.
@@ -27,7 +27,7 @@ pub(crate) static SERVICE: Object = Object {
         ("configs", FILE_REFERENCES),
         ("container_name", CONTAINER_NAME),
         ("cpu_count", Integer),
-        ("cpu_percent", Number),
+        ("cpu_percent", Within(0, 100)),
         ("cpu_period", Whole),
         ("cpu_quota", Whole),
         ("cpu_rt_period", Whole),
@@ -48,12 +48,12 @@ pub(crate) static SERVICE: Object = Object {
         ("entrypoint", COMMAND),
         ("env_file", OneOf(&[Text, List(&OneOf(&[Text, Shape::Object(&ENV_FILE)]))])),
         ("environment", PAIRS),
-        ("expose", Set(&Scalar)),
+        ("expose", Set(&Token)),
         ("extends", OneOf(&[Text, Shape::Object(&EXTENDS)])),
         ("external_links", WORDS),
         ("extra_hosts", HOSTS),
         ("gpus", OneOf(&[Words(&["all"]), DEVICE_REQUESTS])),
-        ("group_add", Set(&Scalar)),
+        ("group_add", Set(&Token)),
         ("healthcheck", Shape::Object(&HEALTHCHECK)),
         ("hostname", Text),
         ("image", Text),
@@ -65,10 +65,10 @@ pub(crate) static SERVICE: Object = Object {
         ("links", WORDS),
         ("logging", Shape::Object(&LOGGING)),
         ("mac_address", Text),
-        ("mem_limit", Bytes),
+        ("mem_limit", LooseBytes),
         ("mem_reservation", Bytes),
         ("mem_swappiness", Bytes),
-        ("memswap_limit", Bytes),
+        ("memswap_limit", LooseBytes),
         ("models", OneOf(&[WORDS, Map(&Optional(&Shape::Object(&MODEL_REFERENCE)))])),
         ("network_mode", Text),
         ("networks", OneOf(&[WORDS, Map(&Optional(&Shape::Object(&ATTACHMENT)))])),
@@ -92,11 +92,11 @@ pub(crate) static SERVICE: Object = Object {
         ("scale", Integer),
         ("secrets", FILE_REFERENCES),
         ("security_opt", WORDS),
-        ("shm_size", Bytes),
+        ("shm_size", LooseBytes),
         ("stdin_open", Flag),
         ("stop_grace_period", Period),
         ("stop_signal", Text),
-        ("storage_opt", Map(&Any)),
+        ("storage_opt", Map(&Token)),
         ("sysctls", PAIRS),
         ("tmpfs", TEXTS),
         ("tty", Flag),
@@ -134,7 +134,7 @@ const PULL_POLICY: Shape = Matching(
 const BLKIO: Object = Object {
     name: "`blkio_config`",
     fields: &[
-        ("weight", Integer),
+        ("weight", Strict(&Integer)),
         ("weight_device", List(&Shape::Object(&WEIGHT))),
         ("device_read_bps", List(&Shape::Object(&RATE))),
         ("device_read_iops", List(&Shape::Object(&RATE))),
@@ -144,8 +144,11 @@ const BLKIO: Object = Object {
     required: &[],
 };
 
-const WEIGHT: Object =
-    Object { name: "a weight", fields: &[("path", Text), ("weight", Integer)], required: &[] };
+const WEIGHT: Object = Object {
+    name: "a weight",
+    fields: &[("path", Text), ("weight", Strict(&Integer))],
+    required: &[],
+};
 
 const RATE: Object =
     Object { name: "a rate", fields: &[("path", Text), ("rate", Bytes)], required: &[] };
@@ -184,7 +187,7 @@ const TRIGGER: Object = Object {
         ("exec", Shape::Object(&HOOK)),
         ("include", TEXTS),
         ("ignore", TEXTS),
-        ("initial_sync", Flag),
+        ("initial_sync", Boolean),
     ],
     required: &["path", "action"],
 };
@@ -243,8 +246,8 @@ const ATTACHMENT: Object = Object {
         ("link_local_ips", WORDS),
         ("mac_address", Text),
         ("driver_opts", OPTIONS),
-        ("priority", Whole),
-        ("gw_priority", Whole),
+        ("priority", Strict(&Whole)),
+        ("gw_priority", Strict(&Whole)),
     ],
     required: &[],
 };
@@ -256,7 +259,7 @@ const PORT: Object = Object {
         ("mode", Text),
         ("host_ip", Text),
         ("target", Integer),
-        ("published", Scalar),
+        ("published", Token),
         ("protocol", Text),
         ("app_protocol", Text),
     ],
@@ -328,8 +331,11 @@ const VOLUME: Object = Object {
     required: &[],
 };
 
-const TMPFS: Object =
-    Object { name: "`tmpfs`", fields: &[("size", Bytes), ("mode", Integer)], required: &[] };
+const TMPFS: Object = Object {
+    name: "`tmpfs`",
+    fields: &[("size", Bytes), ("mode", Strict(&Integer))],
+    required: &[],
+};
 
 const IMAGE: Object = Object { name: "`image`", fields: &[("subpath", Text)], required: &[] };
 

@@ -14,6 +14,10 @@ pub(crate) enum Shape {
     Matching(fn(&str) -> bool, &'static str),
     /// A text or number, which becomes a text.
     Scalar,
+    /// A text or whole number, which becomes a text.
+    Token,
+    /// The same, but never written as a text.
+    Strict(&'static Self),
     /// A text, number, boolean or nothing: the value of an environment variable or label.
     Pair,
     /// A boolean.
@@ -32,6 +36,8 @@ pub(crate) enum Shape {
     Number,
     /// A byte size.
     Bytes,
+    /// A byte size; a number with a fraction means nothing, as in docker compose.
+    LooseBytes,
     /// A byte size that has to be a text.
     BytesText,
     /// A duration.

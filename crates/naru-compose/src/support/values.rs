@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::load::clean;
-use crate::project::RestartPolicy;
+use crate::project::{Period, RestartPolicy};
 use crate::tree::{Node, Value};
 
 /// A value that is not one of those that naru knows.
@@ -75,6 +75,12 @@ pub(super) fn only_false(node: &Node) -> Option<String> {
 pub(super) fn subnet(node: &Node) -> Option<String> {
     let text = node.as_text()?;
     text.contains(':').then(|| format!("the subnet `{text}` is IPv6, which is not possible yet"))
+}
+
+pub(super) fn period(node: &Node) -> Option<String> {
+    let text = node.as_text()?;
+    let negative = text.parse().is_ok_and(Period::is_negative);
+    negative.then(|| format!("the time `{text}` is negative"))
 }
 
 /// A link to a service by its own name is what the networks do anyway.

@@ -21,9 +21,34 @@ pub(crate) fn float_text(number: f64) -> String {
     number.to_string()
 }
 
+/// A floating point number as go-yaml prints it: with an exponent from a million on.
+pub(crate) fn shortest_float(number: f64) -> String {
+    let size = number.abs();
+    if !number.is_finite() || size == 0.0 || (1e-4..1e6).contains(&size) || size >= 1e21 {
+        return match float_text(number).as_str() {
+            "NaN" => ".nan".to_owned(),
+            "+Inf" => ".inf".to_owned(),
+            "-Inf" => "-.inf".to_owned(),
+            text => text.to_owned(),
+        };
+    }
+    let text = format!("{number:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    match exponent.strip_prefix('-') {
+        Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+        None => format!("{digits}e+{exponent:0>2}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::float_text;
+    use super::{float_text, shortest_float};
+
+    #[test]
+    fn floats_in_yaml_have_an_exponent_from_a_million_on() {
+        let printed = [0.5, 100_000.0, 1e6, 2.5e7, 1e-5].map(shortest_float);
+        assert_eq!(printed, ["0.5", "100000", "1e+06", "2.5e+07", "1e-05"]);
+    }
 
     #[test]
     fn floats_print_as_in_go() {

@@ -8,7 +8,8 @@ mod parse;
 mod past;
 mod scalar;
 
-pub(crate) use go::float_text;
+pub(crate) use go::{float_text, shortest_float};
 pub(crate) use node::{Entry, Map, Mark, Node, Value};
 pub(crate) use parse::parse;
 pub(crate) use past::{How, Made};
+pub(crate) use scalar::is_plain_text;

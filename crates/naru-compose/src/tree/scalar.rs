@@ -31,6 +31,37 @@ pub(super) fn resolve(text: &str) -> Value {
         .unwrap_or_else(|| Value::Text(text.to_owned()))
 }
 
+/// Whether a text without quotes is read as this very text, also by readers that know the booleans
+/// and the numbers of YAML 1.1 (`yes`, `12:30`).
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    const BOOLEANS: [&str; 8] = ["y", "yes", "on", "n", "no", "off", "true", "false"];
+    let lower = text.to_ascii_lowercase();
+    let boolean = BOOLEANS.contains(&lower.as_str())
+        && (text == lower || text.to_ascii_uppercase() == text || is_capitalized(text));
+    let text_as_such = matches!(resolve(text), Value::Text(_));
+    text_as_such && !boolean && text != "<<" && !is_sexagesimal(text)
+}
+
+fn is_capitalized(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_ascii_uppercase()) && chars.all(|c| c.is_ascii_lowercase())
+}
+
+/// A number of YAML 1.1 in base 60: `[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?`.
+fn is_sexagesimal(text: &str) -> bool {
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut parts = whole.split(':');
+    let first = parts.next().unwrap_or("");
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let mut rest = parts.peekable();
+    rest.peek().is_some()
+        && first.starts_with(|c: char| c.is_ascii_digit())
+        && digits(first)
+        && digits(fraction)
+        && rest.all(|part| matches!(part.as_bytes(), [b'0'..=b'5', b'0'..=b'9'] | [b'0'..=b'9']))
+}
+
 /// A whole number in Go's notation: `0x`, `0o`, `0b`, and a leading 0 for octal.
 fn integer(text: &str) -> Option<i64> {
     let (negative, digits) = match text.as_bytes().first()? {

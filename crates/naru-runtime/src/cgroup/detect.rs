@@ -65,7 +65,7 @@ impl MountedHierarchy {
                 None => self.controllers.join(","),
             },
         };
-        Hierarchy { name, controllers: self.controllers.clone() }
+        Hierarchy { name, controllers: self.controllers.clone(), group: self.mount.clone() }
     }
 }
 

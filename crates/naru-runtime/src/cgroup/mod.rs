@@ -161,7 +161,11 @@ impl Cgroup {
     /// The hierarchies as a container mounts them.
     pub(crate) fn as_seen_inside(&self) -> Vec<Hierarchy> {
         let only = self.hierarchies.len() == 1;
-        self.hierarchies.iter().map(|hierarchy| hierarchy.as_seen_inside(only)).collect()
+        let seen = |hierarchy: &MountedHierarchy| Hierarchy {
+            group: self.directory(hierarchy),
+            ..hierarchy.as_seen_inside(only)
+        };
+        self.hierarchies.iter().map(seen).collect()
     }
 
     fn has_v1(&self, controller: &str) -> bool {

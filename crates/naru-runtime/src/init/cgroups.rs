@@ -9,8 +9,8 @@ use rustix::io::Errno;
 
 use naru_sys::mount::{Attributes, set_attributes};
 
-use super::mounts::filesystem;
-use super::root::attach_on;
+use super::mounts::{change_attributes, filesystem};
+use super::root::{attach_on, clone_tree};
 use crate::error::{At, Failure, Stage};
 use crate::plan::{CgroupPlan, Hierarchy, Options};
 
@@ -41,16 +41,19 @@ pub(super) fn isolate(plan: &CgroupPlan) -> Result<(), Failure> {
 }
 
 /// Mounts the hierarchies on `target`: the only v2 one directly, several in a tmpfs.
+///
+/// With `bound` the container's own groups are shown by bind mounts instead.
 pub(super) fn mount(
     target: &OwnedFd,
     hierarchies: &[Hierarchy],
+    bound: bool,
     options: &Options,
 ) -> Result<(), Failure> {
     let what = || "mount the control groups".to_owned();
     if let [only] = hierarchies
         && only.name.is_empty()
     {
-        let mount = hierarchy(only, options).at(Stage::Mount, what)?;
+        let mount = hierarchy(only, bound, options).at(Stage::Mount, what)?;
         return attach_on(&mount, target).at(Stage::Mount, what);
     }
     let data = vec![("mode".to_owned(), Some("755".to_owned()))];
@@ -59,7 +62,7 @@ pub(super) fn mount(
     attach_on(&top, target).at(Stage::Mount, what)?;
     for entry in hierarchies {
         let what = || format!("mount the control groups of {}", entry.name);
-        place(&top, entry, options).at(Stage::Mount, what)?;
+        place(&top, entry, bound, options).at(Stage::Mount, what)?;
     }
     if options.set & READ_ONLY != 0 {
         let read_only = Attributes { set: READ_ONLY, ..Attributes::default() };
@@ -71,11 +74,11 @@ pub(super) fn mount(
 const READ_ONLY: u64 = 0x1;
 
 /// One hierarchy in its directory, with a link for each of several controllers.
-fn place(top: &OwnedFd, entry: &Hierarchy, options: &Options) -> Result<(), Errno> {
+fn place(top: &OwnedFd, entry: &Hierarchy, bound: bool, options: &Options) -> Result<(), Errno> {
     rustix::fs::mkdirat(top, &entry.name, Mode::from_bits_truncate(0o755))?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(top, Path::new(&entry.name), flags, Mode::empty())?;
-    let mount = hierarchy(entry, options)?;
+    let mount = hierarchy(entry, bound, options)?;
     attach_on(&mount, &directory)?;
     if entry.controllers.len() > 1 {
         for controller in &entry.controllers {
@@ -85,8 +88,13 @@ fn place(top: &OwnedFd, entry: &Hierarchy, options: &Options) -> Result<(), Errn
     Ok(())
 }
 
-/// A hierarchy seen from this cgroup namespace, attached nowhere.
-fn hierarchy(entry: &Hierarchy, options: &Options) -> Result<OwnedFd, Errno> {
+/// A hierarchy seen from this cgroup namespace, or the container's group in it; attached nowhere.
+fn hierarchy(entry: &Hierarchy, bound: bool, options: &Options) -> Result<OwnedFd, Errno> {
+    if bound {
+        let mount = clone_tree(&entry.group, false)?;
+        change_attributes(&mount, &Options { data: Vec::new(), ..options.clone() })?;
+        return Ok(mount);
+    }
     if entry.controllers.is_empty() {
         let plain = Options { data: Vec::new(), ..options.clone() };
         return filesystem("cgroup2", Some("cgroup"), &plain);

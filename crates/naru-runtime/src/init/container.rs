@@ -11,7 +11,7 @@ use super::{
     terminal,
 };
 use crate::error::{At, Failure, Stage};
-use crate::plan::ContainerPlan;
+use crate::plan::{ContainerPlan, Propagation};
 
 /// Sets up this process's namespaces and becomes the program. In this order, because
 ///
@@ -33,10 +33,16 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     namespaces::join(plan, session)?;
     cgroups::isolate(&plan.cgroup)?;
 
-    root::isolate()?;
+    let shared = plan.root.propagation.is_some_and(Propagation::is_shared);
+    if !shared {
+        root::isolate()?;
+    }
     let null = files::open_null()?;
     let mut mask = Mask::new(&null)?;
     let sources = mounts::open_sources(&plan.mounts, session)?;
+    if shared {
+        root::isolate()?;
+    }
     let nodes = devices::open_bound(&plan.devices)?;
     let new_root = root::open(&plan.root, session)?;
     let tree = root::attach(&new_root, plan)?;
@@ -68,6 +74,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
         return Ok(super::FAILED);
     }
     root::enter(&new_root)?;
+    root::propagate(&new_root, &plan.root)?;
     let console = match process.terminal {
         Some(size) => Some(terminal::open(&tree, size, process.uid, session)?),
         None => None,

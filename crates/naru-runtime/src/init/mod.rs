@@ -7,6 +7,7 @@
 mod cgroups;
 mod command;
 mod container;
+mod copy_up;
 mod devices;
 mod entry;
 mod files;

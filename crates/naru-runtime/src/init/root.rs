@@ -11,12 +11,15 @@ use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, Unmoun
 use super::Session;
 use super::tree::Tree;
 use crate::error::{At, Failure, Stage};
-use crate::plan::{ContainerPlan, RootPlan, RootSource};
+use crate::plan::{ContainerPlan, Propagation, RootPlan, RootSource};
 
 const MS_PRIVATE: u64 = 1 << 18;
 
 /// Stops mounts made here from reaching the host; mounts that the host removes still go here, so
 /// that this namespace holds none of them until it has its own root.
+///
+/// With a shared root that is done after the sources of mounts were opened, so that those that are to be
+/// shared are shared with the host.
 pub(super) fn isolate() -> Result<(), Failure> {
     let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags).at(Stage::Root, || "make the mounts private".to_owned())
@@ -78,6 +81,14 @@ pub(super) fn enter(root: &OwnedFd) -> Result<(), Failure> {
         }
     }
     rustix::process::chdir("/").at(Stage::Root, what("enter the new root"))
+}
+
+/// Sets how mounts made in the root reach others; only now, since pivot_root(2) refuses a shared one.
+pub(super) fn propagate(root: &OwnedFd, plan: &RootPlan) -> Result<(), Failure> {
+    let Some(Propagation { flag, recursive }) = plan.propagation else { return Ok(()) };
+    let attributes = Attributes { propagation: flag, ..Attributes::default() };
+    set_attributes(root.as_fd(), recursive, &attributes)
+        .at(Stage::Root, || "set the propagation of the root file system".to_owned())
 }
 
 /// Makes the root file system read-only, but not what is mounted in it.

@@ -21,7 +21,7 @@ pub(crate) use devices::DeviceNode;
 pub(crate) use hooks::{HookPlan, early_hooks, state_of};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
 pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
-pub(crate) use options::{Atime, Options};
+pub(crate) use options::{Atime, Options, Propagation, READ_ONLY};
 pub(crate) use process::{CapabilityPlan, ProcessPlan};
 pub(crate) use spec::{container_plan, exec_plan};
 
@@ -129,6 +129,8 @@ pub(crate) struct RootPlan {
     pub(crate) source: RootSource,
     /// Mount it read-only when everything else is done.
     pub(crate) read_only: bool,
+    /// How mounts made in it reach others, if not at all.
+    pub(crate) propagation: Option<Propagation>,
 }
 
 /// Where the root file system comes from.

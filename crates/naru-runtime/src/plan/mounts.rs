@@ -26,8 +26,8 @@ pub(crate) enum MountOp {
         /// Ids are mapped on the way; with true on all mounts below too.
         ids: Option<(IdSource, bool)>,
     },
-    /// The container's control groups.
-    Cgroup { target: PathBuf, hierarchies: Vec<Hierarchy>, options: Options },
+    /// The container's control groups: as its cgroup namespace sees them, or bound one by one.
+    Cgroup { target: PathBuf, hierarchies: Vec<Hierarchy>, bound: bool, options: Options },
 }
 
 /// A hierarchy of control groups as the container sees it.
@@ -37,6 +37,8 @@ pub(crate) struct Hierarchy {
     pub(crate) name: String,
     /// Controllers of a v1 hierarchy (`name=systemd` is one too); none for v2.
     pub(crate) controllers: Vec<String>,
+    /// The container's group on the host.
+    pub(crate) group: PathBuf,
 }
 
 /// By which ids files of a mount are seen.
@@ -81,10 +83,14 @@ fn mount_op(
     let target = normalized(mount.destination())
         .ok_or_else(|| Error::invalid(format!("{field}.destination"), "it contains `..`"))?;
     let kind = mount.typ().as_deref().unwrap_or("");
-    check_target(field, &target, kind)?;
+    let bind = options.bind.is_some() || kind == "bind";
+    check_target(field, &target, kind, bind)?;
+    if options.copy_up && (bind || kind != "tmpfs") {
+        return Err(Error::invalid(format!("{field}.options"), "tmpcopyup is for a tmpfs"));
+    }
 
     let ids = mount_ids(field, mount, &options, namespaces)?;
-    if options.bind.is_some() || kind == "bind" {
+    if bind {
         return bind_op(field, mount, target, options, ids);
     }
     if ids.is_some() {
@@ -94,7 +100,9 @@ fn mount_op(
     match kind {
         "" | "none" => Err(Error::invalid(format!("{field}.type"), "it is missing")),
         "cgroup" | "cgroup2" => {
-            Ok(MountOp::Cgroup { target, hierarchies: hierarchies.to_vec(), options })
+            let hierarchies = hierarchies.to_vec();
+            let bound = bound_groups(&hierarchies, namespaces);
+            Ok(MountOp::Cgroup { target, hierarchies, bound, options })
         }
         _ => Ok(match hosts_instead(kind, namespaces) {
             Some(source) => MountOp::Bind {
@@ -113,6 +121,14 @@ fn mount_op(
             },
         }),
     }
+}
+
+/// Without a cgroup namespace of its own the container would see the groups of the host, so it gets its
+/// own ones only. Of cgroup v2 alone it sees all, as the paths in its /proc do, unless a user namespace
+/// keeps it from mounting that.
+fn bound_groups(hierarchies: &[Hierarchy], namespaces: &Namespaces) -> bool {
+    let only_v2 = matches!(hierarchies, [only] if only.name.is_empty());
+    !namespaces.owns(flags::CGROUP) && (!only_v2 || namespaces.owns(flags::USER))
 }
 
 /// A user namespace cannot mount the view of a namespace that is not its own; it shows the host's.
@@ -170,20 +186,47 @@ fn bind_op(
         let reason = format!("{} is not an absolute path", source.display());
         return Err(Error::invalid(format!("{field}.source"), reason));
     }
-    if let Some((key, _)) = options.data.first() {
-        return Err(Error::unsupported_value(format!("{field}.options"), key));
+    // They would change the host's file system.
+    let foreign = options.data.first().map(|(key, _)| key).or(options.whole.first());
+    if let Some(option) = foreign {
+        return Err(Error::unsupported_value(format!("{field}.options"), option));
     }
     let recursive = options.bind != Some(false);
     Ok(MountOp::Bind { source, recursive, target, options, opened: None, ids })
 }
 
-/// Nothing but proc itself is mounted in /proc, and nothing on the root.
-fn check_target(field: &str, target: &Path, kind: &str) -> Result<(), Error> {
+/// Files of /proc that tell of the whole machine and may be replaced, by programs that tell of the
+/// container instead (lxcfs); runc allows the same.
+const REPLACEABLE: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+impl MountOp {
+    /// A file of /proc that may be replaced.
+    pub(crate) fn replaces_a_file_of_proc(&self) -> bool {
+        let is_one = |target: &Path| REPLACEABLE.iter().any(|path| target == Path::new(path));
+        matches!(self, Self::Bind { target, .. } if is_one(target))
+    }
+}
+
+/// Nothing but proc itself is mounted in /proc, except for some files, and nothing on the root.
+fn check_target(field: &str, target: &Path, kind: &str, bind: bool) -> Result<(), Error> {
     let field = format!("{field}.destination");
     if target == Path::new("/") {
         return Err(Error::invalid(field, "the root is no place for a mount"));
     }
-    if target.starts_with("/proc") && !(target == Path::new("/proc") && kind == "proc") {
+    let replaceable = bind && REPLACEABLE.iter().any(|path| target == Path::new(path));
+    let is_proc = target == Path::new("/proc") && (kind == "proc" || bind);
+    if target.starts_with("/proc") && !is_proc && !replaceable {
         let reason = format!("{} is inside /proc", target.display());
         return Err(Error::invalid(field, reason));
     }
@@ -216,9 +259,10 @@ impl fmt::Display for MountOp {
                 };
                 (format!("{kind} {}{mapped}", source.display()), options)
             }
-            Self::Cgroup { hierarchies, options, .. } => {
+            Self::Cgroup { hierarchies, bound, options, .. } => {
                 let names: Vec<&str> = hierarchies.iter().map(|h| h.name.as_str()).collect();
-                (format!("cgroup [{}]", names.join(" ")), options)
+                let bound = if *bound { " bound" } else { "" };
+                (format!("cgroup [{}]{bound}", names.join(" ")), options)
             }
         };
         write!(formatter, "{what} on {}", self.target().display())?;
@@ -226,6 +270,21 @@ impl fmt::Display for MountOp {
         if options.recursive_set | options.recursive_clear != 0 {
             let (set, clear) = (options.recursive_set, options.recursive_clear);
             write!(formatter, " below: set={set:#x} clear={clear:#x}")?;
+        }
+        for (what, atime) in [("", options.atime), ("below: ", options.recursive_atime)] {
+            if let Some(atime) = atime {
+                write!(formatter, " {what}atime={atime:?}")?;
+            }
+        }
+        if let Some(propagation) = options.propagation {
+            let below = if propagation.recursive { " (below too)" } else { "" };
+            write!(formatter, " propagation={:#x}{below}", propagation.flag)?;
+        }
+        if options.copy_up {
+            write!(formatter, " with what is below")?;
+        }
+        for name in &options.whole {
+            write!(formatter, " {name}")?;
         }
         for (key, value) in &options.data {
             match value {

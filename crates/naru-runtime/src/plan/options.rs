@@ -23,15 +23,61 @@ pub(crate) struct Options {
     pub(crate) recursive_clear: u64,
     /// When access times are kept, if said.
     pub(crate) atime: Option<Atime>,
+    /// The same for all mounts below too.
+    pub(crate) recursive_atime: Option<Atime>,
     /// A bind mount: `Some(true)` with everything below the source.
     pub(crate) bind: Option<bool>,
     /// Map ids; `Some(true)` with everything below.
     pub(crate) idmap: Option<bool>,
-    /// Stays a slave of the host's mount instead of private.
-    pub(crate) slave: bool,
+    /// How mounts made here reach others and the other way round, if not private.
+    pub(crate) propagation: Option<Propagation>,
+    /// A tmpfs begins with what the directory below it has.
+    pub(crate) copy_up: bool,
+    /// Options of the file system as a whole that every file system has.
+    pub(crate) whole: Vec<String>,
     /// The file system's own options: a key, or a key and its value.
     pub(crate) data: Vec<(String, Option<String>)>,
 }
+
+/// Mount propagation ([mount_namespaces(7)](https://man7.org/linux/man-pages/man7/mount_namespaces.7.html)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Propagation {
+    /// `MS_PRIVATE`, `MS_SHARED`, `MS_SLAVE` or `MS_UNBINDABLE`.
+    pub(crate) flag: u64,
+    /// Of all mounts below too.
+    pub(crate) recursive: bool,
+}
+
+impl Propagation {
+    /// Nothing reaches anybody.
+    pub(crate) const PRIVATE: Self = Self { flag: MS_PRIVATE, recursive: true };
+
+    /// By its name in the specification, `r` before it for all mounts below too.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let (plain, recursive) = match name.strip_prefix('r') {
+            Some(plain) => (plain, true),
+            None => (name, false),
+        };
+        let flag = match plain {
+            "private" => MS_PRIVATE,
+            "shared" => MS_SHARED,
+            "slave" => MS_SLAVE,
+            "unbindable" => MS_UNBINDABLE,
+            _ => return None,
+        };
+        Some(Self { flag, recursive })
+    }
+
+    /// Mounts made here reach the peers.
+    pub(crate) fn is_shared(self) -> bool {
+        self.flag == MS_SHARED
+    }
+}
+
+const MS_UNBINDABLE: u64 = 1 << 17;
+const MS_PRIVATE: u64 = 1 << 18;
+const MS_SLAVE: u64 = 1 << 19;
+const MS_SHARED: u64 = 1 << 20;
 
 /// `MOUNT_ATTR_RDONLY`.
 pub(crate) const READ_ONLY: u64 = 0x1;
@@ -95,19 +141,27 @@ fn parse_attribute(option: &str, parsed: &mut Options) -> bool {
 /// Options that are neither an attribute nor the file system's.
 fn parse_word(option: &str, parsed: &mut Options) -> Result<bool, String> {
     match option {
-        "defaults" | "async" | "private" | "rprivate" | "norelatime" | "nostrictatime" => {}
+        "defaults" | "silent" | "loud" | "norelatime" | "nostrictatime" | "rnorelatime"
+        | "rnostrictatime" => {}
         "bind" => parsed.bind = Some(parsed.bind.unwrap_or(false)),
         "rbind" => parsed.bind = Some(true),
         "idmap" => parsed.idmap = Some(parsed.idmap.unwrap_or(false)),
         "ridmap" => parsed.idmap = Some(true),
-        "slave" | "rslave" => parsed.slave = true,
         "relatime" | "atime" => parsed.atime = Some(Atime::Relative),
         "noatime" => parsed.atime = Some(Atime::Never),
         "strictatime" => parsed.atime = Some(Atime::Strict),
-        "shared" | "rshared" | "unbindable" | "runbindable" | "remount" | "tmpcopyup" => {
-            return Err(option.to_owned());
+        "rrelatime" | "ratime" => parsed.recursive_atime = Some(Atime::Relative),
+        "rnoatime" => parsed.recursive_atime = Some(Atime::Never),
+        "rstrictatime" => parsed.recursive_atime = Some(Atime::Strict),
+        "sync" | "async" | "dirsync" | "lazytime" | "nolazytime" | "mand" | "nomand" => {
+            parsed.whole.push(option.to_owned());
         }
-        _ => return Ok(false),
+        "tmpcopyup" => parsed.copy_up = true,
+        "remount" => return Err(option.to_owned()),
+        name => match Propagation::named(name) {
+            Some(propagation) => parsed.propagation = Some(propagation),
+            None => return Ok(false),
+        },
     }
     Ok(true)
 }
@@ -143,7 +197,25 @@ mod tests {
     }
 
     #[test]
-    fn shared_propagation_is_refused_by_name() {
-        assert_eq!(parse(&["rshared".to_owned()]), Err("rshared".to_owned()));
+    fn propagation_has_eight_names() {
+        let named = |name| Propagation::named(name).map(|found| (found.flag, found.recursive));
+        assert_eq!(named("rshared"), Some((1 << 20, true)));
+        assert_eq!(named("slave"), Some((1 << 19, false)));
+        assert_eq!(named("rprivate"), Some((1 << 18, true)));
+        assert_eq!(named("unbindable"), Some((1 << 17, false)));
+        assert_eq!(named("rro"), None);
+        assert_eq!(parse(&["remount".to_owned()]), Err("remount".to_owned()));
+    }
+
+    #[test]
+    fn recursive_access_times_and_options_of_the_whole_are_kept_apart() {
+        let parsed = options("rnoatime,strictatime,sync,lazytime,tmpcopyup,rslave");
+        assert_eq!(
+            (parsed.recursive_atime, parsed.atime),
+            (Some(Atime::Never), Some(Atime::Strict))
+        );
+        assert_eq!(parsed.whole, ["sync", "lazytime"]);
+        assert!(parsed.copy_up && parsed.data.is_empty());
+        assert!(parsed.propagation.is_some_and(|one| one.recursive && !one.is_shared()));
     }
 }

@@ -10,7 +10,9 @@ use super::mounts::{Hierarchy, mount_plan};
 use super::namespaces::{Namespaces, flags, namespaces};
 use super::process::process_plan;
 use super::sysctl::sysctl_plan;
-use super::{CgroupPlan, ContainerPlan, ExecPlan, ProcessPlan, RootPlan, RootSource, UserPlan};
+use super::{
+    CgroupPlan, ContainerPlan, ExecPlan, ProcessPlan, Propagation, RootPlan, RootSource, UserPlan,
+};
 use crate::Error;
 use crate::seccomp::filter_flags;
 
@@ -51,6 +53,7 @@ pub(crate) fn container_plan(
         root: RootPlan {
             source: root,
             read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
+            propagation: root_propagation(linux)?,
         },
         cgroup: CgroupPlan { tasks, unshare: namespaces.makes(flags::CGROUP) },
         mounts,
@@ -108,10 +111,15 @@ fn refuse_unsupported(spec: &Spec, linux: &Linux) -> Result<(), Error> {
     if let Some((field, _)) = fields.iter().find(|(_, present)| *present) {
         return Err(Error::unsupported(*field));
     }
-    match linux.rootfs_propagation().as_deref() {
-        None | Some("" | "private" | "rprivate") => Ok(()),
-        Some(other) => Err(Error::unsupported_value("linux.rootfsPropagation", other)),
-    }
+    Ok(())
+}
+
+fn root_propagation(linux: &Linux) -> Result<Option<Propagation>, Error> {
+    let named = |name: &String| {
+        let unknown = || Error::invalid("linux.rootfsPropagation", format!("{name} is unknown"));
+        Propagation::named(name).ok_or_else(unknown)
+    };
+    linux.rootfs_propagation().as_ref().filter(|name| !name.is_empty()).map(named).transpose()
 }
 
 /// The process with the filter that its container has.

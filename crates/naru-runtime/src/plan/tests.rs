@@ -6,8 +6,12 @@ use super::{Hierarchy, RootSource, container_plan};
 use crate::profile::default_spec;
 
 fn hierarchies() -> Vec<Hierarchy> {
-    let memory = Hierarchy { name: "memory".to_owned(), controllers: vec!["memory".to_owned()] };
-    vec![memory, Hierarchy { name: "unified".to_owned(), controllers: Vec::new() }]
+    let hierarchy = |name: &str, controllers: &[&str]| Hierarchy {
+        name: name.to_owned(),
+        controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+        group: format!("/sys/fs/cgroup/{name}/one").into(),
+    };
+    vec![hierarchy("memory", &["memory"]), hierarchy("unified", &[])]
 }
 
 fn plan(spec: &Spec) -> Result<super::ContainerPlan, crate::Error> {
@@ -42,10 +46,10 @@ fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
 fn the_default_mounts_are_dockers() {
     insta::assert_snapshot!(mounts(&default_spec()), @r"
     proc on /proc set=0xe clear=0x0
-    tmpfs on /dev set=0xa clear=0x0 mode=755 size=65536k
+    tmpfs on /dev set=0xa clear=0x0 atime=Strict mode=755 size=65536k
     devpts on /dev/pts set=0xa clear=0x0 newinstance ptmxmode=0666 mode=0620 gid=5
     sysfs on /sys set=0xf clear=0x0
-    cgroup [memory unified] on /sys/fs/cgroup set=0xf clear=0x0
+    cgroup [memory unified] on /sys/fs/cgroup set=0xf clear=0x0 atime=Relative
     mqueue on /dev/mqueue set=0xe clear=0x0
     tmpfs on /dev/shm set=0xe clear=0x0 mode=1777 size=67108864
     ");
@@ -100,8 +104,17 @@ fn what_is_not_supported_is_refused_by_its_name() {
             "`mounts[0].destination` is invalid: /proc/x is inside /proc",
         ),
         (
-            mount(serde_json::json!({"destination": "/a", "source": "/b", "options": ["rshared"]})),
-            "`mounts[0].options` is not supported: rshared",
+            mount(serde_json::json!({"destination": "/a", "source": "/b", "options": ["remount"]})),
+            "`mounts[0].options` is not supported: remount",
+        ),
+        (
+            mount(serde_json::json!({"destination": "/a", "source": "/b",
+                "options": ["bind", "sync"]})),
+            "`mounts[0].options` is not supported: sync",
+        ),
+        (
+            serde_json::json!({"linux": {"rootfsPropagation": "public"}}),
+            "`linux.rootfsPropagation` is invalid: public is unknown",
         ),
         (
             mount(serde_json::json!({"destination": "/a", "source": "b", "options": ["bind"]})),

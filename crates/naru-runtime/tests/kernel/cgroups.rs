@@ -10,6 +10,8 @@ use crate::bundle::{Bundle, Output, end};
 crate::tests![
     a_container_is_in_its_groups_and_sees_only_them,
     limits_are_set,
+    without_a_namespace_of_its_own_a_container_sees_only_its_groups,
+    a_user_namespace_shows_the_groups_too,
     a_further_process_is_in_the_containers_groups,
     all_processes_of_a_group_are_killed,
     a_group_whose_processes_were_killed_can_be_used_again,
@@ -101,6 +103,37 @@ fn limits_are_set() {
     for (file, value) in files {
         let (bundle, _group) = in_group(&["cat", file], resources);
         assert_eq!(bundle.check().trim(), value, "{file}");
+    }
+}
+
+fn without_a_namespace_of_its_own_a_container_sees_only_its_groups() {
+    let unified = Hierarchies::detect().unwrap().is_unified();
+    if unified {
+        // Of cgroup v2 alone all is seen, as the paths in /proc are the host's.
+        return;
+    }
+    let file = "/sys/fs/cgroup/memory/cgroup.procs";
+    let (mut bundle, _group) =
+        in_group(&["cat", file, "+", "create", "/sys/fs/cgroup/memory/x"], "{}");
+    bundle.without_namespace("cgroup");
+    assert_eq!(bundle.check(), "1\n\nerrno 30\n");
+    let (mut bundle, group) = in_group(&["cat", "/proc/self/cgroup"], "{}");
+    bundle.without_namespace("cgroup");
+    let path = group.0.path().display().to_string();
+    let seen = bundle.check();
+    assert!(seen.lines().all(|line| line.ends_with(&path)), "{seen}");
+}
+
+fn a_user_namespace_shows_the_groups_too() {
+    let unified = Hierarchies::detect().unwrap().is_unified();
+    let file = if unified { "/sys/fs/cgroup/pids.max" } else { "/sys/fs/cgroup/pids/pids.max" };
+    for own in [true, false] {
+        let (mut bundle, _group) = in_group(&["cat", file], r#"{"pids": {"limit": 71}}"#);
+        bundle.user_namespace(300_000);
+        if !own {
+            bundle.without_namespace("cgroup");
+        }
+        assert_eq!(bundle.check(), "71\n", "own namespace: {own}");
     }
 }
 

@@ -48,6 +48,7 @@ fn command_of(words: &[&str]) -> Option<ExitCode> {
         ["hostname"] => println!("{}", rustix::system::uname().nodename().to_string_lossy()),
         ["socket", family] => print(socket(family.parse().unwrap())),
         ["mount"] => print(mount()),
+        ["mount-at", path] => print(mount_at(path)),
         ["unshare"] => print(unshare()),
         ["tty"] => println!("{}", tty()),
         ["clock"] => println!("{} {}", uptime().0, uptime().1),
@@ -152,6 +153,12 @@ fn socket(family: u16) -> std::io::Result<String> {
 fn mount() -> std::io::Result<String> {
     let flags = rustix::mount::MountFlags::empty();
     rustix::mount::mount("none", "/tmp", "tmpfs", flags, None)?;
+    Ok("ok".to_owned())
+}
+
+fn mount_at(path: &str) -> std::io::Result<String> {
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("none", path, "tmpfs", flags, None)?;
     Ok("ok".to_owned())
 }
 

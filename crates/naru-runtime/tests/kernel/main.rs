@@ -17,6 +17,7 @@ mod lifecycle;
 mod limits;
 mod mounts;
 mod namespaces;
+mod propagation;
 mod terminal;
 mod usage;
 mod user;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         usage::tests(),
         hooks::tests(),
         namespaces::tests(),
+        propagation::tests(),
         user::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()

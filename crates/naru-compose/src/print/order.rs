@@ -1,0 +1,164 @@
+//! The order of keys: attributes in the order of the typed project, names as go-yaml sorts them.
+
+use std::cmp::Ordering;
+
+use super::Document;
+use crate::schema::Shape;
+
+/// Sorts the names in a document of this shape; attributes stay where they are, `x-*` come last.
+pub(crate) fn sort_by_shape(document: &mut Document, shape: &Shape) {
+    match (document, shape) {
+        (document, Shape::Optional(inner)) => sort_by_shape(document, inner),
+        (document, Shape::OneOf(shapes)) => {
+            let fitting = shapes.iter().find(|shape| holds(shape, document));
+            sort_by_shape(document, fitting.unwrap_or(&Shape::Any));
+        }
+        (Document::Mapping(map), Shape::Object(object)) => {
+            let known = |key: &Document| object.field(key.as_str().unwrap_or("")).is_some();
+            let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
+            entries.sort_by(|(a, _), (b, _)| match (known(a), known(b)) {
+                (false, false) => natural(a, b),
+                (a, b) => b.cmp(&a),
+            });
+            for (key, value) in &mut entries {
+                let field = object.field(key.as_str().unwrap_or(""));
+                sort_by_shape(value, field.unwrap_or(&Shape::Any));
+            }
+            *map = entries.into_iter().collect();
+        }
+        (Document::Mapping(map), Shape::Map(inner) | Shape::Named(inner)) => names(map, inner),
+        (Document::Mapping(map), _) => names(map, &Shape::Any),
+        (Document::Sequence(entries), Shape::List(inner) | Shape::Set(inner)) => {
+            entries.iter_mut().for_each(|entry| sort_by_shape(entry, inner));
+        }
+        (Document::Sequence(entries), _) => {
+            entries.iter_mut().for_each(|entry| sort_by_shape(entry, &Shape::Any));
+        }
+        _ => {}
+    }
+}
+
+/// Sorts the keys of all mappings with this order.
+pub(crate) fn sort_all(document: &mut Document, order: Sort) {
+    match document {
+        Document::Mapping(map) => {
+            let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
+            entries.sort_by(|(a, _), (b, _)| match order {
+                Sort::Natural => natural(a, b),
+                Sort::Bytes => a.as_str().cmp(&b.as_str()),
+            });
+            entries.iter_mut().for_each(|(_, value)| sort_all(value, order));
+            *map = entries.into_iter().collect();
+        }
+        Document::Sequence(entries) => entries.iter_mut().for_each(|entry| sort_all(entry, order)),
+        _ => {}
+    }
+}
+
+/// An order of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// As YAML is printed: `a2` before `a10`.
+    Natural,
+    /// As JSON is printed.
+    Bytes,
+}
+
+/// Sorts the keys of one mapping as YAML is printed.
+pub(crate) fn sort_keys(map: &mut serde_yaml::Mapping) {
+    let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
+    entries.sort_by(|(a, _), (b, _)| natural(a, b));
+    *map = entries.into_iter().collect();
+}
+
+fn names(map: &mut serde_yaml::Mapping, inner: &Shape) {
+    sort_keys(map);
+    map.values_mut().for_each(|value| sort_by_shape(value, inner));
+}
+
+/// Whether a mapping or list can have this shape.
+fn holds(shape: &Shape, document: &Document) -> bool {
+    match shape {
+        Shape::Optional(inner) => holds(inner, document),
+        Shape::Object(_) | Shape::Map(_) | Shape::Named(_) => document.is_mapping(),
+        Shape::List(_) | Shape::Set(_) => document.is_sequence(),
+        _ => false,
+    }
+}
+
+fn natural(a: &Document, b: &Document) -> Ordering {
+    compare(a.as_str().unwrap_or(""), b.as_str().unwrap_or(""))
+}
+
+/// The order of go-yaml: runs of digits by their value, other signs before letters, but letters
+/// before other signs right after digits.
+fn compare(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    let mut after_digits = false;
+    loop {
+        let (Some(x), Some(y)) = (Token::take(&mut left), Token::take(&mut right)) else {
+            return a.len().cmp(&b.len()).then_with(|| a.cmp(b));
+        };
+        let order = x.rank(after_digits).cmp(&y.rank(after_digits)).then_with(|| x.value(&y));
+        if order != Ordering::Equal {
+            return order;
+        }
+        after_digits = matches!(x, Token::Digits(_));
+    }
+}
+
+/// A part of a key that is compared as a whole.
+enum Token<'a> {
+    Digits(&'a str),
+    Letter(char),
+    Sign(char),
+}
+
+impl<'a> Token<'a> {
+    fn take(rest: &mut &'a str) -> Option<Self> {
+        let first = rest.chars().next()?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let length = if digits > 0 { digits } else { first.len_utf8() };
+        let (part, after) = rest.split_at(length);
+        *rest = after;
+        Some(match first {
+            _ if digits > 0 => Self::Digits(part),
+            letter if letter.is_alphabetic() => Self::Letter(letter),
+            sign => Self::Sign(sign),
+        })
+    }
+
+    fn rank(&self, after_digits: bool) -> u8 {
+        match self {
+            Self::Letter(_) if after_digits => 0,
+            Self::Sign(_) => 1,
+            Self::Digits(_) => 2,
+            Self::Letter(_) => 3,
+        }
+    }
+
+    fn value(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Letter(a) | Self::Sign(a), Self::Letter(b) | Self::Sign(b)) => a.cmp(b),
+            (Self::Digits(a), Self::Digits(b)) => {
+                let (x, y) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
+                let by_value = x.len().cmp(&y.len()).then_with(|| x.cmp(y));
+                by_value.then_with(|| a.len().cmp(&b.len()))
+            }
+            _ => Ordering::Equal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_as_go_yaml_does() {
+        let mut names = ["z10", "z9", "a-b", "a1", "ab", "a", "a.b", "A", "a01", "a1b", "a1-"];
+        names.sort_by(|a, b| compare(a, b));
+        let expected = ["A", "a", "a-b", "a.b", "a1", "a1b", "a1-", "a01", "ab", "z9", "z10"];
+        assert_eq!(names, expected);
+    }
+}

@@ -1,0 +1,161 @@
+//! The flags of `naru config` that print one name per line.
+
+use std::collections::BTreeSet;
+
+use naru_compose::project::{Project, Service};
+
+use super::Model;
+use crate::error::CommandError;
+
+/// What to list. When several are asked for, the first in this order is listed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Lists {
+    /// Only the names of services
+    #[arg(long = "services")]
+    only_services: bool,
+    /// Only the names of volumes
+    #[arg(long)]
+    volumes: bool,
+    /// Only the names of networks
+    #[arg(long)]
+    networks: bool,
+    /// Only the models
+    #[arg(long)]
+    models: bool,
+    /// The configuration hash of services, separated by commas, or of all with '*'
+    #[arg(long, value_name = "SERVICE")]
+    hash: Option<String>,
+    /// Only the names of profiles
+    #[arg(long)]
+    profiles: bool,
+    /// Only the names of images
+    #[arg(long)]
+    images: bool,
+}
+
+impl Lists {
+    /// Whether any list is asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_about_all_services() || self.profiles || self.images
+    }
+
+    /// Whether the list is the same whichever services are named.
+    pub(super) fn is_about_all_services(&self) -> bool {
+        let Self { only_services, volumes, networks, models, .. } = *self;
+        only_services || volumes || networks || models || self.hash.is_some()
+    }
+}
+
+/// The lines of the list that is asked for, if any.
+pub(super) fn lines(
+    args: &Lists,
+    services: &[String],
+    model: &Model,
+) -> Result<Option<String>, CommandError> {
+    let names = match args {
+        Lists { only_services: true, .. } => model.names("services"),
+        Lists { volumes: true, .. } => model.names("volumes"),
+        Lists { networks: true, .. } => model.names("networks"),
+        Lists { models: true, .. } => model.models(),
+        Lists { hash: Some(hash), .. } => hashes(hash, model)?,
+        Lists { profiles: true, .. } => model.profiles(services),
+        Lists { images: true, .. } => model.images(services),
+        _ => return Ok(None),
+    };
+    Ok(Some(names.iter().map(|name| format!("{name}\n")).collect()))
+}
+
+impl Model {
+    fn names(&self, section: &str) -> Vec<String> {
+        let Self::Project(loaded) = self else {
+            let Self::Template(template) = self else { return Vec::new() };
+            return template.names(section);
+        };
+        let project = &loaded.project;
+        match section {
+            "volumes" => project.volumes.keys().cloned().collect(),
+            "networks" => project.networks.keys().cloned().collect(),
+            _ => project.services.keys().cloned().collect(),
+        }
+    }
+
+    /// What the models are, which is what docker compose lists.
+    fn models(&self) -> Vec<String> {
+        match self {
+            Self::Project(loaded) => {
+                let models = loaded.project.models.values().map(|model| model.model.clone());
+                models.filter(|model| !model.is_empty()).collect()
+            }
+            Self::Template(template) => {
+                template.texts("models", "model").into_iter().flat_map(|(_, texts)| texts).collect()
+            }
+        }
+    }
+
+    fn profiles(&self, services: &[String]) -> Vec<String> {
+        let profiles: BTreeSet<String> = match self {
+            Self::Project(loaded) => {
+                let Project { services, disabled_services, .. } = &loaded.project;
+                let all = services.values().chain(disabled_services.values());
+                all.flat_map(|service| service.profiles.clone()).collect()
+            }
+            Self::Template(template) => {
+                let named = template.texts("services", "profiles").into_iter();
+                let named = named.filter(|(name, _)| is_wanted(services, name));
+                named.flat_map(|(_, texts)| texts).collect()
+            }
+        };
+        profiles.into_iter().collect()
+    }
+
+    /// The image of each service; of one that is only built, the name that its image gets.
+    fn images(&self, services: &[String]) -> Vec<String> {
+        match self {
+            Self::Project(loaded) => {
+                let project = &loaded.project;
+                let name = |(name, service): (&String, &Service)| {
+                    or_built(&project.name, name, &service.image)
+                };
+                project.services.iter().map(name).collect()
+            }
+            Self::Template(template) => {
+                let images = template.texts("services", "image").into_iter();
+                let images = images.filter(|(name, _)| is_wanted(services, name));
+                let project = template.project_name();
+                let one = |(name, texts): (String, Vec<String>)| {
+                    or_built(project, &name, texts.first().map_or("", String::as_str))
+                };
+                images.map(one).collect()
+            }
+        }
+    }
+}
+
+fn is_wanted(services: &[String], name: &String) -> bool {
+    services.is_empty() || services.contains(name)
+}
+
+fn or_built(project: &str, service: &str, image: &str) -> String {
+    if image.is_empty() { format!("{project}-{service}") } else { image.to_owned() }
+}
+
+/// `web 1a2b…` for each service.
+fn hashes(services: &str, model: &Model) -> Result<Vec<String>, CommandError> {
+    let Model::Project(loaded) = model else {
+        let what = "--hash and --no-interpolate exclude each other: the hash is of the values";
+        return Err(CommandError::user(what));
+    };
+    let all = &loaded.project.services;
+    let mut named: Vec<&str> = match services {
+        "*" | "" => all.keys().map(String::as_str).collect(),
+        services => services.split(',').collect(),
+    };
+    named.sort_unstable();
+    let line = |name: &str| {
+        let service = all.get(name);
+        let service =
+            service.ok_or_else(|| CommandError::user(format!("no such service: {name}")))?;
+        Ok(format!("{name} {}", naru_plan::hash::service(service)))
+    };
+    named.into_iter().map(line).collect()
+}
