@@ -9,4 +9,4 @@ mod table;
 mod words;
 
 pub(crate) use mounts::mount_target;
-pub(crate) use table::{Budget, canonicalize};
+pub(crate) use table::canonicalize;

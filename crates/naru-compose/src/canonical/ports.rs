@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Budget;
+use crate::budget::Budget;
 use crate::path::Path;
 use crate::report::Report;
 use crate::source::Position;

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{files, hosts, mounts, ports, words};
+use crate::budget::Budget;
 use crate::merge::{
     build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, refuse_spaces,
     text_to_list,
@@ -150,19 +151,6 @@ static TEMPLATE_FORMS: LazyLock<Table<Form>> = LazyLock::new(|| {
         ("services.*.volumes.*", Form::Mount),
     ])
 });
-
-/// What short forms may still grow to, so that a few port ranges cannot fill the memory.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    /// Number of ports that ranges may still stand for.
-    pub(super) ports: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { ports: 16_384 }
-    }
-}
 
 /// Turns every short form in a tree of a whole file into its long form.
 pub(crate) fn canonicalize(root: &mut Node, budget: &mut Budget, report: &mut Report) {

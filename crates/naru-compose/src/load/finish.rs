@@ -59,8 +59,9 @@ pub(super) fn finish(
     }
     let mut folded = Default::default();
     if !state.skip.environment {
-        let report = (&mut state.sources, &mut state.report);
-        folded = env_file::fold(&mut project, &tree, &origin.environment, report);
+        let State { sources, budget, report, .. } = &mut state;
+        let files = (sources, budget, report);
+        folded = env_file::fold(&mut project, &tree, &origin.environment, files);
     }
     if !request.all_resources {
         resources::drop_unused(&mut project);

@@ -1,5 +1,7 @@
 //! Merging two trees: what the right one says wins over what the left one says.
 
+use std::collections::HashSet;
+
 use super::convert::{
     build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, refuse_spaces,
     text_to_list,
@@ -8,6 +10,7 @@ use super::rules::{RULES, Rule};
 use crate::path::{Cursor, Path};
 use crate::problem::Code;
 use crate::report::Report;
+use crate::schema::fingerprint;
 use crate::tree::{How, Map, Node, Value};
 
 /// Merges `right` into `left`, both being whole files.
@@ -83,7 +86,7 @@ fn replace(left: &mut Node, right: Node, report: &mut Report) {
 }
 
 fn maps(left: &mut Map, right: Map, at: Cursor<'_, Rule>, (path, report): Context) {
-    for (key, entry) in right.0 {
+    for (key, entry) in *right.0 {
         match left.0.get_mut(&key) {
             None => {
                 left.0.insert(key, entry);
@@ -114,7 +117,7 @@ fn overlay(left: &mut Node, right: &mut Node, report: &mut Report) -> bool {
     let (Value::Map(left), Value::Map(right)) = (&mut left.value, &mut right.value) else {
         return false;
     };
-    for (key, mut entry) in std::mem::take(&mut right.0) {
+    for (key, mut entry) in *std::mem::take(&mut right.0) {
         if let Some(before) = left.0.get_mut(&key) {
             std::mem::swap(before, &mut entry);
             if report.remembers() {
@@ -130,11 +133,8 @@ fn overlay(left: &mut Node, right: &mut Node, report: &mut Report) -> bool {
 fn hosts(left: &mut Node, right: Node) {
     match (&mut left.value, right.value) {
         (Value::List(list), Value::List(other)) => {
-            for entry in other {
-                if !list.iter().any(|earlier| earlier.same(&entry)) {
-                    list.push(entry);
-                }
-            }
+            let mut known: HashSet<String> = list.iter().map(fingerprint).collect();
+            list.extend(other.into_iter().filter(|entry| known.insert(fingerprint(entry))));
         }
         (_, value) => *left = Node { value, ..right },
     }

@@ -108,7 +108,7 @@ fn unique(node: &mut Node, path: &Path, report: &mut Report) {
 }
 
 /// A text that is the same for trees that say the same.
-fn fingerprint(node: &Node) -> String {
+pub(crate) fn fingerprint(node: &Node) -> String {
     match &node.value {
         Value::Text(text) => format!("{text:?}"),
         Value::List(entries) => entries.iter().map(|entry| fingerprint(entry) + ",").collect(),
@@ -123,7 +123,7 @@ fn fingerprint(node: &Node) -> String {
 }
 
 fn names(map: &mut Map, path: &Path, report: &mut Report) {
-    for (key, entry) in &mut map.0 {
+    for (key, entry) in map.0.iter_mut() {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if key.is_empty() || !key.bytes().all(allowed) {
             let message = format!("`{key}` is not a name");
@@ -139,7 +139,7 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
     let Value::Map(map) = &mut node.value else {
         return refuse(node, &Shape::Map(&Shape::Any), path, report);
     };
-    for (key, entry) in &mut map.0 {
+    for (key, entry) in map.0.iter_mut() {
         let path = path.key(key);
         if let Some(shape) = object.field(key) {
             check(&mut entry.node, shape, &path, report);
