@@ -139,7 +139,7 @@ pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> No
             unify(&mut tree, &mut state.report);
         }
     }
-    defaults::apply(&mut tree);
+    defaults::apply(&mut tree, &mut state.report);
     if !state.incomplete {
         validate::check(&mut tree, &mut state.report);
     }

@@ -71,6 +71,7 @@ fn fits(shape: &Shape, node: &Node) -> bool {
             matches!(node.value, Value::Text(_))
         }
         Shape::Pair => !matches!(node.value, Value::List(_) | Value::Map(_)),
+        Shape::TextOrInteger => matches!(node.value, Value::Int(_) | Value::Text(_)),
         Shape::Boolean => matches!(node.value, Value::Bool(_)),
         Shape::Flag | Shape::FlagText => matches!(node.value, Value::Bool(_) | Value::Text(_)),
         Shape::Integer
@@ -239,6 +240,7 @@ fn expected(shape: &Shape) -> String {
         Shape::Text | Shape::Matching(..) => "a text",
         Shape::Words(words) => return format!("one of {}", words.join(", ")),
         Shape::Scalar => "a text or a number",
+        Shape::TextOrInteger => "a text or a whole number",
         Shape::Pair => "a text, a number or a boolean",
         Shape::Flag | Shape::Boolean => "true or false",
         Shape::FlagText => "a boolean or a text",

@@ -137,7 +137,7 @@ impl Builder<'_> {
         let forced = tag.as_ref().filter(|tag| tag.is_yaml_core_schema());
         let value = match forced.map(|tag| tag.suffix.as_str()) {
             Some("str") => Value::Text(text.to_owned()),
-            None if !plain => Value::Text(text.to_owned()),
+            None if !plain || tag.is_some() => Value::Text(text.to_owned()),
             Some("float") => match resolve(text) {
                 Value::Int(number) => Value::Float(number.to_string().parse().unwrap_or(0.0)),
                 other => other,
