@@ -126,7 +126,11 @@ const PULL_POLICY: Shape = Matching(
             ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
         let period = text.strip_prefix("every_");
         words.contains(&text)
-            || period.is_some_and(|text| text.parse::<crate::project::Period>().is_ok())
+            || period.is_some_and(|text| {
+                let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+                let begins = unit.len() < text.len() && unit.starts_with(['w', 'd', 'h', 'm', 's']);
+                begins && text.parse::<crate::project::Period>().is_ok()
+            })
     },
     "always, never, missing, build, refresh, daily, weekly or every_<time> such as `every_12h`",
 );

@@ -256,7 +256,10 @@ impl Builder<'_> {
                 Key::Wrong
             }
             _ => {
-                let text = node.scalar_text().unwrap_or_else(|| "null".to_owned());
+                let text = match &node.value {
+                    Value::Date(date) => date.clone(),
+                    _ => node.scalar_text().unwrap_or_else(|| "null".to_owned()),
+                };
                 let message = format!("the key `{text}` is {}, keys are texts", node.kind());
                 let hint = format!("quote it: \"{text}\"");
                 self.report.error(node.at, &Path::ROOT, message).code(Code::WRONG_TYPE).hint(hint);
