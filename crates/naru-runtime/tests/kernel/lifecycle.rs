@@ -101,7 +101,9 @@ fn an_unsupported_field_is_named_before_anything_is_made() {
         process.set_selinux_label(Some("system_u".to_owned()));
     });
     let text = bundle.refusal().to_string();
-    assert_eq!(text, "the specification's `process.selinuxLabel` is not supported");
+    let expected =
+        "the specification's `process.selinuxLabel` is not supported: this host has no SELinux";
+    assert_eq!(text, expected);
 }
 
 fn a_large_environment_arrives_whole() {
