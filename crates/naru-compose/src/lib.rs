@@ -21,7 +21,6 @@
 //! }
 //! ```
 
-mod budget;
 mod canonical;
 mod explain;
 mod interpolate;

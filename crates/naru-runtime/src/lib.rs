@@ -41,7 +41,6 @@ mod error;
 mod exec;
 pub mod hooks;
 mod init;
-mod labels;
 mod limits;
 mod namespaces;
 mod plan;

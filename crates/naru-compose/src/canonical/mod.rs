@@ -8,6 +8,5 @@ mod ports;
 mod table;
 mod words;
 
-pub(crate) use hosts::normalize as normalize_hosts;
 pub(crate) use mounts::mount_target;
-pub(crate) use table::canonicalize;
+pub(crate) use table::{Budget, canonicalize};

@@ -1,7 +1,6 @@
 //! Interpolation of all values of a tree. Keys are left as they are.
 
-use super::{Fault, Lookup, Unset, substitute};
-use crate::budget::{self, Budget};
+use super::{Fault, Lookup, substitute};
 use crate::path::Path;
 use crate::problem::Code;
 use crate::report::{Report, unset};
@@ -13,22 +12,18 @@ pub(crate) fn interpolate(
     node: &mut Node,
     path: &Path,
     lookup: Lookup<'_>,
-    (sources, budget, report): (&Sources, &mut Budget, &mut Report),
+    (sources, report): (&Sources, &mut Report),
 ) {
     match &mut node.value {
         Value::Text(text) if text.contains('$') => {
-            let mut unset = Unset::new();
-            match substitute(text, lookup, (&mut unset, budget.left())) {
-                Ok(value) if budget.spend(value.len()) => {
+            let mut unset = Vec::new();
+            match substitute(text, lookup, &mut unset) {
+                Ok(value) => {
                     let before = std::mem::replace(&mut node.value, Value::Text(value));
                     if report.remembers() {
                         let how = How::Template(report.scope());
                         node.remember(how, Node::new(node.at, before));
                     }
-                }
-                Ok(_) => {
-                    refuse(&Fault::TooLong, node.at, path, (sources, report));
-                    node.value = Value::Broken;
                 }
                 Err(fault) => {
                     refuse(&fault, node.at, path, (sources, report));
@@ -41,12 +36,12 @@ pub(crate) fn interpolate(
         }
         Value::List(entries) => {
             for (index, entry) in entries.iter_mut().enumerate() {
-                interpolate(entry, &path.index(index), lookup, (sources, budget, report));
+                interpolate(entry, &path.index(index), lookup, (sources, report));
             }
         }
         Value::Map(map) => {
             for (key, value) in map.iter_mut() {
-                interpolate(value, &path.key(key), lookup, (sources, budget, report));
+                interpolate(value, &path.key(key), lookup, (sources, report));
             }
         }
         _ => {}
@@ -55,10 +50,6 @@ pub(crate) fn interpolate(
 
 fn refuse(fault: &Fault, at: Position, path: &Path, (sources, report): (&Sources, &mut Report)) {
     match fault {
-        Fault::TooLong => {
-            let finding = report.error(at, path, budget::message());
-            finding.code(Code::LIMIT).hint(budget::HINT);
-        }
         Fault::Invalid(part) => {
             let at = find(sources, at, part.lines().next().unwrap_or(""));
             let message = format!("`{part}` is not a valid interpolation");
@@ -77,7 +68,7 @@ fn refuse(fault: &Fault, at: Position, path: &Path, (sources, report): (&Sources
 
 fn warn(name: &str, at: Position, path: &Path, (sources, report): (&Sources, &mut Report)) {
     let message = unset(name);
-    if !report.is_news(name) {
+    if report.has_message(&message) {
         return;
     }
     let at = [format!("${{{name}"), format!("${name}")]

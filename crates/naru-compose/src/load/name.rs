@@ -71,8 +71,7 @@ fn name_in_files(
     let mut node = names.find(|node| node.as_text().is_some_and(|name| !name.is_empty()))?.clone();
     let lookup = |name: &str| environment.get(name).cloned();
     let path = Path::ROOT;
-    let State { sources, budget, report, .. } = state;
-    interpolate(&mut node, &path.key("name"), &lookup, (sources, budget, report));
+    interpolate(&mut node, &path.key("name"), &lookup, (&state.sources, &mut state.report));
     Some(node)
 }
 
