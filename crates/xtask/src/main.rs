@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | images | demo | bench`.
+//! Project tasks: `cargo xtask test | images | demo | bench | vm`.
 //!
 //! A task is a straight list of [`task::step`]s, each announced, timed and stopped at by its first failure. Tasks may run
 //! host tools (cargo, apt-get, npm); naru itself never does.
@@ -16,6 +16,7 @@ mod images;
 mod task;
 mod test;
 mod tools;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Task {
     Demo,
     /// Measure naru beside docker compose, runc, crun and the bare kernel (as root)
     Bench(bench::Options),
+    /// Run the runtime's kernel tests and a project on another kernel with cgroup v2, in an emulated machine
+    Vm(vm::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Images(options) => images::run(&options),
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Vm(options) => vm::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

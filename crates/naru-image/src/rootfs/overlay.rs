@@ -1,7 +1,7 @@
 //! Layers and a writable directory become one root file system, mounted but attached nowhere.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -85,19 +85,46 @@ impl Overlay {
         if self.lower.is_empty() || self.lower.len() > MAX_LAYERS {
             return Err(Error::TooManyLayers { layers: self.lower.len() });
         }
-        // Paths through the descriptors are always short, need no escapes, and cannot change their meaning meanwhile.
-        let lower: Vec<OwnedFd> =
-            self.lower.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
-        let (upper, work) = (open(&self.upper)?, open(&self.work)?);
+        let folders = Folders {
+            lower: self.lower.iter().map(|path| open(path)).collect::<Result<_, _>>()?,
+            upper: open(&self.upper)?,
+            work: open(&self.work)?,
+        };
+        match folders.mount(set_lower) {
+            // Before Linux 6.5 the kernel collects what it is told and reads it only here, before 6.7 there: it does
+            // not know how to take layers one by one.
+            Err(Error::Mount { step: "creating it" | "lowerdir+", source, .. })
+                if source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) =>
+            {
+                folders.mount_with_few_words()
+            }
+            result => result,
+        }
+    }
+}
+
+/// The directories, open: paths through descriptors are always short, need no escapes, and cannot change their meaning
+/// meanwhile.
+struct Folders {
+    lower: Vec<OwnedFd>,
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+impl Folders {
+    fn mount(
+        &self,
+        set_lower: impl FnOnce(&OwnedFd, &[OwnedFd]) -> Result<(), Error>,
+    ) -> Result<OwnedFd, Error> {
         let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
             .map_err(|errno| failed(None, "fsopen", errno))?;
         let set = |key: &'static str, value: &str| {
             rustix::mount::fsconfig_set_string(&context, key, value)
                 .map_err(|errno| failed(Some(&context), key, errno))
         };
-        set_lower(&context, &lower)?;
-        set("upperdir", &magic_path(&upper))?;
-        set("workdir", &magic_path(&work))?;
+        set_lower(&context, &self.lower)?;
+        set("upperdir", &magic_path(&self.upper))?;
+        set("workdir", &magic_path(&self.work))?;
         // Layers must not be able to say where a directory's or a file's content is to be found.
         set("redirect_dir", "nofollow")?;
         set("metacopy", "off")?;
@@ -116,6 +143,24 @@ impl Overlay {
         )
         .map_err(|errno| failed(Some(&context), "fsmount", errno))
     }
+
+    /// All layers in one option, of at most 255 bytes: the descriptors' numbers, as paths from the directory where the
+    /// kernel shows them. A thread of its own goes there, so that nobody else's working directory changes.
+    fn mount_with_few_words(&self) -> Result<OwnedFd, Error> {
+        let in_thread = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)
+                .map_err(|errno| failed(None, "unshare", Errno::from_raw_os_error(errno as i32)))?;
+            rustix::process::chdir("/proc/self/fd")
+                .map_err(|errno| failed(None, "chdir", errno))?;
+            self.mount(set_joined_lower)
+        };
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().stack_size(256 * 1024);
+            let thread = builder.spawn_scoped(scope, in_thread).map_err(Error::Directory)?;
+            let lost = || Error::Directory(io::Error::other("the thread panicked"));
+            thread.join().unwrap_or_else(|_| Err(lost()))
+        })
+    }
 }
 
 fn copy_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
@@ -126,20 +171,17 @@ fn copy_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode & 0o7777))
 }
 
-/// Tells the kernel the layers: one by one since Linux 6.7, before that in one string.
+/// Tells the kernel the layers, one by one; since Linux 6.7.
 fn set_lower(context: &OwnedFd, lower: &[OwnedFd]) -> Result<(), Error> {
-    for (index, layer) in lower.iter().enumerate() {
-        match rustix::mount::fsconfig_set_string(context, "lowerdir+", magic_path(layer)) {
-            Err(Errno::INVAL) if index == 0 => return set_joined_lower(context, lower),
-            result => result.map_err(|errno| failed(Some(context), "lowerdir+", errno))?,
-        }
-    }
-    Ok(())
+    lower.iter().try_for_each(|layer| {
+        rustix::mount::fsconfig_set_string(context, "lowerdir+", magic_path(layer))
+            .map_err(|errno| failed(Some(context), "lowerdir+", errno))
+    })
 }
 
-/// The paths hold no colon and no backslash, the two characters that would need an escape.
+/// All layers at once, for a caller whose working directory is the one of the descriptors.
 fn set_joined_lower(context: &OwnedFd, lower: &[OwnedFd]) -> Result<(), Error> {
-    let joined: Vec<String> = lower.iter().map(magic_path).collect();
+    let joined: Vec<String> = lower.iter().map(|layer| layer.as_raw_fd().to_string()).collect();
     let joined = joined.join(":");
     if joined.len() >= MAX_OPTION {
         return Err(Error::TooManyLayers { layers: lower.len() });
@@ -250,13 +292,20 @@ mod tests {
     }
 
     #[test]
-    fn a_few_layers_can_be_mounted_the_old_way_too() {
+    fn many_layers_can_be_mounted_the_old_way_too() {
         let dir = TempDir::new();
-        let overlay = overlay(&dir, 3);
-        let lower: Vec<OwnedFd> = overlay.lower.iter().map(|path| open(path).unwrap()).collect();
-        let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
-        set_joined_lower(&context, &lower).unwrap();
-        rustix::mount::fsconfig_create(&context).unwrap();
+        let overlay = overlay(&dir, 40);
+        overlay.prepare().unwrap();
+        let before = std::env::current_dir().unwrap();
+        let folders = Folders {
+            lower: overlay.lower.iter().map(|path| open(path).unwrap()).collect(),
+            upper: open(&overlay.upper).unwrap(),
+            work: open(&overlay.work).unwrap(),
+        };
+        fs::write(overlay.lower[39].join("file"), "here").unwrap();
+        let root = folders.mount_with_few_words().unwrap();
+        assert_eq!(read(&root, "file").unwrap(), "here");
+        assert_eq!(std::env::current_dir().unwrap(), before);
     }
 
     #[test]

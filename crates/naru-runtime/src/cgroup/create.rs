@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use oci_spec::runtime::LinuxResources;
+use rustix::io::Errno;
 
 use super::detect::MountedHierarchy;
 use super::limits::{Current, Needed, no_controller, settings};
@@ -15,6 +16,9 @@ use crate::Error;
 /// The controllers of v2 that a container has even when nothing asks for them, for its statistics, its
 /// out-of-memory events and later limits.
 const USUAL: [&str; 8] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"];
+
+/// How often processes are moved out of a group: some may fork on the way.
+const ROUNDS: usize = 20;
 
 impl Cgroup {
     /// Makes the group in every hierarchy and sets the limits. A v1 group that exists is taken over;
@@ -101,7 +105,13 @@ fn enable(directory: &Path, needed: &[Needed], usual: &[&str]) -> Result<(), Err
             return Err(no_controller(controller, field));
         }
         if !listed(&enabled, controller) {
-            enable(controller).map_err(|source| {
+            let enabled = enable(controller).or_else(|error| match error.raw_os_error() {
+                Some(errno) if errno == Errno::BUSY.raw_os_error() && make_room(directory)? => {
+                    enable(controller)
+                }
+                _ => Err(error),
+            });
+            enabled.map_err(|source| {
                 cgroup_error(&format!("enable {controller} in"), &file, source)
             })?;
         }
@@ -113,6 +123,36 @@ fn enable(directory: &Path, needed: &[Needed], usual: &[&str]) -> Result<(), Err
         drop(enable(name));
     }
     Ok(())
+}
+
+/// Moves the processes of the group that is the root of this cgroup namespace, as it is inside a container, to a group
+/// below it, since the kernel lets no group have both processes and limits below it ("No Internal Process
+/// Constraint"). False for any other group: those processes are none of ours.
+fn make_room(directory: &Path) -> io::Result<bool> {
+    // The hierarchy's own root has no type, and no such rule; a root of a namespace has nothing above it here.
+    let above = directory.parent().is_some_and(|above| above.join("cgroup.procs").exists());
+    if above || !directory.join("cgroup.type").exists() {
+        return Ok(false);
+    }
+    let room = directory.join("init");
+    match fs_err::create_dir(&room) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    for _ in 0..ROUNDS {
+        let processes = files::read(directory.join("cgroup.procs"))?;
+        if processes.is_empty() {
+            return Ok(true);
+        }
+        for pid in processes.lines() {
+            match files::write(room.join("cgroup.procs"), pid) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+                result => result?,
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Takes away a v2 group of an earlier run, if there is one that nobody is left in.

@@ -1,6 +1,7 @@
 //! Control groups on the host's real hierarchies.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use naru_runtime::{Cgroup, ExitStatus, Hierarchies};
 use oci_spec::runtime::LinuxResources;
@@ -16,6 +17,7 @@ crate::tests![
     all_processes_of_a_group_are_killed,
     a_group_whose_processes_were_killed_can_be_used_again,
     a_caller_in_a_group_that_was_killed_can_create_containers,
+    a_caller_whose_root_is_a_delegated_group_can_limit_containers,
     a_group_with_groups_inside_is_removed,
     a_process_that_was_born_in_a_group_can_remove_it,
     too_much_memory_is_told_from_a_kill,
@@ -190,6 +192,58 @@ pub(crate) fn create_from_killed_group(path: &str) {
     drop(group);
 }
 
+fn a_caller_whose_root_is_a_delegated_group_can_limit_containers() {
+    use std::os::unix::process::CommandExt;
+    let v2 = unified_mount();
+    let offered = fs_err::read_to_string(format!("{v2}/cgroup.controllers")).unwrap();
+    let limits = if offered.contains("hugetlb") {
+        r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}"#
+    } else {
+        r#"{"pids": {"limit": 77}}"#
+    };
+    let path = format!("/naru-test-{}/delegated", std::process::id());
+    let group = Group(Cgroup::within(&Hierarchies::unified_at(&v2), path).unwrap());
+    group.0.create(&serde_json::from_str(limits).unwrap()).unwrap();
+    let (_, outer) = group.0.directories().remove(0);
+    let mut middle = std::process::Command::new(std::env::current_exe().unwrap());
+    middle.arg0(crate::bundle::MIDDLE).arg("delegated").arg(&outer).arg(limits);
+    let output = middle.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Goes into the group, takes it for the root, as it is inside a container, and creates a container with limits below
+/// it, for the test above.
+pub(crate) fn create_below_own_group(outer: &str, limits: &str) {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    const PLACE: &str = "/sys/fs/cgroup";
+    fs_err::write(format!("{outer}/cgroup.procs"), "0").unwrap();
+    unshare(CloneFlags::CLONE_NEWCGROUP | CloneFlags::CLONE_NEWNS).unwrap();
+    let nothing: Option<&str> = None;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
+    mount(nothing, PLACE, Some("cgroup2"), MsFlags::empty(), nothing).unwrap();
+    let hierarchies = Hierarchies::unified_at(PLACE);
+    let group = Cgroup::within(&hierarchies, "/inner/most").unwrap();
+    group.create(&serde_json::from_str(limits).unwrap()).unwrap();
+    let mut bundle = Bundle::new(&["forever"]);
+    bundle.cgroup = group.clone();
+    let container = bundle.start(&Output::new()).unwrap();
+    assert_eq!(group.processes().unwrap(), [container.pid]);
+    let own = fs_err::read_to_string(format!("{PLACE}/init/cgroup.procs")).unwrap();
+    assert!(own.lines().any(|pid| pid == std::process::id().to_string()), "{own}");
+    let [pids, pages] = ["pids.max", "hugetlb.2MB.max"]
+        .map(|file| fs_err::read_to_string(format!("{PLACE}/inner/most/{file}")).unwrap_or_default());
+    assert!(pids.trim() == "77" || pages.trim() == "4194304", "{pids} {pages}");
+    end(&container);
+    group.remove().unwrap();
+}
+
+fn unified_mount() -> String {
+    let mountinfo = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    let line = mountinfo.lines().find(|line| line.contains(" - cgroup2 ")).unwrap();
+    line.split(' ').nth(4).unwrap().to_owned()
+}
+
 fn a_group_with_groups_inside_is_removed() {
     let group = Group::new();
     let below = Cgroup::new(group.0.path().join("a/b")).unwrap();
@@ -226,9 +280,7 @@ fn devices_that_are_not_allowed_cannot_be_used() {
 }
 
 fn cgroup_v2_alone_filters_devices_by_a_program() {
-    let mountinfo = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
-    let line = mountinfo.lines().find(|line| line.contains(" - cgroup2 ")).unwrap();
-    let hierarchies = Hierarchies::unified_at(line.split(' ').nth(4).unwrap());
+    let hierarchies = Hierarchies::unified_at(unified_mount());
     let path = format!("/naru-test-{}/v2", std::process::id());
     let group = Group(Cgroup::within(&hierarchies, path).unwrap());
     let mut bundle = Bundle::new(&[
@@ -264,18 +316,21 @@ fn make_memory_device(bundle: &Bundle) {
 }
 
 fn joining_does_not_wait_for_the_kernel() {
-    // After a quiet time, joining by cgroup.procs waits about 10 ms for RCU. The best of several
-    // rounds shows the mechanism; the others show the machine's load.
+    // After a quiet time, joining by cgroup.procs waits about 10 ms for RCU; back to back it does not. The best of
+    // several rounds shows the mechanism; the others show the machine's load.
     let (bundle, _group) = in_group(&["exit", "0"], "{}");
-    let rounds = (0..6).map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        let begin = std::time::Instant::now();
-        let created = bundle.create(&Output::new()).unwrap();
-        let process = created.start().unwrap();
-        let time = begin.elapsed();
-        process.wait().unwrap();
-        time
-    });
-    let best = rounds.min().unwrap();
-    assert!(best < std::time::Duration::from_millis(30), "{best:?}");
+    let best_after = |quiet: u64| {
+        let rounds = (0..6).map(|_| {
+            std::thread::sleep(Duration::from_millis(quiet));
+            let begin = Instant::now();
+            let created = bundle.create(&Output::new()).unwrap();
+            let process = created.start().unwrap();
+            let time = begin.elapsed();
+            process.wait().unwrap();
+            time
+        });
+        rounds.min().unwrap()
+    };
+    let (usual, quiet) = (best_after(0), best_after(100));
+    assert!(quiet < usual + usual.max(Duration::from_millis(8)), "{quiet:?} instead of {usual:?}");
 }

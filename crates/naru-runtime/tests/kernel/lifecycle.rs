@@ -232,6 +232,9 @@ pub(crate) fn middle() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["pid", path] => return crate::namespaces::create_in_pid_namespace(path),
         [path] => return crate::cgroups::create_from_killed_group(path),
+        ["delegated", path, limits] => {
+            return crate::cgroups::create_below_own_group(path, limits);
+        }
         _ => {}
     }
     let mut bundle = Bundle::new(&["exit", "9"]);

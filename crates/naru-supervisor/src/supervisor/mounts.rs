@@ -66,6 +66,8 @@ fn make_files(job: &Job) -> Result<spec::MadeFiles, Box<Failure>> {
         Box::new(Failure::from_error(&error).at(key))
     })?;
     let directory = job.own.container_run(&job.record.id);
+    // The run directory does not survive a reboot, the container does.
+    fs::create_dir_all(&directory).map_err(|error| Box::new(Failure::from_error(&error)))?;
     let made = spec::MadeFiles {
         hosts: directory.join("hosts"),
         hostname: directory.join("hostname"),

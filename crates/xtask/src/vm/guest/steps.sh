@@ -1,0 +1,179 @@
+#!/bin/sh
+# Everything that is done in the guest, told on the second serial line in the form that `results.rs` reads.
+PATH=/bin
+HOME=/root
+NARU_ROOT=/disk/naru
+NO_COLOR=1
+TERM=dumb
+export PATH HOME NARU_ROOT NO_COLOR TERM
+
+folders() {
+  mkdir -p /proc /sys /dev /run /tmp /root /etc /disk /var/tmp /usr/bin /sbin
+  mount -t proc proc /proc
+  mount -t sysfs sys /sys
+  mount -t devtmpfs dev /dev
+  mkdir -p /dev/pts /dev/shm /dev/mqueue
+  mount -t devpts -o mode=620,ptmxmode=666 pts /dev/pts
+  mount -t tmpfs -o mode=1777 shm /dev/shm
+  mount -t mqueue mqueue /dev/mqueue
+  mount -t tmpfs -o mode=755 run /run
+  mount -t tmpfs -o mode=1777 tmp /tmp
+  mount -t ext4 /dev/vda /disk
+  echo 'root:x:0:0:root:/root:/bin/sh' >/etc/passwd
+  echo 'root:x:0:' >/etc/group
+  echo '127.0.0.1 localhost' >/etc/hosts
+  ip link set lo up
+}
+
+# How the host's control groups are mounted: as systemd does it on such hosts.
+cgroups() {
+  if [ "$1" = v2 ]; then
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    return
+  fi
+  mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
+  for name in $(sed 1d /proc/cgroups | cut -f1); do
+    mkdir "/sys/fs/cgroup/$name"
+    mount -t cgroup -o "$name" cgroup "/sys/fs/cgroup/$name" || rmdir "/sys/fs/cgroup/$name"
+  done
+  mkdir /sys/fs/cgroup/systemd
+  mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+  if [ "$1" = hybrid ]; then
+    mkdir /sys/fs/cgroup/unified
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+  fi
+}
+
+word() {
+  for word in $(cat /proc/cmdline); do
+    case $word in "$1="*) echo "${word#*=}" ;; esac
+  done
+}
+
+# step NAME COMMAND ARGUMENT…
+step() {
+  name=$1
+  shift
+  echo "@step $name"
+  begin=$(cut -d. -f1 /proc/uptime)
+  "$@"
+  code=$?
+  echo "@end $name $code $(($(cut -d. -f1 /proc/uptime) - begin))"
+}
+
+kernel_tests() {
+  filters=$(word naru.filter | tr ',' ' ')
+  if [ -z "$filters" ]; then
+    kernel
+    return
+  fi
+  failed=0
+  for filter in $filters; do
+    kernel "$filter" || failed=$?
+  done
+  return $failed
+}
+
+# An image of busybox, imported from a root file system.
+image() {
+  mkdir -p /tmp/image/bin /tmp/image/etc &&
+    cp /bin/busybox /tmp/image/bin/ &&
+    for name in sh sleep cat; do ln -sf busybox "/tmp/image/bin/$name"; done &&
+    tar -C /tmp/image -cf /tmp/image.tar . &&
+    naru image import /tmp/image.tar box:1
+}
+
+project() {
+  mkdir -p "/root/$1"
+  cat >"/root/$1/compose.yaml"
+  cd "/root/$1" || return
+}
+
+fail() {
+  echo "$*"
+  return 1
+}
+
+# Brings a project with limits up, looks at it from inside, and takes it down; only for v2, whose files it names.
+small_project() {
+  project small <<'END'
+services:
+  web:
+    image: box:1
+    command: [sleep, "600"]
+    mem_limit: 64m
+    memswap_limit: 64m
+    cpus: 0.5
+    pids_limit: 50
+  job:
+    image: box:1
+    command: [cat, /sys/fs/cgroup/pids.max]
+    pids_limit: 33
+    depends_on: [web]
+END
+  naru --ansi never --progress plain up -d || fail "up failed" || return
+  [ "$(naru exec -T web cat /sys/fs/cgroup/memory.max)" = 67108864 ] || fail "no memory.max" || return
+  [ "$(naru exec -T web cat /sys/fs/cgroup/memory.swap.max)" = 0 ] || fail "no memory.swap.max" || return
+  [ "$(naru exec -T web cat /sys/fs/cgroup/cpu.max)" = "50000 100000" ] || fail "no cpu.max" || return
+  [ "$(naru exec -T web cat /sys/fs/cgroup/pids.max)" = 50 ] || fail "no pids.max" || return
+  naru logs job | grep -q 33 || fail "job did not say 33: $(naru logs job)" || return
+  naru --ansi never --progress plain down || fail "down failed" || return
+  # The project's keeper ends a moment after the command.
+  for _ in $(seq 100); do
+    [ -e /sys/fs/cgroup/naru ] || return 0
+    sleep 0.1
+  done
+  fail "left: $(find /sys/fs/cgroup/naru -type d)"
+}
+
+survivor() {
+  project survivor <<'END'
+services:
+  once:
+    image: box:1
+    command: [sleep, "600"]
+  always:
+    image: box:1
+    command: [sleep, "600"]
+    restart: unless-stopped
+END
+}
+
+# Leaves a project running when the power goes.
+before_the_power_goes() {
+  survivor && naru --ansi never --progress plain up -d && [ "$(naru ps -q | wc -l)" = 2 ] || fail "not two containers: $(naru ps -a)"
+}
+
+# Records of an earlier boot are not taken for running containers, and the project can be used again.
+after_the_power_went() {
+  survivor
+  [ -z "$(naru ps -q)" ] || fail "running after a reboot: $(naru ps -a)" || return
+  naru ps -a
+  naru --ansi never --progress plain up -d || fail "up failed" || return
+  [ "$(naru ps -q | wc -l)" = 2 ] || fail "not two containers: $(naru ps -a)" || return
+  naru --ansi never --progress plain down || fail "down failed" || return
+  [ -z "$(naru ps -aq)" ] || fail "left: $(naru ps -a)"
+}
+
+folders
+cgroups "$(word naru.cgroups)"
+exec </dev/null >/dev/ttyS1 2>&1
+stage=$(word naru.stage)
+echo "Linux $(uname -r), control groups: $(cat /sys/fs/cgroup/cgroup.controllers 2>/dev/null || ls /sys/fs/cgroup | tr '\n' ' ')"
+case $stage in
+  tests) step "kernel tests" kernel_tests ;;
+  tests+project)
+    step "kernel tests" kernel_tests
+    step "an image" image
+    if [ "$(word naru.cgroups)" = v2 ]; then step "a project with limits" small_project; fi
+    step "a project that is running when the power goes" before_the_power_goes
+    ;;
+  after) step "a project after the power went" after_the_power_went ;;
+  *) echo "@end no stage is called $stage 1 0" ;;
+esac
+echo @done
+# No clean shutdown: this is how the power goes. The last words are given time to leave.
+sleep 0.2
+echo 1 >/proc/sys/kernel/sysrq
+echo b >/proc/sysrq-trigger
+sleep 60
