@@ -112,7 +112,7 @@ fn a_hook_has_exactly_its_environment_and_arguments() {
     let file = bundle.root.join("seen");
     let line =
         format!("tr '\\0' ' ' < /proc/self/environ > {0}; echo \"| $0 $1\" >> {0}", file.display());
-    let hook = json!({"path": "/bin/sh", "args": ["other-name", "-c", line, "zero", "one"],
+    let hook = json!({"path": "/bin/sh", "args": ["ash", "-c", line, "zero", "one"],
         "env": ["PATH=/usr/bin:/bin", "EMPTY=", "X=a=b"]});
     bundle.configure(json!({"hooks": {"createRuntime": [hook]}}));
     bundle.check();

@@ -36,6 +36,10 @@ impl Supervisor {
     pub(super) fn adopt(&mut self, greeting: Greeting) {
         self.timers.add(Instant::now() + IDLE, Due::Idle);
         self.load_model();
+        if let Err(failure) = self.restore_networks() {
+            // Whoever starts a container in them is told.
+            tracing::error!(error = %failure.message, "the networks could not be made again");
+        }
         for (port, sockets) in greeting.held {
             self.ports.take_back(port, sockets);
         }

@@ -85,6 +85,28 @@ impl Supervisor {
         self.replace_firewall()
     }
 
+    /// Makes the bridges of recorded networks again that are gone, as all are after a restart of the machine.
+    pub(super) fn restore_networks(&mut self) -> Result<(), Failure> {
+        if self.networks.record.networks.is_empty() {
+            return Ok(());
+        }
+        let failed = |error: &dyn std::error::Error| Failure::from_error(error);
+        let id = self.kernel_id();
+        let links = network::links_of_group(names::group(&id)).map_err(|error| failed(&error))?;
+        let keys = self.networks.record.networks.keys();
+        let recorded = keys.filter_map(|key| self.networks.get(&id, key));
+        let is_gone =
+            |network: &naru_net::Network| links.iter().all(|link| link.name != network.bridge);
+        let gone: Vec<_> = recorded.filter(is_gone).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        for network in &gone {
+            network::create(network).map_err(|error| failed(&error))?;
+        }
+        self.replace_firewall()
+    }
+
     fn choose_subnet(
         &self,
         key: &str,

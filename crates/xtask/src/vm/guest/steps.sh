@@ -17,8 +17,10 @@ folders() {
   mount -t tmpfs -o mode=1777 shm /dev/shm
   mount -t mqueue mqueue /dev/mqueue
   mount -t tmpfs -o mode=755 run /run
-  mount -t tmpfs -o mode=1777 tmp /tmp
   mount -t ext4 /dev/vda /disk
+  # Not in memory: before Linux 6.3 a mount of a tmpfs cannot have ids of its own.
+  mkdir -p -m 1777 /disk/tmp
+  mount --bind /disk/tmp /tmp
   echo 'root:x:0:0:root:/root:/bin/sh' >/etc/passwd
   echo 'root:x:0:' >/etc/group
   echo '127.0.0.1 localhost' >/etc/hosts
@@ -52,13 +54,13 @@ word() {
 
 # step NAME COMMAND ARGUMENT…
 step() {
-  name=$1
+  title=$1
   shift
-  echo "@step $name"
+  echo "@step $title"
   begin=$(cut -d. -f1 /proc/uptime)
   "$@"
   code=$?
-  echo "@end $name $code $(($(cut -d. -f1 /proc/uptime) - begin))"
+  echo "@end $title $code $(($(cut -d. -f1 /proc/uptime) - begin))"
 }
 
 kernel_tests() {
