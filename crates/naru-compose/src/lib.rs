@@ -21,6 +21,7 @@
 //! }
 //! ```
 
+mod budget;
 mod canonical;
 mod explain;
 mod interpolate;

@@ -1,12 +1,20 @@
 //! Problems as the phases of the loader collect them: with places rather than texts.
 
+use std::collections::HashSet;
+
 use crate::lint::Silence;
 use crate::path::Path;
 use crate::problem::{Code, Problem, Related, Severity};
 use crate::source::{Position, Sources};
 
-/// The most problems that are kept; a file with more is not read to its end by anyone.
+/// The most errors that are kept, and the most warnings; more are not read to their end by anyone.
 const LIMIT: usize = 200;
+
+/// Lines longer than this, in bytes, are not shown.
+const EXCERPT_LIMIT: usize = 4096;
+
+/// What is shown of a path, message or hint that is longer than this, in bytes.
+const TEXT_LIMIT: usize = 1000;
 
 /// Steps of values' pasts that are kept when nobody asked for them: 2 MB at most.
 const STEPS: usize = 10_000;
@@ -17,7 +25,12 @@ pub(crate) struct Report {
     findings: Vec<Finding>,
     /// Values may still have variables in them.
     templates: bool,
+    errors: usize,
+    warnings: usize,
+    /// The last of those that are not kept.
     spill: Option<Box<Finding>>,
+    /// Variables whose absence was reported.
+    unset: HashSet<String>,
     everything: bool,
     remembered: usize,
     scope: u32,
@@ -38,7 +51,8 @@ pub(crate) struct Finding {
 impl Finding {
     /// A problem of this severity.
     pub(crate) fn new(severity: Severity, at: Position, path: &Path, message: String) -> Self {
-        let path = path.to_string();
+        let path = shortened(path.to_string());
+        let message = shortened(message);
         let code = Code::WRONG_VALUE;
         Self { severity, code, at, path, message, hint: None, related: Vec::new() }
     }
@@ -61,7 +75,7 @@ impl Finding {
 
     /// Adds what the reader can do.
     pub(crate) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(shortened(hint.into()));
         self
     }
 
@@ -74,14 +88,14 @@ impl Finding {
     /// The problem with its line of text.
     pub(crate) fn into_problem(self, sources: &Sources) -> Problem {
         let related = self.related.into_iter().filter_map(|(at, label)| {
-            let excerpt = sources.line(at).map(str::to_owned);
+            let excerpt = excerpt(sources, at);
             sources.location(at).map(|location| Related { location, label, excerpt })
         });
         Problem {
             severity: self.severity,
             code: self.code,
             location: sources.location(self.at),
-            excerpt: sources.line(self.at).map(str::to_owned),
+            excerpt: excerpt(sources, self.at),
             path: self.path,
             message: self.message,
             hint: self.hint,
@@ -93,6 +107,21 @@ impl Finding {
 /// That a variable is not set, in the words of docker compose.
 pub(crate) fn unset(name: &str) -> String {
     format!("The \"{name}\" variable is not set. Defaulting to a blank string.")
+}
+
+/// The line at a place, unless it is too long to be shown.
+fn excerpt(sources: &Sources, at: Position) -> Option<String> {
+    sources.line(at).filter(|line| line.len() <= EXCERPT_LIMIT).map(str::to_owned)
+}
+
+/// The start of a text that is too long to be read.
+fn shortened(mut text: String) -> String {
+    if text.len() > TEXT_LIMIT {
+        text.truncate(text.floor_char_boundary(TEXT_LIMIT));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 impl Report {
@@ -150,6 +179,7 @@ impl Report {
             let at = finding.at;
             finding.message == message && at.file == near.file && at.line >= near.line
         })?;
+        self.warnings = self.warnings.saturating_sub(1);
         Some(self.findings.remove(known).at)
     }
 
@@ -159,7 +189,12 @@ impl Report {
     }
 
     fn push(&mut self, finding: Finding) -> &mut Finding {
-        if self.is_full() {
+        let count = match finding.severity {
+            Severity::Error => &mut self.errors,
+            _ => &mut self.warnings,
+        };
+        *count += 1;
+        if *count > LIMIT {
             return self.spill.insert(Box::new(finding));
         }
         let index = self.findings.len();
@@ -183,19 +218,19 @@ impl Report {
         self.templates && text.is_some_and(|text| text.contains('$'))
     }
 
-    /// Whether further problems are not kept.
+    /// Whether further errors are not kept.
     pub(crate) fn is_full(&self) -> bool {
-        self.findings.len() >= LIMIT
+        self.errors >= LIMIT
     }
 
     /// Whether there is an error.
     pub(crate) fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+        self.errors > 0
     }
 
-    /// Whether a warning with this message was reported.
-    pub(crate) fn has_message(&self, message: &str) -> bool {
-        self.findings.iter().any(|finding| finding.message == message)
+    /// Whether it is to be reported that this variable is not set: once for each variable.
+    pub(crate) fn is_news(&mut self, variable: &str) -> bool {
+        self.warnings < LIMIT && self.unset.insert(variable.to_owned())
     }
 
     /// The problems in the order of files and lines, each once.

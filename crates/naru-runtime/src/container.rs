@@ -13,7 +13,7 @@ use crate::plan::{self, JoinNamespace, Plan, RootSource, flags};
 use crate::process::start_time;
 use crate::seccomp::Program;
 use crate::user::Privileges;
-use crate::{Binary, Cgroup, Error, Process, Stdio, role, sources};
+use crate::{Binary, Cgroup, Error, Process, Stdio, labels, role, sources};
 
 /// What [`create`] needs.
 #[derive(Debug)]
@@ -95,6 +95,7 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     let (cgroup, hierarchies) = (create.cgroup, create.cgroup.as_seen_inside());
     let (mut plan, namespaces) =
         plan::container_plan(create.spec, root, (cgroup.tasks(), &hierarchies), create.state)?;
+    labels::check(&mut plan.process)?;
     let opened = open(&namespaces)?;
     let (before, inside) = split(&namespaces, &opened);
     for namespace in inside {

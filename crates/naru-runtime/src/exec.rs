@@ -9,7 +9,7 @@ use crate::namespaces::inside_pid_namespace;
 use crate::plan::{self, Plan};
 use crate::process::start_time;
 use crate::seccomp::Program;
-use crate::{Binary, Cgroup, Error, Parent, Process, Stdio, role};
+use crate::{Binary, Cgroup, Error, Parent, Process, Stdio, labels, role};
 
 /// What [`exec`] needs.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub struct Exec<'a> {
 pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     let mut envelope = vec![exec.container];
     let mut plan = plan::exec_plan(exec.spec, exec.process, 0, exec.cgroup.tasks())?;
+    labels::check(&mut plan.process)?;
     plan.process = plan.process.with_stdio(exec.stdio.enclose(&mut envelope));
     let seccomp = exec.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let filter = seccomp.map(Program::of).transpose()?;

@@ -41,6 +41,7 @@ mod error;
 mod exec;
 pub mod hooks;
 mod init;
+mod labels;
 mod limits;
 mod namespaces;
 mod plan;

@@ -3,6 +3,8 @@
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit};
 
+use crate::plan::{PolicyPlan, SchedulePlan};
+
 /// Sets the resource `number` of a process (none: the calling one), as far as it goes: raising a hard
 /// limit needs `CAP_SYS_RESOURCE`, which a container's root may lack. Then a sentence says so.
 pub(crate) fn set(
@@ -22,6 +24,24 @@ pub(crate) fn set(
     let reachable = Rlimit { current: bounded(soft.min(highest)), maximum: bounded(highest) };
     rustix::process::prlimit(process, resource, reachable)?;
     Ok(Some(format!("the hard limit of {name} cannot be raised")))
+}
+
+/// Sets policy and priorities of a process, 0 for the calling one.
+pub(crate) fn schedule(pid: i32, plan: &SchedulePlan) -> Result<(), Errno> {
+    if let Some(policy) = &plan.policy {
+        let PolicyPlan { policy, flags, nice, priority, runtime, deadline, period } = *policy;
+        let scheduling = naru_sys::process::Scheduling {
+            policy,
+            flags,
+            nice,
+            priority,
+            runtime,
+            deadline,
+            period,
+        };
+        naru_sys::process::set_scheduling(pid, &scheduling)?;
+    }
+    plan.io_priority.map_or(Ok(()), |value| naru_sys::process::set_io_priority(pid, value))
 }
 
 /// What a resource is called in messages.

@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use crate::limits;
-use crate::plan::{IdMaps, ProcessPlan, map_text};
+use crate::plan::{IdMaps, ProcessPlan, SchedulePlan, map_text};
 use crate::{Error, Stage};
 
 /// Everything that takes rights on the host, for one process.
@@ -13,13 +13,15 @@ pub(crate) struct Privileges {
     ids: Option<IdMaps>,
     rlimits: Vec<(u32, u64, u64)>,
     oom_score_adj: Option<i32>,
+    schedule: SchedulePlan,
 }
 
 impl Privileges {
     /// Takes what is the caller's to do out of the plan. Without `ids` the namespace has its maps.
     pub(crate) fn take(ids: Option<IdMaps>, plan: &mut ProcessPlan) -> Self {
         let rlimits = std::mem::take(&mut plan.rlimits);
-        Self { ids, rlimits, oom_score_adj: plan.oom_score_adj.take() }
+        let schedule = std::mem::take(&mut plan.schedule);
+        Self { ids, rlimits, oom_score_adj: plan.oom_score_adj.take(), schedule }
     }
 
     /// Does it, before the process has its plan; returns what could not be done in full.
@@ -41,6 +43,11 @@ impl Privileges {
         if let Some(score) = self.oom_score_adj {
             warnings.extend(set_score(pid, score)?);
         }
+        limits::schedule(pid, &self.schedule).map_err(|errno| Error::Setup {
+            stage: Stage::Limits,
+            text: "cannot set the scheduler".to_owned(),
+            source: errno.into(),
+        })?;
         Ok(warnings)
     }
 }

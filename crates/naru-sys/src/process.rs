@@ -164,3 +164,92 @@ pub fn exit_status(pidfd: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
     crate::result(result.into())?;
     Ok((info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code))
 }
+
+/// Policy and parameters of the scheduler.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Scheduling {
+    /// `SCHED_*`.
+    pub policy: u32,
+    /// `SCHED_FLAG_*`.
+    pub flags: u64,
+    /// -20 to 19, for the ordinary policies.
+    pub nice: i32,
+    /// 1 to 99, for the real-time policies.
+    pub priority: u32,
+    /// Nanoseconds of a deadline.
+    pub runtime: u64,
+    /// Nanoseconds of a deadline.
+    pub deadline: u64,
+    /// Nanoseconds of a deadline.
+    pub period: u64,
+}
+
+/// `struct sched_attr` in its first size, 48 bytes.
+#[repr(C)]
+struct SchedulerAttributes {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
+/// Sets policy and parameters of the scheduler for a process, 0 for the calling one.
+///
+/// See [sched_setattr(2)](https://man7.org/linux/man-pages/man2/sched_setattr.2.html) (Linux 3.14).
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_NICE`, `EINVAL` for parameters that do not go together.
+pub fn set_scheduling(pid: i32, scheduling: &Scheduling) -> Result<(), Errno> {
+    let Scheduling { policy, flags, nice, priority, runtime, deadline, period } = *scheduling;
+    let size = u32::try_from(size_of::<SchedulerAttributes>()).map_err(|_| Errno::INVAL)?;
+    let attributes =
+        SchedulerAttributes { size, policy, flags, nice, priority, runtime, deadline, period };
+    // SAFETY: `attributes` has the layout of struct sched_attr and says its own size; the kernel
+    // only reads it, before the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attributes, 0) };
+    crate::result(result).map(drop)
+}
+
+/// Sets the priority of a process, 0 for the calling one, for its reads and writes: the class in the
+/// upper three bits of 16, the level in the others.
+///
+/// See [ioprio_set(2)](https://man7.org/linux/man-pages/man2/ioprio_set.2.html) (Linux 2.6.13).
+///
+/// # Errors
+/// `EPERM` without the right to the real-time class, `EINVAL` for another class.
+pub fn set_io_priority(pid: i32, priority: u16) -> Result<(), Errno> {
+    const PROCESS: libc::c_int = 1;
+    // SAFETY: three numbers; no memory is touched.
+    let result =
+        unsafe { libc::syscall(libc::SYS_ioprio_set, PROCESS, pid, libc::c_int::from(priority)) };
+    crate::result(result).map(drop)
+}
+
+/// The priority of the calling process, as [`set_io_priority`] sets it; 0 when none was set.
+///
+/// See [ioprio_set(2)](https://man7.org/linux/man-pages/man2/ioprio_set.2.html) (Linux 2.6.13).
+///
+/// # Errors
+/// `ENOSYS` in a kernel without priorities of reads and writes.
+pub fn io_priority() -> Result<u16, Errno> {
+    const PROCESS: libc::c_int = 1;
+    // SAFETY: two numbers; no memory is touched.
+    let result = unsafe { libc::syscall(libc::SYS_ioprio_get, PROCESS, 0) };
+    crate::result(result).and_then(|value| u16::try_from(value).map_err(|_| Errno::OVERFLOW))
+}
+
+/// Sets the execution domain of the calling process.
+///
+/// See [personality(2)](https://man7.org/linux/man-pages/man2/personality.2.html).
+///
+/// # Errors
+/// `EINVAL` when the kernel does not have it.
+pub fn set_personality(domain: u32) -> Result<(), Errno> {
+    // SAFETY: a number; no memory is touched.
+    let result = unsafe { libc::personality(domain.into()) };
+    crate::result(result.into()).map(drop)
+}

@@ -5,7 +5,7 @@ use crate::report::Report;
 use crate::tree::{Node, Value};
 
 /// Turns `name:address` into `name=address`, and takes the brackets off IPv6 addresses.
-pub(super) fn normalize(node: &mut Node, path: &Path, report: &mut Report) {
+pub(crate) fn normalize(node: &mut Node, path: &Path, report: &mut Report) {
     let Value::List(entries) = &mut node.value else { return };
     for (index, entry) in entries.iter_mut().enumerate() {
         let Some(text) = entry.as_text() else { continue };

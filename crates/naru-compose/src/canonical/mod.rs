@@ -8,5 +8,6 @@ mod ports;
 mod table;
 mod words;
 
+pub(crate) use hosts::normalize as normalize_hosts;
 pub(crate) use mounts::mount_target;
-pub(crate) use table::{Budget, canonicalize};
+pub(crate) use table::canonicalize;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Budget;
+use crate::budget::Budget;
 use crate::path::Path;
 use crate::report::Report;
 use crate::source::Position;
@@ -67,6 +67,7 @@ impl Short {
 fn parse(text: &str, budget: &mut Budget) -> Result<Vec<Short>, String> {
     let mut slashes = text.split('/');
     let (address, protocol) = (slashes.next().unwrap_or(""), slashes.next());
+    let protocol = protocol.filter(|protocol| !protocol.is_empty());
     let protocol = protocol.unwrap_or("tcp").to_ascii_lowercase();
     if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
         return Err(format!("`{protocol}` is not a protocol: tcp, udp or sctp"));

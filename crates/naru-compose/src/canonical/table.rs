@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::{files, hosts, mounts, ports, words};
+use super::{files, mounts, ports, words};
+use crate::budget::Budget;
 use crate::merge::{
     build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, refuse_spaces,
     text_to_list,
@@ -18,6 +19,10 @@ enum Form {
     Variables,
     /// A mapping in which nothing becomes an empty text.
     Labels,
+    /// A mapping from names to places.
+    Contexts,
+    /// A list of texts, none of them empty.
+    Servers,
     /// A list of texts.
     Texts,
     /// A mapping from names to nothing.
@@ -30,7 +35,7 @@ enum Form {
     Test,
     /// A mapping with the context.
     Build,
-    /// A list of `id` or `id=path`.
+    /// A mapping from ids to paths.
     Ssh,
     /// A mapping with `path` and `required`.
     EnvFiles,
@@ -52,8 +57,6 @@ enum Form {
     AllGpus,
     /// A number, -1 for all.
     Count,
-    /// A mapping from options to lists.
-    ProviderOptions,
     /// A mapping whose `external` is a boolean.
     Resource,
 }
@@ -70,7 +73,7 @@ static FORMS: LazyLock<Table<Form>> = LazyLock::new(|| {
         ("configs.*.labels", Form::Labels),
         ("services.*.annotations", Form::Labels),
         ("services.*.build", Form::Build),
-        ("services.*.build.additional_contexts", Form::Labels),
+        ("services.*.build.additional_contexts", Form::Contexts),
         ("services.*.build.args", Form::Variables),
         ("services.*.build.extra_hosts", Form::Hosts),
         ("services.*.build.labels", Form::Labels),
@@ -88,7 +91,7 @@ static FORMS: LazyLock<Table<Form>> = LazyLock::new(|| {
         ("services.*.develop.watch.*.ignore", Form::Texts),
         ("services.*.develop.watch.*.include", Form::Texts),
         ("services.*.devices.*", Form::Device),
-        ("services.*.dns", Form::Texts),
+        ("services.*.dns", Form::Servers),
         ("services.*.dns_search", Form::Texts),
         ("services.*.entrypoint", Form::Command),
         ("services.*.env_file", Form::EnvFiles),
@@ -111,7 +114,6 @@ static FORMS: LazyLock<Table<Form>> = LazyLock::new(|| {
         ("services.*.pre_start.*.environment", Form::Variables),
         ("services.*.pre_stop.*.command", Form::Command),
         ("services.*.pre_stop.*.environment", Form::Variables),
-        ("services.*.provider.options", Form::ProviderOptions),
         ("services.*.secrets.*", Form::FileReference),
         ("services.*.storage_opt", Form::Labels),
         ("services.*.sysctls", Form::Labels),
@@ -150,19 +152,6 @@ static TEMPLATE_FORMS: LazyLock<Table<Form>> = LazyLock::new(|| {
         ("services.*.volumes.*", Form::Mount),
     ])
 });
-
-/// What short forms may still grow to, so that a few port ranges cannot fill the memory.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    /// Number of ports that ranges may still stand for.
-    pub(super) ports: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { ports: 16_384 }
-    }
-}
 
 /// Turns every short form in a tree of a whole file into its long form.
 pub(crate) fn canonicalize(root: &mut Node, budget: &mut Budget, report: &mut Report) {
@@ -204,18 +193,24 @@ fn apply(node: &mut Node, form: Form, path: &Path, (budget, report): (&mut Budge
             pairs_to_map(node);
             fill_empty(node);
         }
+        Form::Contexts => contexts(node, path, report),
+        Form::Servers => {
+            text_to_list(node);
+            if let Value::List(entries) = &mut node.value {
+                entries.retain(|entry| entry.as_text() != Some(""));
+            }
+        }
         Form::Texts => text_to_list(node),
         Form::Names => names_to_map(node, nothing),
         Form::Dependencies => names_to_map(node, dependency),
         Form::Command => words::command(node, path, report),
         Form::Test => words::test(node),
         Form::Build => build_to_map(node),
-        Form::Ssh => ssh(node),
+        Form::Ssh => ssh(node, path, report),
         Form::EnvFiles => files::env_files(node),
         Form::Extends => files::text_to_key(node, "service"),
         Form::Hosts => {
             hosts_to_list(node);
-            hosts::normalize(node, path, report);
         }
         Form::Ports => ports::expand(node, path, (budget, report)),
         Form::Mount => mounts::mount(node, path, report),
@@ -224,7 +219,6 @@ fn apply(node: &mut Node, form: Form, path: &Path, (budget, report): (&mut Budge
         Form::Gpus => gpus(node, Value::Int(-1)),
         Form::AllGpus => gpus(node, Value::Text("all".to_owned())),
         Form::Count => count(node, path, report),
-        Form::ProviderOptions => provider_options(node),
         Form::Resource => files::resource(node, path, report),
     }
 }
@@ -245,14 +239,26 @@ fn fill_empty(node: &mut Node) {
     }
 }
 
-fn ssh(node: &mut Node) {
+fn ssh(node: &mut Node, path: &Path, report: &mut Report) {
+    for (index, entry) in node.as_list().iter().enumerate() {
+        if entry.as_text().is_some_and(|text| text != "default" && !text.contains('=')) {
+            let message = "a key is `default` or has a path";
+            report.error(entry.at, &path.index(index), message).hint("write \"id=path\"");
+        }
+    }
     pairs_to_map(node);
-    let Value::Map(map) = &node.value else { return };
-    let key = |(id, path): (&String, &Node)| match path.scalar_text() {
-        Some(text) if !text.is_empty() => Node::text(path.at, format!("{id}={text}")),
-        _ => Node::text(path.at, id.clone()),
-    };
-    node.value = Value::List(map.iter().map(key).collect());
+}
+
+/// Refuses names without a value.
+fn contexts(node: &mut Node, path: &Path, report: &mut Report) {
+    for (index, entry) in node.as_list().iter().enumerate() {
+        if entry.as_text().is_some_and(|text| !text.contains('=')) {
+            let message = "a context has a name and a place";
+            report.error(entry.at, &path.index(index), message).hint("write \"name=place\"");
+        }
+    }
+    pairs_to_map(node);
+    fill_empty(node);
 }
 
 fn gpus(node: &mut Node, count: Value) {
@@ -275,12 +281,4 @@ fn count(node: &mut Node, path: &Path, report: &mut Report) {
             Value::Broken
         }
     };
-}
-
-fn provider_options(node: &mut Node) {
-    for (_, value) in node.as_map_mut().into_iter().flat_map(|map| map.iter_mut()) {
-        if let Some(text) = value.scalar_text() {
-            value.value = Value::List(vec![Node::text(value.at, text)]);
-        }
-    }
 }

@@ -4,7 +4,7 @@ mod template;
 mod uses;
 mod walk;
 
-pub(crate) use template::{Fault, substitute, variables};
+pub(crate) use template::{Fault, Unset, substitute, variables};
 pub(crate) use uses::{Outcome, Use, uses};
 pub(crate) use walk::interpolate;
 

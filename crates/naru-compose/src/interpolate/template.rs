@@ -3,6 +3,8 @@
 //! `$V ${V} ${V:-d} ${V-d} ${V:?e} ${V?e} ${V:+a} ${V+a}`, nested in `d`, `e` and `a`; `$$` is a
 //! dollar. Only the branch that is used is looked at.
 
+use indexmap::IndexSet;
+
 use super::Lookup;
 use crate::load::Variable;
 
@@ -14,6 +16,8 @@ const DEPTH_LIMIT: usize = 50;
 pub(crate) enum Fault {
     /// It is not one of the forms; with the part that is wrong.
     Invalid(String),
+    /// The result is longer than it may be.
+    TooLong,
     /// `${V:?message}` and there is no value.
     Required {
         /// The variable.
@@ -23,21 +27,31 @@ pub(crate) enum Fault {
     },
 }
 
-/// The text with every variable replaced. `unset` gets the names that have neither a value nor a
-/// default.
+/// The text with every variable replaced, at most `limit` bytes. `unset` gets the names that have
+/// neither a value nor a default.
 pub(crate) fn substitute(
     template: &str,
     lookup: Lookup<'_>,
-    unset: &mut Vec<String>,
+    (unset, limit): (&mut Unset, usize),
 ) -> Result<String, Fault> {
-    expand(template, lookup, unset, 0)
+    expand(template, lookup, unset, Room { depth: 0, limit })
+}
+
+/// Names that have neither a value nor a default, each once.
+pub(crate) type Unset = IndexSet<String>;
+
+/// How deep a template is nested in others, and how many bytes its text may have.
+#[derive(Clone, Copy)]
+struct Room {
+    depth: usize,
+    limit: usize,
 }
 
 fn expand(
     template: &str,
     lookup: Lookup<'_>,
-    unset: &mut Vec<String>,
-    depth: usize,
+    unset: &mut Unset,
+    room: Room,
 ) -> Result<String, Fault> {
     let mut result = String::with_capacity(template.len());
     let mut rest = template;
@@ -48,11 +62,11 @@ fn expand(
             result.push('$');
             rest = after;
         } else if after.starts_with('{') {
-            let end = closing_brace(after).filter(|_| depth < DEPTH_LIMIT);
+            let end = closing_brace(after).filter(|_| room.depth < DEPTH_LIMIT);
             let end = end.ok_or_else(|| Fault::Invalid(rest[dollar..].to_owned()))?;
             let braced = Braced::new(&after[1..end])
                 .ok_or_else(|| Fault::Invalid(rest[dollar..=dollar + 1 + end].to_owned()))?;
-            result.push_str(&braced.value(lookup, unset, depth)?);
+            result.push_str(&braced.value(lookup, unset, room)?);
             rest = &after[end + 1..];
         } else {
             let name = name(after);
@@ -62,6 +76,9 @@ fn expand(
                 result.push_str(&look_up(name, lookup, unset));
             }
             rest = &after[name.len()..];
+        }
+        if result.len() > room.limit {
+            return Err(Fault::TooLong);
         }
     }
     result.push_str(rest);
@@ -128,9 +145,9 @@ pub(super) fn name(text: &str) -> &str {
     if text.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &text[..end] }
 }
 
-fn look_up(name: &str, lookup: Lookup<'_>, unset: &mut Vec<String>) -> String {
+fn look_up(name: &str, lookup: Lookup<'_>, unset: &mut Unset) -> String {
     lookup(name).unwrap_or_else(|| {
-        unset.push(name.to_owned());
+        unset.insert(name.to_owned());
         String::new()
     })
 }
@@ -186,14 +203,10 @@ impl<'a> Braced<'a> {
         variable
     }
 
-    fn value(
-        &self,
-        lookup: Lookup<'_>,
-        unset: &mut Vec<String>,
-        depth: usize,
-    ) -> Result<String, Fault> {
+    fn value(&self, lookup: Lookup<'_>, unset: &mut Unset, room: Room) -> Result<String, Fault> {
         let value = lookup(self.name).filter(|value| !(self.nonempty && value.is_empty()));
-        let mut argument = || expand(self.argument, lookup, unset, depth + 1);
+        let mut argument =
+            || expand(self.argument, lookup, unset, Room { depth: room.depth + 1, ..room });
         match (self.operator, value) {
             (Operator::Plain, _) => Ok(look_up(self.name, lookup, unset)),
             (Operator::Alternative, Some(_)) | (Operator::Default, None) => argument(),
@@ -216,9 +229,10 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let found = match substitute(template, &lookup, &mut Vec::new()) {
+        let found = match substitute(template, &lookup, (&mut Unset::new(), 1000)) {
             Ok(text) => text,
             Err(Fault::Invalid(part)) => format!("invalid: {part}"),
+            Err(Fault::TooLong) => "too long".to_owned(),
             Err(Fault::Required { name, message }) => format!("required: {name}: {message}"),
         };
         assert_eq!(found, expect, "{template}");
@@ -257,6 +271,12 @@ mod tests {
         for text in ["$", "$5", "$(cmd)", "$-", "a$", "$é", "${U:-$}"] {
             check(text, if text.starts_with("${") { "$" } else { text });
         }
+    }
+
+    #[test]
+    fn a_result_that_would_be_too_long_is_refused() {
+        check(&"$SET".repeat(201), "too long");
+        check(&format!("${{U:-{}}}", "$SET".repeat(201)), "too long");
     }
 
     #[test]

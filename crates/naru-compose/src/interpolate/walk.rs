@@ -1,6 +1,7 @@
 //! Interpolation of all values of a tree. Keys are left as they are.
 
-use super::{Fault, Lookup, substitute};
+use super::{Fault, Lookup, Unset, substitute};
+use crate::budget::{self, Budget};
 use crate::path::Path;
 use crate::problem::Code;
 use crate::report::{Report, unset};
@@ -12,18 +13,22 @@ pub(crate) fn interpolate(
     node: &mut Node,
     path: &Path,
     lookup: Lookup<'_>,
-    (sources, report): (&Sources, &mut Report),
+    (sources, budget, report): (&Sources, &mut Budget, &mut Report),
 ) {
     match &mut node.value {
         Value::Text(text) if text.contains('$') => {
-            let mut unset = Vec::new();
-            match substitute(text, lookup, &mut unset) {
-                Ok(value) => {
+            let mut unset = Unset::new();
+            match substitute(text, lookup, (&mut unset, budget.left())) {
+                Ok(value) if budget.spend(value.len()) => {
                     let before = std::mem::replace(&mut node.value, Value::Text(value));
                     if report.remembers() {
                         let how = How::Template(report.scope());
                         node.remember(how, Node::new(node.at, before));
                     }
+                }
+                Ok(_) => {
+                    refuse(&Fault::TooLong, node.at, path, (sources, report));
+                    node.value = Value::Broken;
                 }
                 Err(fault) => {
                     refuse(&fault, node.at, path, (sources, report));
@@ -36,12 +41,12 @@ pub(crate) fn interpolate(
         }
         Value::List(entries) => {
             for (index, entry) in entries.iter_mut().enumerate() {
-                interpolate(entry, &path.index(index), lookup, (sources, report));
+                interpolate(entry, &path.index(index), lookup, (sources, budget, report));
             }
         }
         Value::Map(map) => {
             for (key, value) in map.iter_mut() {
-                interpolate(value, &path.key(key), lookup, (sources, report));
+                interpolate(value, &path.key(key), lookup, (sources, budget, report));
             }
         }
         _ => {}
@@ -50,6 +55,10 @@ pub(crate) fn interpolate(
 
 fn refuse(fault: &Fault, at: Position, path: &Path, (sources, report): (&Sources, &mut Report)) {
     match fault {
+        Fault::TooLong => {
+            let finding = report.error(at, path, budget::message());
+            finding.code(Code::LIMIT).hint(budget::HINT);
+        }
         Fault::Invalid(part) => {
             let at = find(sources, at, part.lines().next().unwrap_or(""));
             let message = format!("`{part}` is not a valid interpolation");
@@ -68,7 +77,7 @@ fn refuse(fault: &Fault, at: Position, path: &Path, (sources, report): (&Sources
 
 fn warn(name: &str, at: Position, path: &Path, (sources, report): (&Sources, &mut Report)) {
     let message = unset(name);
-    if report.has_message(&message) {
+    if !report.is_news(name) {
         return;
     }
     let at = [format!("${{{name}"), format!("${name}")]

@@ -1,13 +1,30 @@
 //! Values that are the same in every project when a file does not say them.
 
+use crate::canonical::normalize_hosts;
+use crate::path::Path;
+use crate::report::Report;
 use crate::tree::{Made, Map, Node, Value};
 
 /// Fills in what the files leave out.
-pub(super) fn apply(tree: &mut Node) {
+pub(super) fn apply(tree: &mut Node, report: &mut Report) {
     let services = tree.as_map_mut().and_then(|map| map.map_mut("services"));
-    for (_, service) in services.into_iter().flat_map(|map| map.iter_mut()) {
+    let root = Path::ROOT;
+    let services_path = root.key("services");
+    for (name, service) in services.into_iter().flat_map(|map| map.iter_mut()) {
+        let path = services_path.key(name);
         let Some(service) = service.as_map_mut() else { continue };
-        build(service);
+        build(service, &path.key("build"), report);
+        if let Some(hosts) = service.get_mut("extra_hosts") {
+            normalize_hosts(hosts, &path.key("extra_hosts"), report);
+        }
+        if let Some(provider) = service.map_mut("provider") {
+            provider_options(provider);
+        }
+        for key in ["expose", "group_add"] {
+            if let Some(Value::List(entries)) = service.get_mut(key).map(|node| &mut node.value) {
+                entries.iter_mut().for_each(number_to_text);
+            }
+        }
         each(service, "secrets", secret);
         each(service, "ports", port);
         each(service, "gpus", request);
@@ -23,6 +40,12 @@ fn each(map: &mut Map, key: &str, apply: fn(&mut Map)) {
     entries.iter_mut().filter_map(Node::as_map_mut).for_each(apply);
 }
 
+fn number_to_text(node: &mut Node) {
+    if let Value::Int(number) = &node.value {
+        node.value = Value::Text(number.to_string());
+    }
+}
+
 fn set_text(map: &mut Map, key: &str, text: &str, made: Made) {
     if !map.has(key) {
         let at = map.iter().next().map(|(_, node)| node.at).unwrap_or_default();
@@ -30,11 +53,37 @@ fn set_text(map: &mut Map, key: &str, text: &str, made: Made) {
     }
 }
 
-fn build(service: &mut Map) {
+fn build(service: &mut Map, path: &Path, report: &mut Report) {
     let Some(build) = service.get_mut("build") else { return };
     let at = build.at;
     if let Some(map) = build.as_map_mut().filter(|map| !map.has("context")) {
         map.set("context", Node::made_text(at, ".", Made::BuildContext));
+    }
+    let Some(map) = build.as_map_mut() else { return };
+    if let Some(hosts) = map.get_mut("extra_hosts") {
+        normalize_hosts(hosts, &path.key("extra_hosts"), report);
+    }
+    if let Some(ssh) = map.get_mut("ssh") {
+        ssh_keys(ssh);
+    }
+}
+
+/// The keys as `id` or `id=path`.
+fn ssh_keys(node: &mut Node) {
+    let Value::Map(map) = &node.value else { return };
+    let key = |(id, path): (&String, &Node)| match path.scalar_text() {
+        Some(text) if !text.is_empty() => Node::text(path.at, format!("{id}={text}")),
+        _ => Node::text(path.at, id.clone()),
+    };
+    node.value = Value::List(map.iter().map(key).collect());
+}
+
+/// An option with one value stands for one with a list of it.
+fn provider_options(provider: &mut Map) {
+    for (_, value) in provider.map_mut("options").into_iter().flat_map(|map| map.iter_mut()) {
+        if let Some(text) = value.scalar_text() {
+            value.value = Value::List(vec![Node::text(value.at, text)]);
+        }
     }
 }
 
@@ -47,6 +96,12 @@ fn secret(secret: &mut Map) {
 fn port(port: &mut Map) {
     set_text(port, "mode", "ingress", Made::PortMode);
     set_text(port, "protocol", "tcp", Made::PortProtocol);
+    if let Some(published) = port.get_mut("published") {
+        number_to_text(published);
+    }
+    if port.text("published") == Some("") {
+        port.remove("published");
+    }
 }
 
 /// A request for devices that says neither how many nor which asks for all.

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::environment;
 use super::files::join;
-use super::request::LoadRequest;
+use super::request::{LoadRequest, Texts};
 use crate::problem::{Code, Problem, Problems};
-use crate::report::Report;
-use crate::source::Sources;
 
 /// Names of Compose files, the preferred one first.
 const NAMES: [&str; 4] =
@@ -39,7 +37,7 @@ pub(super) struct Discovered {
 /// directory may name the files, and they may be in another directory with its own `.env`.
 pub(super) fn place(
     request: &LoadRequest,
-    (sources, report): (&mut Sources, &mut Report),
+    (sources, budget, report): Texts<'_>,
 ) -> Result<Discovered, Problems> {
     let working = &request.working_directory;
     let given = request.project_directory.as_ref().map(|directory| join(working, directory));
@@ -47,14 +45,14 @@ pub(super) fn place(
     let first =
         given.clone().or_else(|| request.files.first().and_then(|file| parent(file, working)));
     let first = first.as_deref().unwrap_or(working);
-    let texts = (&mut *sources, &mut *report);
+    let texts = (&mut *sources, &mut *budget, &mut *report);
     let mut env_files = vec![environment::add_env_files(request, first, &mut environment, texts)];
     let files = files(request, &environment, given.as_deref())?;
     let directory = given
         .or_else(|| files.first().and_then(|file| parent(file, working)))
         .unwrap_or_else(|| working.clone());
     if first != directory {
-        let texts = (sources, report);
+        let texts = (sources, budget, report);
         env_files.push(environment::add_env_files(request, &directory, &mut environment, texts));
     }
     Ok(Discovered { files, directory, environment, env_files })

@@ -2,10 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::interpolate::{Fault, substitute};
+use crate::budget::VARIABLE;
+use crate::interpolate::{Fault, Unset, substitute};
 
 /// Variables by name.
 pub(crate) type Variables = BTreeMap<String, String>;
+
+/// The bytes that the variables of all files read into one set may take.
+const LIMIT: usize = 8 << 20;
+
+const TOO_LARGE: &str = "these are too many variables, or too long ones: they need more than 8 MiB";
+
+/// The bytes that variables take.
+pub(crate) fn weight(variables: &Variables) -> usize {
+    variables.iter().map(|(name, value)| VARIABLE + name.len() + value.len()).sum()
+}
 
 /// What is wrong in a file of variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +39,18 @@ pub(crate) fn parse(
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let mut cursor = Cursor { text: &text, rest: &text, line: 1 };
     let mut wrong = Vec::new();
+    let mut size = weight(variables);
     while cursor.skip_to_statement() {
-        if let Err(what) = statement(&mut cursor, variables, lookup) {
+        if let Err(what) = statement(&mut cursor, (variables, &mut size), lookup) {
             wrong.push(what);
             if wrong.len() == WRONG_LIMIT {
                 break;
             }
             cursor.advance(cursor.rest.find('\n').unwrap_or(cursor.rest.len()));
+        }
+        if size > LIMIT {
+            wrong.push(cursor.wrong(TOO_LARGE));
+            break;
         }
     }
     wrong
@@ -45,7 +61,7 @@ const WRONG_LIMIT: usize = 20;
 
 fn statement(
     cursor: &mut Cursor<'_>,
-    variables: &mut Variables,
+    (variables, size): (&mut Variables, &mut usize),
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), Wrong> {
     let (name, has_value) = cursor.name()?;
@@ -57,6 +73,7 @@ fn statement(
     }
     let known = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
     let value = cursor.value(&known)?;
+    *size += VARIABLE + name.len() + value.len();
     variables.insert(name, value);
     Ok(())
 }
@@ -116,7 +133,7 @@ pub(crate) fn parse_raw(
     variables: &mut Variables,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<Wrong> {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut size) = (Vec::new(), weight(variables));
     for (line, number) in text.lines().zip(1..) {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
@@ -132,6 +149,11 @@ pub(crate) fn parse_raw(
             continue;
         }
         if let Some(value) = value {
+            size += VARIABLE + name.len() + value.len();
+            if size > LIMIT {
+                wrong.push(Wrong { line: number, column: 1, message: TOO_LARGE.to_owned() });
+                break;
+            }
             variables.insert(name.to_owned(), value);
         }
     }
@@ -248,7 +270,8 @@ impl<'t> Cursor<'t> {
     }
 
     fn expand(&self, text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Wrong> {
-        substitute(text, lookup, &mut Vec::new()).map_err(|fault| match fault {
+        substitute(text, lookup, (&mut Unset::new(), LIMIT)).map_err(|fault| match fault {
+            Fault::TooLong => self.wrong(TOO_LARGE),
             Fault::Invalid(part) => self.wrong(format!("`{part}` is not a valid interpolation")),
             Fault::Required { name, message } => {
                 self.wrong(format!("the required variable `{name}` is missing a value: {message}"))

@@ -7,6 +7,7 @@ use super::dotenv;
 use super::environment;
 use super::files::{Error, join, read};
 use super::place::Place;
+use crate::budget::Budget;
 use crate::lint::swallowed;
 use crate::path::Path;
 use crate::problem::Code;
@@ -20,7 +21,7 @@ pub(super) fn fold(
     project: &mut Project,
     tree: &Node,
     environment: &BTreeMap<String, String>,
-    (sources, report): (&mut Sources, &mut Report),
+    (sources, budget, report): (&mut Sources, &mut Budget, &mut Report),
 ) -> BTreeMap<String, Folded> {
     let mut folded_files = BTreeMap::new();
     let directory = project.working_directory.clone();
@@ -35,11 +36,15 @@ pub(super) fn fold(
             environment.get(variable).cloned().or_else(|| own.get(variable).cloned().flatten())
         };
         let (lookup, directory) = (&lookup, &directory);
-        let mut reader = Reader { read: Vec::new(), lookup, directory, sources, report };
+        let mut reader = Reader { read: Vec::new(), lookup, directory, sources, budget, report };
         let variables = reader.env_files(map, &path.key("env_file"));
         let variable_files = std::mem::take(&mut reader.read);
         let labels = reader.label_files(map, &path.key("label_file"));
         let files = Folded { variables: variable_files, labels: reader.read };
+        let weight = dotenv::weight(&variables) + dotenv::weight(&labels);
+        if !budget.pay(weight, Place(tree).of(&["services", name]), &path, report) {
+            break;
+        }
         if report.keeps_everything() {
             folded_files.insert(name.clone(), files);
         }
@@ -72,6 +77,7 @@ struct Reader<'a> {
     /// What paths that are still relative are in.
     directory: &'a FilePath,
     sources: &'a mut Sources,
+    budget: &'a mut Budget,
     report: &'a mut Report,
 }
 
@@ -133,6 +139,9 @@ impl Reader<'_> {
         let wrong = parse(&text, variables, self.lookup);
         let dollars = !raw && text.contains('$');
         if wrong.is_empty() && !dollars && !self.report.keeps_everything() {
+            return;
+        }
+        if !self.budget.pay(text.len(), file.at, path, self.report) {
             return;
         }
         let number = self.sources.add(name, text);

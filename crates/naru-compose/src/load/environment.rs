@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::dotenv;
 use super::files::{join, read};
-use super::request::LoadRequest;
+use super::request::{LoadRequest, Texts};
 use crate::path;
 use crate::problem::Code;
 use crate::report::Report;
-use crate::source::{Position, Sources};
+use crate::source::Position;
 
 /// The variable that holds the project's name.
 pub(crate) const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
@@ -34,7 +34,7 @@ pub(super) fn add_env_files(
     request: &LoadRequest,
     directory: &Path,
     environment: &mut BTreeMap<String, String>,
-    texts: (&mut Sources, &mut Report),
+    texts: Texts<'_>,
 ) -> Vec<u32> {
     let named = environment.get("COMPOSE_ENV_FILES").filter(|names| !names.is_empty());
     let disabled = environment.get("COMPOSE_DISABLE_ENV_FILE");
@@ -62,7 +62,7 @@ pub(super) fn read_env_files(
     files: &[PathBuf],
     environment: &BTreeMap<String, String>,
     at: Position,
-    (sources, report): (&mut Sources, &mut Report),
+    (sources, budget, report): Texts<'_>,
 ) -> (dotenv::Variables, Vec<u32>) {
     let (mut variables, mut numbers) = (dotenv::Variables::new(), Vec::new());
     let root = path::Path::ROOT;
@@ -81,6 +81,9 @@ pub(super) fn read_env_files(
         };
         let lookup = |name: &str| environment.get(name).cloned();
         let wrong = dotenv::parse(&text, &mut variables, &lookup);
+        if !budget.pay(text.len(), at, &root, report) {
+            break;
+        }
         let number = sources.add(file, text);
         numbers.push(number);
         if at != Position::NOWHERE {

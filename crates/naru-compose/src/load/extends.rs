@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
+use std::rc::Rc;
 
 use super::files::join;
 use super::model::{self, Context};
 use super::request::State;
 use super::{paths, reset};
+use crate::budget;
 use crate::canonical::canonicalize;
 use crate::merge::{merge, merge_service, unify};
 use crate::path::Path;
@@ -24,9 +26,17 @@ pub(super) struct Scope {
     pub(super) directory: PathBuf,
 }
 
+/// Chains of services that extend each other are not longer than this.
+const DEPTH_LIMIT: usize = 500;
+
 /// The services of files that were read because something extends them.
 #[derive(Debug, Default)]
-pub(super) struct Bases(HashMap<PathBuf, Option<Map>>);
+pub(super) struct Bases {
+    /// As the files say them; `None` for a file that cannot be used.
+    files: HashMap<PathBuf, Option<Rc<Map>>>,
+    /// With what they extend; `None` when that is not possible.
+    done: HashMap<(PathBuf, String), Rc<Option<Node>>>,
+}
 
 /// The services being resolved, outermost first, as file and name.
 type Chain = Vec<(PathBuf, String)>;
@@ -63,30 +73,27 @@ struct Target {
 }
 
 impl Resolver<'_> {
+    /// Puts below a service of the document what it extends.
     fn resolve(&mut self, services: &mut Map, name: &str, scope: &Scope) {
         let services_path = Path::ROOT.key("services");
         let service_path = services_path.key(name);
         let path = service_path.key("extends");
         let Some(service) = services.map_mut(name) else { return };
         let Some(target) = self.target(service, &path) else { return };
-        let step = (scope.file.clone(), name.to_owned());
-        if self.chain.contains(&step) {
-            let names = self.chain.iter().map(|(_, name)| name.as_str());
-            let names: Vec<&str> = names.chain([name]).collect();
-            let message = format!("Circular reference: {}", names.join(" extends "));
-            self.state.report.error(target.at, &path, message).code(Code::CYCLE);
+        if !self.enter(&scope.file, name, (target.at, &path)) {
             return Self::give_up(service);
         }
-        self.chain.push(step);
         let base = match &target.file {
             Some(file) => self.read_base(file, &target, (scope, &path)),
             None => {
                 self.resolve(services, &target.service, scope);
-                let found = services.get(&target.service).cloned();
-                if found.is_none() {
-                    self.missing(&target, services, (&scope.file, &path));
+                match services.get(&target.service) {
+                    Some(base) => self.copy(base, (target.at, &path)),
+                    None => {
+                        self.missing(&target, services, (&scope.file, &path));
+                        None
+                    }
                 }
-                found
             }
         };
         self.chain.pop();
@@ -99,16 +106,83 @@ impl Resolver<'_> {
             let taken = reset::apply_to_service(&mut base, name, self.resets);
             self.state.taken.extend(taken);
         }
-        if self.state.report.keeps_everything() {
-            let by = Node::text(target.at, target.service.as_str());
-            base.remember_all(How::Extends, &by);
-        }
+        self.remember(&mut base, &target);
         let own = std::mem::replace(service, base);
-        let key = own.as_map().and_then(|map| map.get("extends")).map(|node| node.at);
         merge_service(service, own, name, &mut self.state.report);
-        if let (Some(map), Some(_)) = (service.as_map_mut(), key) {
-            map.remove("extends");
+        service.as_map_mut().and_then(|map| map.remove("extends"));
+    }
+
+    /// A service of another file with what it extends put below it, not in its long form yet.
+    fn base(&mut self, file: &FilePath, target: &Target, at: &Path) -> Option<Node> {
+        let name = target.service.as_str();
+        let step = (file.to_owned(), name.to_owned());
+        if let Some(done) = self.bases.done.get(&step) {
+            let done = Rc::clone(done);
+            return self.copy(done.as_ref().as_ref()?, (target.at, at));
         }
+        let services = self.services_of(file, target.at, at)?;
+        let Some(own) = services.get(name) else {
+            self.missing(target, &services, (file, at));
+            return None;
+        };
+        let mut service = self.copy(own, (target.at, at))?;
+        let services_path = Path::ROOT.key("services");
+        let path = services_path.key(name);
+        let path = path.key("extends");
+        let deeper = service.as_map_mut().and_then(|map| self.target(map, &path));
+        let service = match deeper {
+            None => Some(service),
+            Some(deeper) if self.enter(file, name, (deeper.at, &path)) => {
+                let directory = file.parent().map(FilePath::to_owned).unwrap_or_default();
+                let scope = Scope { file: file.to_owned(), directory };
+                let base = match &deeper.file {
+                    Some(other) => self.read_base(other, &deeper, (&scope, &path)),
+                    None => self.base(file, &deeper, &path),
+                };
+                self.chain.pop();
+                base.map(|mut base| {
+                    self.remember(&mut base, &deeper);
+                    merge_service(&mut base, service, name, &mut self.state.report);
+                    base.as_map_mut().and_then(|map| map.remove("extends"));
+                    base
+                })
+            }
+            Some(_) => None,
+        };
+        let kept = service.as_ref().and_then(|service| self.copy(service, (target.at, at)));
+        self.bases.done.insert(step, Rc::new(kept));
+        service
+    }
+
+    /// Notes that this service is being resolved. False when it is already, or too many are, which
+    /// is reported.
+    fn enter(&mut self, file: &FilePath, name: &str, (at, path): (Position, &Path)) -> bool {
+        let step = (file.to_owned(), name.to_owned());
+        let (message, code) = if self.chain.contains(&step) {
+            let names = self.chain.iter().map(|(_, name)| name.as_str());
+            let names: Vec<&str> = names.chain([name]).collect();
+            (format!("Circular reference: {}", names.join(" extends ")), Code::CYCLE)
+        } else if self.chain.len() >= DEPTH_LIMIT {
+            (format!("more than {DEPTH_LIMIT} services extend each other"), Code::LIMIT)
+        } else {
+            self.chain.push(step);
+            return true;
+        };
+        self.state.report.error(at, path, message).code(code);
+        false
+    }
+
+    /// Notes in every value of a base that it comes from there.
+    fn remember(&self, base: &mut Node, target: &Target) {
+        if self.state.report.keeps_everything() {
+            base.remember_all(How::Extends, &Node::text(target.at, target.service.as_str()));
+        }
+    }
+
+    /// A copy of a service, which has to be paid for.
+    fn copy(&mut self, service: &Node, (at, path): (Position, &Path)) -> Option<Node> {
+        let State { budget, report, .. } = &mut *self.state;
+        budget.pay(budget::weight(service), at, path, report).then(|| service.clone())
     }
 
     /// Leaves a mark that makes later phases pass the service over.
@@ -138,26 +212,19 @@ impl Resolver<'_> {
         (scope, path): (&Scope, &Path),
     ) -> Option<Node> {
         let file = join(&scope.directory, FilePath::new(file));
+        let mut service = self.base(&file, target, path)?;
         let directory = file.parent().map(FilePath::to_owned).unwrap_or_default();
-        let inner = Scope { file: file.clone(), directory: directory.clone() };
-        let mut services = self.services_of(&file, target.at, path)?;
-        if !services.has(&target.service) {
-            self.missing(target, &services, (&file, path));
-            return None;
-        }
-        self.resolve(&mut services, &target.service, &inner);
-        let mut service = services.remove(&target.service)?;
         self.make_canonical(&mut service, &target.service, &directory);
         Some(service)
     }
 
     /// The services of a file as it says them, with variables replaced.
-    fn services_of(&mut self, file: &FilePath, at: Position, path: &Path) -> Option<Map> {
-        if let Some(known) = self.bases.0.get(file) {
+    fn services_of(&mut self, file: &FilePath, at: Position, path: &Path) -> Option<Rc<Map>> {
+        if let Some(known) = self.bases.files.get(file) {
             return known.clone();
         }
-        let services = self.read_services(file, at, path);
-        self.bases.0.insert(file.to_owned(), services.clone());
+        let services = self.read_services(file, at, path).map(Rc::new);
+        self.bases.files.insert(file.to_owned(), services.clone());
         services
     }
 

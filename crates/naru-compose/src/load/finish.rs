@@ -38,12 +38,12 @@ pub(super) fn finish(
     if !state.skip.normalization {
         normalize::normalize(&mut tree, &origin.name);
     }
-    let broken = remove_broken(&mut tree);
+    let mut broken = remove_broken(&mut tree);
     let mut project = Project {
         name: origin.name,
         working_directory: origin.directory,
         compose_files: origin.files,
-        ..typed(&tree, &broken, &mut state.report)
+        ..typed(&tree, &mut broken, &mut state.report)
     };
     let listed = origin.environment.get("COMPOSE_PROFILES").map(String::as_str);
     profiles::apply(&mut project, request, listed);
@@ -59,8 +59,9 @@ pub(super) fn finish(
     }
     let mut folded = Default::default();
     if !state.skip.environment {
-        let report = (&mut state.sources, &mut state.report);
-        folded = env_file::fold(&mut project, &tree, &origin.environment, report);
+        let State { sources, budget, report, .. } = &mut state;
+        let files = (sources, budget, report);
+        folded = env_file::fold(&mut project, &tree, &origin.environment, files);
     }
     if !request.all_resources {
         resources::drop_unused(&mut project);
@@ -148,19 +149,19 @@ fn sweep(node: &mut Node) -> bool {
     found
 }
 
-fn typed(tree: &Node, broken: &BTreeSet<String>, report: &mut Report) -> Project {
-    let none = BTreeSet::new();
+fn typed(tree: &Node, broken: &mut BTreeSet<String>, report: &mut Report) -> Project {
+    let none = &mut BTreeSet::new();
     let extensions = tree.as_map().into_iter().flat_map(|map| map.iter());
     let extensions = extensions.filter(|(key, _)| key.starts_with("x-"));
     let extensions = extensions
         .filter_map(|(key, node)| Some((key.clone(), serde::Deserialize::deserialize(node).ok()?)));
     Project {
         services: section(tree, "services", broken, report),
-        networks: section(tree, "networks", &none, report),
-        volumes: section(tree, "volumes", &none, report),
-        secrets: section(tree, "secrets", &none, report),
-        configs: section(tree, "configs", &none, report),
-        models: section(tree, "models", &none, report),
+        networks: section(tree, "networks", none, report),
+        volumes: section(tree, "volumes", none, report),
+        secrets: section(tree, "secrets", none, report),
+        configs: section(tree, "configs", none, report),
+        models: section(tree, "models", none, report),
         extensions: extensions.collect(),
         ..Project::default()
     }
@@ -170,7 +171,7 @@ fn typed(tree: &Node, broken: &BTreeSet<String>, report: &mut Report) -> Project
 fn section<T: DeserializeOwned + Default>(
     tree: &Node,
     key: &str,
-    broken: &BTreeSet<String>,
+    broken: &mut BTreeSet<String>,
     report: &mut Report,
 ) -> BTreeMap<String, T> {
     let mut values = BTreeMap::new();
@@ -187,6 +188,7 @@ fn section<T: DeserializeOwned + Default>(
                     let path = if way.is_empty() { path } else { path.key(&way) };
                     report.error(error.at.unwrap_or(node.at), &path, error.to_string());
                 }
+                broken.insert(name.clone());
                 T::default()
             }
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
+use super::dotenv;
 use super::environment::{Scope, read_env_files};
 use super::files::join;
 use super::model::{self, Context, File};
@@ -100,9 +101,13 @@ impl Include {
         let files: Option<Vec<File>> =
             self.files.iter().map(|file| model::read_named(file, at, state)).collect();
         state.incomplete |= files.is_none();
-        let texts = (&mut state.sources, &mut state.report);
         let (variables, numbers) =
-            read_env_files(&self.env_files, &context.environment, at.0, texts);
+            read_env_files(&self.env_files, &context.environment, at.0, state.texts());
+        let copied = dotenv::weight(&context.environment) + dotenv::weight(&variables);
+        let State { budget, report, .. } = &mut *state;
+        if !budget.pay(copied, at.0, at.1, report) {
+            return None;
+        }
         let mut environment = BTreeMap::clone(&context.environment);
         for (name, value) in variables {
             environment.entry(name).or_insert(value);
@@ -135,7 +140,7 @@ fn import(map: &mut Map, imported: &mut Node, state: &mut State) {
             map.set(kind, Node::empty_map(Position::NOWHERE));
         }
         let Some(target) = map.map_mut(kind) else { continue };
-        for (name, mut entry) in source.0 {
+        for (name, mut entry) in *source.0 {
             if let Some(own) = target.0.get_mut(&name) {
                 let own = std::mem::replace(own, entry.clone());
                 merge_resource(&mut entry.node, own.node, (kind, &name), &mut state.report);

@@ -94,8 +94,15 @@ pub(super) fn read_named(
 }
 
 fn parse_text(path: PathBuf, text: String, state: &mut State) -> Option<File> {
+    let State { budget, report, .. } = &mut *state;
+    if !budget.pay(text.len(), Position::NOWHERE, &Path::ROOT, report) {
+        return None;
+    }
     let number = state.sources.add(&path, text);
-    let mut documents = parse(number, state.sources.text(number), &mut state.report)?;
+    let mut documents = {
+        let text = state.sources.text(number);
+        parse(number, text, (&mut state.budget, &mut state.report))?
+    };
     documents.retain(|document| !document.is_null());
     Some(File { path, documents })
 }
@@ -132,7 +139,7 @@ pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> No
             unify(&mut tree, &mut state.report);
         }
     }
-    defaults::apply(&mut tree);
+    defaults::apply(&mut tree, &mut state.report);
     if !state.incomplete {
         validate::check(&mut tree, &mut state.report);
     }
@@ -150,7 +157,8 @@ pub(super) fn prepare(document: &mut Node, context: &Context, state: &mut State)
     state.report.enter(context.scope);
     if !state.templates {
         let lookup = |name: &str| context.environment.get(name).cloned();
-        interpolate(document, &Path::ROOT, &lookup, (&state.sources, &mut state.report));
+        let State { sources, budget, report, .. } = &mut *state;
+        interpolate(document, &Path::ROOT, &lookup, (sources, budget, report));
     }
     let Some(map) = document.as_map_mut() else { return };
     if let Some(entry) = map.0.shift_remove("version") {

@@ -71,7 +71,8 @@ fn name_in_files(
     let mut node = names.find(|node| node.as_text().is_some_and(|name| !name.is_empty()))?.clone();
     let lookup = |name: &str| environment.get(name).cloned();
     let path = Path::ROOT;
-    interpolate(&mut node, &path.key("name"), &lookup, (&state.sources, &mut state.report));
+    let State { sources, budget, report, .. } = state;
+    interpolate(&mut node, &path.key("name"), &lookup, (sources, budget, report));
     Some(node)
 }
 

@@ -68,7 +68,8 @@ impl Base<'_> {
     fn apply(self, node: &mut Node, kind: Kind) {
         match (&mut node.value, kind) {
             (Value::Text(text), Kind::File) => *text = self.absolute(text),
-            (Value::Text(text), Kind::Context) if !is_remote(text) => *text = self.absolute(text),
+            (Value::Text(text), Kind::Context) if text.is_empty() || is_remote(text) => {}
+            (Value::Text(text), Kind::Context) => *text = self.absolute(text),
             (Value::Text(text), Kind::Ssh) => {
                 if let Some((id, path)) = text.split_once('=') {
                     *text = format!("{id}={}", self.absolute(path));
@@ -103,8 +104,8 @@ impl Base<'_> {
     }
 
     fn absolute(self, text: &str) -> String {
-        let in_home =
-            text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        // As docker compose reads it, `~name` is a folder in one's own home directory.
+        let in_home = text.strip_prefix('~');
         if let (Some(rest), Some(home)) = (in_home, self.home) {
             let path = home.join(rest.trim_start_matches('/'));
             return clean(&path).to_string_lossy().into_owned();

@@ -9,6 +9,7 @@ use super::environment::{self, Scope};
 use super::reset::Taken;
 use super::template::Template;
 use super::{discover, finish, model, name};
+use crate::budget::Budget;
 use crate::lint::Silence;
 use crate::problem::{Problem, Problems};
 use crate::project::Project;
@@ -90,6 +91,9 @@ pub(crate) struct Past {
     pub(crate) folded: BTreeMap<String, Folded>,
 }
 
+/// Where a text is kept, what it costs, and what is wrong with it.
+pub(crate) type Texts<'a> = (&'a mut Sources, &'a mut Budget, &'a mut Report);
+
 /// The phases' common state: the texts and the problems.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -100,7 +104,7 @@ pub(crate) struct State {
     /// Home directory, for `~`.
     pub(crate) home: Option<PathBuf>,
     /// What port ranges may still stand for.
-    pub(crate) budget: crate::canonical::Budget,
+    pub(crate) budget: Budget,
     /// The scopes of variables, the project's own first.
     pub(crate) scopes: Vec<Scope>,
     /// What `!reset` and `!override` removed.
@@ -119,6 +123,11 @@ impl State {
     pub(crate) fn add_scope(&mut self, scope: Scope) -> u32 {
         self.scopes.push(scope);
         u32::try_from(self.scopes.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// What reading a text needs.
+    pub(crate) fn texts(&mut self) -> Texts<'_> {
+        (&mut self.sources, &mut self.budget, &mut self.report)
     }
 
     /// Gives up: the problems found so far, as the reader sees them.
@@ -160,7 +169,7 @@ fn merged(
         sources: Sources::new(&request.working_directory),
         report: Report::keeping_everything(request.history),
         home: request.environment.get("HOME").map(PathBuf::from),
-        budget: crate::canonical::Budget::default(),
+        budget: Budget::default(),
         scopes: Vec::new(),
         taken: Vec::new(),
         incomplete: false,
@@ -168,7 +177,7 @@ fn merged(
         templates,
     };
     state.report.allow_templates(templates);
-    let place = discover::place(request, (&mut state.sources, &mut state.report))?;
+    let place = discover::place(request, state.texts())?;
     let files = model::read_all(&place.files, &mut state);
     if files.is_empty() {
         return Err(state.fail());

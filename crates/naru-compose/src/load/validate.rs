@@ -104,7 +104,7 @@ fn port(map: &Map) -> Option<(&'static str, String)> {
         return Some(("target", "the port names no container port".to_owned()));
     }
     let ip = map.text("host_ip")?;
-    let wrong = !ip.is_empty() && ip.parse::<IpAddr>().is_err();
+    let wrong = ip.parse::<IpAddr>().is_err();
     wrong.then(|| ("host_ip", format!("`{ip}` is not an IP address")))
 }
 

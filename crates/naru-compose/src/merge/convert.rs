@@ -80,7 +80,7 @@ pub(crate) fn build_to_map(node: &mut Node) {
 pub(crate) fn hosts_to_list(node: &mut Node) {
     let Value::Map(map) = &node.value else { return };
     let mut list = Vec::new();
-    for (name, Entry { node, .. }) in &map.0 {
+    for (name, Entry { node, .. }) in map.0.iter() {
         let addresses =
             if node.as_list().is_empty() { std::slice::from_ref(node) } else { node.as_list() };
         for address in addresses {

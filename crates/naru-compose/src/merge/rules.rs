@@ -41,6 +41,7 @@ pub(super) static RULES: LazyLock<Table<Rule>> = LazyLock::new(|| {
         ("services.*.build.args", Rule::Pairs),
         ("services.*.build.extra_hosts", Rule::Hosts),
         ("services.*.build.labels", Rule::Pairs),
+        ("services.*.build.ssh", Rule::Pairs),
         ("services.*.build.ulimits.*", Rule::Replace),
         ("services.*.command", Rule::Replace),
         ("services.*.depends_on", Rule::Dependencies),

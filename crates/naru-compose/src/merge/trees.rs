@@ -1,5 +1,7 @@
 //! Merging two trees: what the right one says wins over what the left one says.
 
+use std::collections::HashSet;
+
 use super::convert::{
     build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, refuse_spaces,
     text_to_list,
@@ -8,6 +10,7 @@ use super::rules::{RULES, Rule};
 use crate::path::{Cursor, Path};
 use crate::problem::Code;
 use crate::report::Report;
+use crate::schema::fingerprint;
 use crate::tree::{How, Map, Node, Value};
 
 /// Merges `right` into `left`, both being whole files.
@@ -83,7 +86,7 @@ fn replace(left: &mut Node, right: Node, report: &mut Report) {
 }
 
 fn maps(left: &mut Map, right: Map, at: Cursor<'_, Rule>, (path, report): Context) {
-    for (key, entry) in right.0 {
+    for (key, entry) in *right.0 {
         match left.0.get_mut(&key) {
             None => {
                 left.0.insert(key, entry);
@@ -114,7 +117,7 @@ fn overlay(left: &mut Node, right: &mut Node, report: &mut Report) -> bool {
     let (Value::Map(left), Value::Map(right)) = (&mut left.value, &mut right.value) else {
         return false;
     };
-    for (key, mut entry) in std::mem::take(&mut right.0) {
+    for (key, mut entry) in *std::mem::take(&mut right.0) {
         if let Some(before) = left.0.get_mut(&key) {
             std::mem::swap(before, &mut entry);
             if report.remembers() {
@@ -130,11 +133,8 @@ fn overlay(left: &mut Node, right: &mut Node, report: &mut Report) -> bool {
 fn hosts(left: &mut Node, right: Node) {
     match (&mut left.value, right.value) {
         (Value::List(list), Value::List(other)) => {
-            for entry in other {
-                if !list.iter().any(|earlier| earlier.same(&entry)) {
-                    list.push(entry);
-                }
-            }
+            let mut known: HashSet<String> = list.iter().map(fingerprint).collect();
+            list.extend(other.into_iter().filter(|entry| known.insert(fingerprint(entry))));
         }
         (_, value) => *left = Node { value, ..right },
     }
@@ -146,27 +146,46 @@ fn drivers_differ(left: &Node, right: &Node) -> bool {
 }
 
 /// Address pools are merged as docker compose does: a pool of another subnet takes the place of
-/// the earlier one, pools of the same subnet are merged.
+/// the earlier one, pools of the same subnet are merged. The earlier pools change while later ones
+/// are compared with them.
 fn pools(left: &mut Node, right: Node, at: Cursor<'_, Rule>, (path, report): Context) {
+    #[derive(Clone, Copy)]
+    enum Pool {
+        Earlier(usize),
+        Later(usize),
+    }
     fn subnet(node: &Node) -> Option<&str> {
         node.as_map().and_then(|map| map.text("subnet"))
     }
-    let mut result: Vec<Node> = Vec::new();
-    for original in left.as_list() {
-        for other in right.as_list() {
-            let known = result.iter().position(|pool| subnet(pool) == subnet(other));
-            if subnet(other) != subnet(original) && known.is_none() {
-                result.push(other.clone());
+    let Value::List(earlier) = &mut left.value else { return *left = right };
+    let later = right.as_list();
+    if earlier.is_empty() || later.is_empty() {
+        return *left = right;
+    }
+    let mut result: Vec<Pool> = Vec::new();
+    for index in 0..earlier.len() {
+        for (other, pool) in later.iter().enumerate() {
+            let place = |result: &[Pool], earlier: &[Node], wanted: Option<&str>| {
+                result.iter().position(|pool| match *pool {
+                    Pool::Earlier(index) => subnet(&earlier[index]) == wanted,
+                    Pool::Later(index) => subnet(&later[index]) == wanted,
+                })
+            };
+            let differs = subnet(&earlier[index]) != subnet(pool);
+            if differs && place(&result, earlier, subnet(pool)).is_none() {
+                result.push(Pool::Later(other));
                 continue;
             }
-            let mut merged = original.clone();
-            values(&mut merged, other.clone(), at.entry(), (path, report));
-            match result.iter().position(|pool| subnet(pool) == subnet(&merged)) {
-                Some(index) => result[index] = merged,
-                None => result.push(merged),
+            values(&mut earlier[index], pool.clone(), at.entry(), (path, report));
+            match place(&result, earlier, subnet(&earlier[index])) {
+                Some(place) => result[place] = Pool::Earlier(index),
+                None => result.push(Pool::Earlier(index)),
             }
         }
     }
-    let value = if left.as_list().is_empty() { right.value } else { Value::List(result) };
-    left.value = value;
+    let pool = |pool: &Pool| match *pool {
+        Pool::Earlier(index) => earlier[index].clone(),
+        Pool::Later(index) => later[index].clone(),
+    };
+    left.value = Value::List(result.iter().map(pool).collect());
 }

@@ -86,6 +86,8 @@ fn port(map: &Map) -> String {
     let text = |key: &str| map.get(key).and_then(Node::scalar_text);
     let host = text("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned());
     let protocol = text("protocol").unwrap_or_else(|| "tcp".to_owned());
+    // To docker compose a port written as a number is never the same as one written as a text.
+    let number = if map.text("published").is_some() { "" } else { "#" };
     let (published, target) = (text("published"), text("target").unwrap_or_default());
-    format!("{host}:{}:{target}/{protocol}", published.unwrap_or_default())
+    format!("{host}:{number}{}:{target}/{protocol}", published.unwrap_or_default())
 }

@@ -43,9 +43,16 @@ impl FromStr for Bytes {
     /// `b`, `k`, `m`, `g`, `t`, `p`, each also as `kb` and `kib`, in powers of 1024, with decimals.
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let error = || UnitError::Bytes(text.to_owned());
-        let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'));
-        let (number, suffix) = text.split_at(digits.unwrap_or(text.len()));
-        let number: f64 = number.parse().map_err(|_| error())?;
+        // As docker compose reads it, everything up to the last digit is the number: `1e3k` is 1000k.
+        let digits =
+            text.rfind(|c: char| c.is_ascii_digit() || c == '.').map_or(0, |last| last + 1);
+        let (number, suffix) = text.split_at(digits);
+        let numeric =
+            |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E' | '_');
+        if !number.chars().all(numeric) || number.starts_with('_') {
+            return Err(error());
+        }
+        let number: f64 = number.replace('_', "").parse().map_err(|_| error())?;
         if number < 0.0 {
             return if suffix.is_empty() {
                 whole(number).map(Self).ok_or_else(error)
@@ -70,7 +77,7 @@ impl FromStr for Bytes {
 /// The whole part of a number that fits an `i64`.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
 fn whole(number: f64) -> Option<i64> {
-    (number.abs() < 9.2e18).then_some(number as i64)
+    (number.abs() < 9_223_372_036_854_775_000.0).then_some(number as i64)
 }
 
 impl fmt::Display for Bytes {

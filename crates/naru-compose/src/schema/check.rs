@@ -71,6 +71,7 @@ fn fits(shape: &Shape, node: &Node) -> bool {
             matches!(node.value, Value::Text(_))
         }
         Shape::Pair => !matches!(node.value, Value::List(_) | Value::Map(_)),
+        Shape::TextOrInteger => matches!(node.value, Value::Int(_) | Value::Text(_)),
         Shape::Boolean => matches!(node.value, Value::Bool(_)),
         Shape::Flag | Shape::FlagText => matches!(node.value, Value::Bool(_) | Value::Text(_)),
         Shape::Integer
@@ -108,7 +109,7 @@ fn unique(node: &mut Node, path: &Path, report: &mut Report) {
 }
 
 /// A text that is the same for trees that say the same.
-fn fingerprint(node: &Node) -> String {
+pub(crate) fn fingerprint(node: &Node) -> String {
     match &node.value {
         Value::Text(text) => format!("{text:?}"),
         Value::List(entries) => entries.iter().map(|entry| fingerprint(entry) + ",").collect(),
@@ -123,7 +124,7 @@ fn fingerprint(node: &Node) -> String {
 }
 
 fn names(map: &mut Map, path: &Path, report: &mut Report) {
-    for (key, entry) in &mut map.0 {
+    for (key, entry) in map.0.iter_mut() {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if key.is_empty() || !key.bytes().all(allowed) {
             let message = format!("`{key}` is not a name");
@@ -139,7 +140,7 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
     let Value::Map(map) = &mut node.value else {
         return refuse(node, &Shape::Map(&Shape::Any), path, report);
     };
-    for (key, entry) in &mut map.0 {
+    for (key, entry) in map.0.iter_mut() {
         let path = path.key(key);
         if let Some(shape) = object.field(key) {
             check(&mut entry.node, shape, &path, report);
@@ -239,6 +240,7 @@ fn expected(shape: &Shape) -> String {
         Shape::Text | Shape::Matching(..) => "a text",
         Shape::Words(words) => return format!("one of {}", words.join(", ")),
         Shape::Scalar => "a text or a number",
+        Shape::TextOrInteger => "a text or a whole number",
         Shape::Pair => "a text, a number or a boolean",
         Shape::Flag | Shape::Boolean => "true or false",
         Shape::FlagText => "a boolean or a text",

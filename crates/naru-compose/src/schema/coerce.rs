@@ -24,8 +24,14 @@ pub(super) fn coerce(node: &Node, shape: &Shape) -> Result<Option<Value>, String
             integer(node, shape).map(Value::Int).map(Some)
         }
         (Shape::Number, Some(text)) => {
-            let number = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+            let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+            let number = number.ok_or_else(|| format!("`{text}` is not a number"))?;
             Ok(Some(Value::Float(number)))
+        }
+        (Shape::Number, None)
+            if node.scalar_text().is_some_and(|text| text.ends_with(['N', 'f'])) =>
+        {
+            Err("a number has to be finite".to_owned())
         }
         (_, Some(text)) => unit(text, shape).map(|()| None),
         _ => Ok(None),

@@ -9,7 +9,7 @@ mod service;
 mod shape;
 mod suggest;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, fingerprint};
 pub(crate) use resources::{INCLUDE, PROJECT};
 pub(crate) use service::extends_shape;
 #[cfg(test)]

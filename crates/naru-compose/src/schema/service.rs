@@ -8,7 +8,7 @@ use super::shape::{
 
 use Shape::{
     Boolean, Bytes, Flag, Integer, List, LooseBytes, Map, Matching, Number, OneOf, Optional,
-    Period, Scalar, Set, Strict, Text, Token, Whole, Within, Words,
+    Period, Scalar, Set, Strict, Text, TextOrInteger, Token, Whole, Within, Words,
 };
 
 /// A service.
@@ -60,7 +60,7 @@ pub(crate) static SERVICE: Object = Object {
         ("init", Flag),
         ("ipc", Text),
         ("isolation", Text),
-        ("label_file", TEXTS),
+        ("label_file", OneOf(&[Text, List(&Text)])),
         ("labels", PAIRS),
         ("links", WORDS),
         ("logging", Shape::Object(&LOGGING)),
@@ -77,7 +77,7 @@ pub(crate) static SERVICE: Object = Object {
         ("pid", Optional(&Text)),
         ("pids_limit", Whole),
         ("platform", Text),
-        ("ports", Set(&OneOf(&[Scalar, Shape::Object(&PORT)]))),
+        ("ports", Set(&OneOf(&[TextOrInteger, Shape::Object(&PORT)]))),
         ("post_start", List(&Shape::Object(&HOOK))),
         ("pre_start", List(&Shape::Object(&PRE_START))),
         ("pre_stop", List(&Shape::Object(&HOOK))),
@@ -126,7 +126,11 @@ const PULL_POLICY: Shape = Matching(
             ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
         let period = text.strip_prefix("every_");
         words.contains(&text)
-            || period.is_some_and(|text| text.parse::<crate::project::Period>().is_ok())
+            || period.is_some_and(|text| {
+                let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+                let begins = unit.len() < text.len() && unit.starts_with(['w', 'd', 'h', 'm', 's']);
+                begins && text.parse::<crate::project::Period>().is_ok()
+            })
     },
     "always, never, missing, build, refresh, daily, weekly or every_<time> such as `every_12h`",
 );
@@ -195,7 +199,7 @@ const TRIGGER: Object = Object {
 const DEVICE: Object = Object {
     name: "a device",
     fields: &[("source", Text), ("target", Text), ("permissions", Text)],
-    required: &["source"],
+    required: &["source", "target"],
 };
 
 const ENV_FILE: Object = Object {
@@ -259,7 +263,7 @@ const PORT: Object = Object {
         ("mode", Text),
         ("host_ip", Text),
         ("target", Integer),
-        ("published", Token),
+        ("published", TextOrInteger),
         ("protocol", Text),
         ("app_protocol", Text),
     ],

@@ -18,6 +18,8 @@ pub(crate) enum Shape {
     Token,
     /// The same, but never written as a text.
     Strict(&'static Self),
+    /// A text or whole number, which stays what it is.
+    TextOrInteger,
     /// A text, number, boolean or nothing: the value of an environment variable or label.
     Pair,
     /// A boolean.

@@ -194,7 +194,7 @@ impl Walk {
     fn below(&mut self, node: &Node, at: Cursor<'_, Support>, (path, key): (&Path, &str)) {
         match &node.value {
             Value::Map(map) => {
-                for (key, entry) in &map.0 {
+                for (key, entry) in map.0.iter() {
                     self.entry(entry, at.key(key), (&path.key(key), key));
                 }
             }

@@ -1,6 +1,6 @@
 //! Numbers as Go prints them, which is what ends up in environments and labels.
 
-/// A floating point number as Go's `fmt.Sprint` prints it: `1.5`, `1000`, `1e+21`.
+/// A floating point number as Go's `fmt.Sprint` prints it: `1.5`, `1000`, `1e+06`.
 pub(crate) fn float_text(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -9,7 +9,7 @@ pub(crate) fn float_text(number: f64) -> String {
         return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let size = number.abs();
-    if size != 0.0 && !(1e-4..1e21).contains(&size) {
+    if size != 0.0 && !(1e-4..1e6).contains(&size) {
         let text = format!("{number:e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, exponent) = match exponent.strip_prefix('-') {
@@ -53,6 +53,10 @@ mod tests {
     #[test]
     fn floats_print_as_in_go() {
         let printed = [1.5, 1000.0, 1e21, 1e-7, -0.25].map(float_text);
+        assert_eq!(
+            [1e6, 999_999.5, 1_234_567.5, -1e5].map(float_text),
+            ["1e+06", "999999.5", "1.2345675e+06", "-100000"]
+        );
         assert_eq!(printed, ["1.5", "1000", "1e+21", "1e-07", "-0.25"]);
     }
 }

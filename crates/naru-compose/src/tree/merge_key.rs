@@ -11,7 +11,7 @@ pub(super) fn apply(map: &mut Map, sources: Vec<Node>, report: &mut Report) -> R
     for mut source in sources {
         match std::mem::take(&mut source.value) {
             Value::Map(other) => {
-                for (key, entry) in other.0 {
+                for (key, entry) in *other.0 {
                     match map.0.entry(key) {
                         Slot::Occupied(mut own) if report.remembers() => {
                             own.get_mut().node.remember(How::MergeKey, entry.node);

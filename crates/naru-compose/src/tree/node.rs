@@ -70,7 +70,7 @@ pub(crate) struct Entry {
 
 /// A mapping in the order of the file.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Map(pub(crate) IndexMap<String, Entry>);
+pub(crate) struct Map(pub(crate) Box<IndexMap<String, Entry>>);
 
 impl Map {
     /// The value of a key.
@@ -210,34 +210,12 @@ impl Node {
         }
     }
 
-    /// How many nodes it and everything below it are, and how deep.
-    pub(crate) fn extent(&self) -> (usize, usize) {
-        let below: Vec<(usize, usize)> = match &self.value {
-            Value::List(entries) => entries.iter().map(Self::extent).collect(),
-            Value::Map(map) => map.iter().map(|(_, node)| node.extent()).collect(),
-            _ => return (1, 1),
-        };
-        let count = below.iter().map(|(count, _)| count).sum::<usize>();
-        let depth = below.iter().map(|(_, depth)| *depth).max().unwrap_or(0);
-        (count + 1, depth + 1)
-    }
-
-    /// Whether two trees say the same, wherever they are written.
-    pub(crate) fn same(&self, other: &Self) -> bool {
-        match (&self.value, &other.value) {
-            (Value::Null, Value::Null) => true,
-            (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Int(a), Value::Int(b)) => a == b,
-            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
-            (Value::Text(a), Value::Text(b)) | (Value::Date(a), Value::Date(b)) => a == b,
-            (Value::List(a), Value::List(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b))
-            }
-            (Value::Map(a), Value::Map(b)) => {
-                a.0.len() == b.0.len()
-                    && a.iter().all(|(key, node)| b.get(key).is_some_and(|other| node.same(other)))
-            }
-            _ => false,
+    /// How deep it is.
+    pub(crate) fn depth(&self) -> usize {
+        1 + match &self.value {
+            Value::List(entries) => entries.iter().map(Self::depth).max().unwrap_or(0),
+            Value::Map(map) => map.iter().map(|(_, node)| node.depth()).max().unwrap_or(0),
+            _ => 0,
         }
     }
 }

@@ -8,28 +8,30 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::scalar::resolve;
 use super::{Entry, How, Map, Mark, Node, Value, merge_key};
+use crate::budget::{self, Budget, VALUE};
 use crate::path::Path;
 use crate::problem::Code;
 use crate::report::Report;
 use crate::source::Position;
 
-/// Largest number of nodes of one file, aliases counted as often as they are used.
-const NODE_LIMIT: usize = 250_000;
-
 /// Largest depth of one file.
 const DEPTH_LIMIT: usize = 100;
 
 /// The documents of a text. `None` when it is not YAML or beyond a limit, which is reported.
-pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Vec<Node>> {
+pub(crate) fn parse(
+    file: u32,
+    text: &str,
+    (budget, report): (&mut Budget, &mut Report),
+) -> Option<Vec<Node>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser::new_from_str(text);
     let mut builder = Builder {
         file,
+        budget,
         report,
         stack: Vec::new(),
         anchors: HashMap::new(),
         documents: Vec::new(),
-        count: 0,
     };
     loop {
         match parser.next_event() {
@@ -62,13 +64,20 @@ enum Key {
     Wrong,
 }
 
+/// A value with an anchor, and what each use of it costs.
+struct Anchored {
+    node: Node,
+    weight: usize,
+    depth: usize,
+}
+
 struct Builder<'r> {
     file: u32,
+    budget: &'r mut Budget,
     report: &'r mut Report,
     stack: Vec<Frame>,
-    anchors: HashMap<usize, (Node, usize, usize)>,
+    anchors: HashMap<usize, Anchored>,
     documents: Vec<Node>,
-    count: usize,
 }
 
 type Tagged<'a> = Option<Cow<'a, Tag>>;
@@ -79,19 +88,19 @@ impl Builder<'_> {
         let at = self.position(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.room(at, 1, 1)?;
-                self.scalar(at, &text, style, (anchor, tag));
+                self.room(at, VALUE + text.len(), 1)?;
+                self.scalar(at, &text, style, (anchor, tag))?;
             }
             Event::SequenceStart(anchor, tag) => {
-                self.room(at, 1, 1)?;
+                self.room(at, VALUE, 1)?;
                 self.open(at, anchor, &tag, Content::List(Vec::new()));
             }
             Event::MappingStart(anchor, tag) => {
-                self.room(at, 1, 1)?;
+                self.room(at, VALUE, 1)?;
                 let content = Content::Map { map: Map::default(), key: None, merged: Vec::new() };
                 self.open(at, anchor, &tag, content);
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Alias(anchor) => self.alias(at, anchor)?,
             _ => {}
         }
@@ -104,18 +113,16 @@ impl Builder<'_> {
         Position { file: self.file, line: line.max(1), column }
     }
 
-    /// Whether so many nodes of such depth still fit.
-    fn room(&mut self, at: Position, count: usize, depth: usize) -> Option<()> {
-        self.count += count;
-        let message = if self.count > NODE_LIMIT {
-            format!("the file has more than {NODE_LIMIT} values")
+    /// Whether values of this weight and depth still fit.
+    fn room(&mut self, at: Position, weight: usize, depth: usize) -> Option<()> {
+        let message = if !self.budget.spend(weight) {
+            budget::message()
         } else if self.stack.len() + depth > DEPTH_LIMIT {
             format!("the file is nested more than {DEPTH_LIMIT} levels deep")
         } else {
             return Some(());
         };
-        let aliases = "every use of an anchor (`*name`) counts as often as it is written";
-        self.report.error(at, &Path::ROOT, message).code(Code::LIMIT).hint(aliases);
+        self.report.error(at, &Path::ROOT, message).code(Code::LIMIT).hint(budget::HINT);
         None
     }
 
@@ -125,12 +132,12 @@ impl Builder<'_> {
         text: &str,
         style: ScalarStyle,
         (anchor, tag): (usize, Tagged),
-    ) {
+    ) -> Option<()> {
         let plain = style == ScalarStyle::Plain;
         let forced = tag.as_ref().filter(|tag| tag.is_yaml_core_schema());
         let value = match forced.map(|tag| tag.suffix.as_str()) {
             Some("str") => Value::Text(text.to_owned()),
-            None if !plain => Value::Text(text.to_owned()),
+            None if !plain || tag.is_some() => Value::Text(text.to_owned()),
             Some("float") => match resolve(text) {
                 Value::Int(number) => Value::Float(number.to_string().parse().unwrap_or(0.0)),
                 other => other,
@@ -148,14 +155,15 @@ impl Builder<'_> {
             self.duplicate("<<", at, earlier);
         }
         self.key(Key::Merge);
+        Some(())
     }
 
     fn open(&mut self, at: Position, anchor: usize, tag: &Tagged, content: Content) {
         self.stack.push(Frame { at, mark: mark(tag), anchor, content });
     }
 
-    fn close(&mut self) {
-        let Some(frame) = self.stack.pop() else { return };
+    fn close(&mut self) -> Option<()> {
+        let Some(frame) = self.stack.pop() else { return Some(()) };
         let value = match frame.content {
             Content::List(entries) => Value::List(entries),
             Content::Map { mut map, merged, .. } => {
@@ -166,23 +174,22 @@ impl Builder<'_> {
                 Value::Map(map)
             }
         };
-        self.add(frame.anchor, Node { mark: frame.mark, ..Node::new(frame.at, value) });
+        self.add(frame.anchor, Node { mark: frame.mark, ..Node::new(frame.at, value) })
     }
 
     fn alias(&mut self, at: Position, anchor: usize) -> Option<()> {
-        let Some((node, count, depth)) = self.anchors.get(&anchor) else {
+        let Some(Anchored { weight, depth, .. }) = self.anchors.get(&anchor) else {
             let message = "this alias stands inside the value it names";
             self.report.error(at, &Path::ROOT, message).code(Code::CYCLE);
-            self.add(0, Node::new(at, Value::Broken));
-            return Some(());
+            return self.add(0, Node::new(at, Value::Broken));
         };
-        let (mut node, count, depth) = (node.clone(), *count, *depth);
-        self.room(at, count, depth)?;
+        let (weight, depth) = (*weight, *depth);
+        self.room(at, weight, depth)?;
+        let mut node = self.anchors.get(&anchor)?.node.clone();
         if self.report.keeps_everything() {
             node.remember_all(How::Alias, &Node::new(at, Value::Null));
         }
-        self.add(0, node);
-        Some(())
+        self.add(0, node)
     }
 
     fn expects_key(&self) -> bool {
@@ -197,18 +204,21 @@ impl Builder<'_> {
     }
 
     /// Puts a complete node where it belongs.
-    fn add(&mut self, anchor: usize, node: Node) {
+    fn add(&mut self, anchor: usize, node: Node) -> Option<()> {
         if anchor > 0 {
-            let (count, depth) = node.extent();
-            self.anchors.insert(anchor, (node.clone(), count, depth));
+            let (weight, depth) = (budget::weight(&node), node.depth());
+            // What an anchor names is kept once more until the end of the file.
+            self.room(node.at, weight, 0)?;
+            self.anchors.insert(anchor, Anchored { node: node.clone(), weight, depth });
         }
         if self.expects_key() {
             let key = self.text_key(node);
-            return self.key(key);
+            self.key(key);
+            return Some(());
         }
         let Some(frame) = self.stack.last_mut() else {
             self.documents.push(node);
-            return;
+            return Some(());
         };
         let duplicate = match &mut frame.content {
             Content::List(entries) => {
@@ -233,6 +243,7 @@ impl Builder<'_> {
         if let Some((key, at, earlier)) = duplicate {
             self.duplicate(&key, at, earlier);
         }
+        Some(())
     }
 
     fn text_key(&mut self, node: Node) -> Key {
@@ -245,7 +256,10 @@ impl Builder<'_> {
                 Key::Wrong
             }
             _ => {
-                let text = node.scalar_text().unwrap_or_else(|| "null".to_owned());
+                let text = match &node.value {
+                    Value::Date(date) => date.clone(),
+                    _ => node.scalar_text().unwrap_or_else(|| "null".to_owned()),
+                };
                 let message = format!("the key `{text}` is {}, keys are texts", node.kind());
                 let hint = format!("quote it: \"{text}\"");
                 self.report.error(node.at, &Path::ROOT, message).code(Code::WRONG_TYPE).hint(hint);

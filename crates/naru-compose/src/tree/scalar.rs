@@ -87,30 +87,62 @@ fn integer(text: &str) -> Option<i64> {
 fn float(text: &str) -> Option<f64> {
     let allowed = |c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-' | 'e' | 'E');
     let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
-    (has_digit && text.chars().all(allowed)).then(|| text.parse().ok()).flatten()
+    let number: Option<f64> =
+        (has_digit && text.chars().all(allowed)).then(|| text.parse().ok()).flatten();
+    // One that is too large is a text to go-yaml.
+    number.filter(|number| number.is_finite())
 }
 
-/// Whether go-yaml reads it as a point in time: `2020-01-01`, alone or with a time after it.
+/// Whether go-yaml reads it as a point in time: `2020-01-01`, alone, with a time after a space, or
+/// with a time and its zone after a `T`.
 fn is_date(text: &str) -> bool {
     let (date, time) = match text.find(['T', 't', ' ']) {
-        Some(end) => (&text[..end], Some(&text[end + 1..])),
+        Some(end) => (&text[..end], Some((&text[end..=end], &text[end + 1..]))),
         None => (text, None),
     };
     let mut parts = date.split('-');
-    let mut number = |lengths: std::ops::RangeInclusive<usize>, largest: u32| {
-        let part = parts.next().unwrap_or("");
-        let digits = part.bytes().all(|byte| byte.is_ascii_digit());
-        lengths.contains(&part.len())
-            && digits
-            && part.parse::<u32>().is_ok_and(|part| part <= largest)
+    let mut next = |lengths, largest| number(parts.next()?, lengths, largest);
+    let (Some(year), Some(month), Some(day)) =
+        (next(4..=4, 9999), next(1..=2, 12), next(1..=2, 31))
+    else {
+        return false;
     };
-    let is_day = number(4..=4, 9999) && number(1..=2, 12) && number(1..=2, 31);
-    is_day && parts.next().is_none() && time.is_none_or(is_time)
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let exists = parts.next().is_none() && month > 0 && (1..=days).contains(&day);
+    exists && time.is_none_or(|(separator, time)| is_time(time, separator != " "))
 }
 
-fn is_time(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_digit() || matches!(c, ':' | '.' | '+' | '-' | 'Z' | ' ');
-    text.matches(':').count() >= 2 && text.chars().all(allowed)
+fn number(text: &str, lengths: std::ops::RangeInclusive<usize>, largest: u32) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| *number <= largest);
+    number.filter(|_| digits && lengths.contains(&text.len()))
+}
+
+fn is_time(text: &str, zoned: bool) -> bool {
+    let (clock, zone) = match text.find(['Z', '+', '-']) {
+        Some(start) => text.split_at(start),
+        None => (text, ""),
+    };
+    let is_zone = match zone.as_bytes() {
+        [] => !zoned,
+        b"Z" => zoned,
+        [_, ..] => {
+            let (hours, minutes) = zone[1..].split_once(':').unwrap_or_default();
+            zoned && number(hours, 2..=2, 24).is_some() && number(minutes, 2..=2, 60).is_some()
+        }
+    };
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let mut parts = clock.split(':');
+    let mut next =
+        |largest| parts.next().is_some_and(|part| number(part, 1..=2, largest).is_some());
+    let is_clock = next(23) && next(59) && next(59);
+    let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    is_zone && is_clock && parts.next().is_none() && is_fraction
 }
 
 #[cfg(test)]
@@ -135,6 +167,11 @@ mod tests {
         check("12:30:45", "Text(\"12:30:45\")");
         check("22:22", "Text(\"22:22\")");
         check("2020-01-01", "Date(\"2020-01-01\")");
+        check("2020-02-30", "Text(\"2020-02-30\")");
+        check("2020-02-29T1:02:03Z", "Date(\"2020-02-29T1:02:03Z\")");
+        check("2020-01-01T00:00:00", "Text(\"2020-01-01T00:00:00\")");
+        check("2020-01-01 00:00:00.5", "Date(\"2020-01-01 00:00:00.5\")");
+        check("1e400", "Text(\"1e400\")");
         check("~", "Null");
         check("-", "Text(\"-\")");
         check("+12", "Int(12)");

@@ -2,8 +2,6 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::io::Errno;
-
 use super::command::{self, Command};
 use super::files::{self, Proc};
 use super::masks::{self, Mask};
@@ -35,16 +33,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     namespaces::join(plan, session)?;
     cgroups::isolate(&plan.cgroup)?;
 
-    let shared = plan.root.propagation.is_some_and(Propagation::is_shared);
-    if !shared {
-        root::isolate()?;
-    }
-    let null = files::open_null()?;
-    let mut mask = Mask::new(&null)?;
-    let sources = mounts::open_sources(&plan.mounts, session)?;
-    if shared {
-        root::isolate()?;
-    }
+    let (null, mut mask, sources) = take_from_host(plan, session)?;
     let nodes = devices::open_bound(&plan.devices)?;
     let new_root = root::open(&plan.root, session)?;
     let tree = root::attach(&new_root, plan)?;
@@ -58,18 +47,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     }
     namespaces::set_clocks(plan, &proc)?;
     kernel::set(plan, &proc)?;
-    let mut nodes = Some(nodes);
-    for (operation, source) in plan.mounts.iter().zip(sources) {
-        mounts::mount(&tree, operation, source)?;
-        if operation.target() == "/dev"
-            && let Some(nodes) = nodes.take()
-        {
-            make_devices(plan, &tree, nodes)?;
-        }
-    }
-    if let Some(nodes) = nodes {
-        make_devices(plan, &tree, nodes)?;
-    }
+    mount_all(plan, &tree, sources, nodes)?;
     if let Some(hooks) = &plan.hooks
         && !hooks::before_root(hooks, session)?
     {
@@ -102,17 +80,12 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     identity::warn_of_missing(process, session)?;
     identity::become_user(process)?;
     command::enter_directory(&process.cwd)?;
-    let has_program = !process.args.is_empty();
-    let command = has_program.then(|| Command::find(process)).transpose()?;
+    let command = Command::find(process)?;
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(process.umask));
 
     if let Err(code) = start::wait(plan, session)? {
         return Ok(code);
     }
-    let Some(command) = command else {
-        let text = "there is no process in the configuration to start";
-        return Err(Failure::new(Stage::Plan, Errno::INVAL, text));
-    };
     if let Some(hooks) = &plan.hooks {
         hooks::before_program(hooks, process, session)?;
     }
@@ -121,6 +94,44 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     }
     identity::confine(process, &session.filter)?;
     match command.execute(session)? {}
+}
+
+/// The null device, the masks and the sources of mounts, while the host can be seen; afterwards no mount
+/// made here reaches it any more, which for a shared root may not be so before.
+fn take_from_host(
+    plan: &ContainerPlan,
+    session: &mut Session,
+) -> Result<(OwnedFd, Mask, Vec<Option<OwnedFd>>), Failure> {
+    let shared = plan.root.propagation.is_some_and(Propagation::is_shared);
+    if !shared {
+        root::isolate()?;
+    }
+    let null = files::open_null()?;
+    let mask = Mask::new(&null)?;
+    let sources = mounts::open_sources(&plan.mounts, session)?;
+    if shared {
+        root::isolate()?;
+    }
+    Ok((null, mask, sources))
+}
+
+/// The mounts in their order, and the devices as soon as there is a /dev.
+fn mount_all(
+    plan: &ContainerPlan,
+    tree: &Tree,
+    sources: Vec<Option<OwnedFd>>,
+    nodes: Vec<Option<OwnedFd>>,
+) -> Result<(), Failure> {
+    let mut nodes = Some(nodes);
+    for (operation, source) in plan.mounts.iter().zip(sources) {
+        mounts::mount(tree, operation, source)?;
+        if operation.target() == "/dev"
+            && let Some(nodes) = nodes.take()
+        {
+            make_devices(plan, tree, nodes)?;
+        }
+    }
+    nodes.map_or(Ok(()), |nodes| make_devices(plan, tree, nodes))
 }
 
 /// Leaves the caller's session and its keyring.

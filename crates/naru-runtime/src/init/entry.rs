@@ -1,7 +1,7 @@
 //! The recipe of a further process in a running container.
 
 use rustix::fs::{Mode, OFlags};
-use rustix::thread::ThreadNameSpaceType;
+use rustix::thread::{CpuSet, ThreadNameSpaceType};
 
 use super::command::{self, Command};
 use super::container::new_session;
@@ -21,7 +21,9 @@ use crate::plan::ExecPlan;
 pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failure> {
     let process = &plan.process;
     new_session()?;
+    run_on(plan.affinity.0.as_deref())?;
     cgroups::join(&plan.cgroup.tasks)?;
+    run_on(plan.affinity.1.as_deref())?;
     let null = files::open_null()?;
     let proc = Proc::open()?;
     kernel::limit(process, &proc, session)?;
@@ -51,6 +53,16 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
     session.ready()?;
     identity::confine(process, &session.filter)?;
     match command.execute(session)? {}
+}
+
+/// Runs on these processors only; a group's own choice of them, made when it is joined, is narrowed by the
+/// second call and not by the first.
+fn run_on(processors: Option<&[usize]>) -> Result<(), Failure> {
+    let Some(processors) = processors else { return Ok(()) };
+    let mut set = CpuSet::new();
+    processors.iter().for_each(|number| set.set(*number));
+    rustix::thread::sched_setaffinity(None, &set)
+        .at(Stage::Limits, || format!("run on the processors {processors:?}"))
 }
 
 fn open_terminal(

@@ -6,7 +6,7 @@ use super::Session;
 use super::files::Proc;
 use crate::error::{At, Failure, Stage};
 use crate::limits;
-use crate::plan::{ContainerPlan, ProcessPlan};
+use crate::plan::{ContainerPlan, Label, ProcessPlan};
 
 /// The name, the loopback interface and kernel parameters of the container's namespaces.
 pub(super) fn set(plan: &ContainerPlan, proc: &Proc) -> Result<(), Failure> {
@@ -38,6 +38,12 @@ pub(super) fn limit(plan: &ProcessPlan, proc: &Proc, session: &mut Session) -> R
         let what = || format!("set the resource limit {}", limits::name(limit.0));
         session.warnings.extend(limits::set(None, *limit).at(Stage::Limits, what)?);
     }
+    limits::schedule(0, &plan.schedule).at(Stage::Limits, || "set the scheduler".to_owned())?;
+    if let Some(domain) = plan.personality {
+        naru_sys::process::set_personality(domain)
+            .at(Stage::Limits, || format!("set the personality {domain}"))?;
+    }
+    label(plan, proc)?;
     let Some(score) = plan.oom_score_adj else { return Ok(()) };
     match proc.write_own("oom_score_adj", &score.to_string()) {
         Err(Errno::ACCESS) => {
@@ -47,4 +53,25 @@ pub(super) fn limit(plan: &ProcessPlan, proc: &Proc, session: &mut Session) -> R
         }
         result => result.at(Stage::Limits, || format!("set the out-of-memory score {score}")),
     }
+}
+
+/// Announces the profile or label of the program to the kernel's security modules.
+fn label(plan: &ProcessPlan, proc: &Proc) -> Result<(), Failure> {
+    for label in &plan.labels {
+        match label {
+            Label::AppArmor(profile) => {
+                let text = format!("exec {profile}");
+                let written = match proc.write_own("attr/apparmor/exec", &text) {
+                    // Before Linux 5.8 there is one file for the one module.
+                    Err(Errno::NOENT) => proc.write_own("attr/exec", &text),
+                    result => result,
+                };
+                written.at(Stage::Identity, || format!("use the AppArmor profile {profile}"))?;
+            }
+            Label::SeLinux(label) => proc
+                .write_own("attr/exec", label)
+                .at(Stage::Identity, || format!("use the SELinux label {label}"))?,
+        }
+    }
+    Ok(())
 }

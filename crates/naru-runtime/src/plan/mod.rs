@@ -8,6 +8,7 @@ mod mounts;
 mod namespaces;
 mod options;
 mod process;
+mod schedule;
 mod spec;
 mod sysctl;
 #[cfg(test)]
@@ -22,7 +23,8 @@ pub(crate) use hooks::{HookPlan, early_hooks, state_of};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
 pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
 pub(crate) use options::{Atime, Options, Propagation, READ_ONLY};
-pub(crate) use process::{CapabilityPlan, ProcessPlan};
+pub(crate) use process::{CapabilityPlan, Label, ProcessPlan};
+pub(crate) use schedule::{PolicyPlan, SchedulePlan};
 pub(crate) use spec::{container_plan, exec_plan};
 
 /// A descriptor of the plan's envelope, by its place.
@@ -100,6 +102,8 @@ pub(crate) struct ExecPlan {
     pub(crate) user: bool,
     /// Control groups to join.
     pub(crate) cgroup: CgroupPlan,
+    /// The processors to run on before the control groups are joined, and after.
+    pub(crate) affinity: (Option<Vec<usize>>, Option<Vec<usize>>),
     /// The program.
     pub(crate) process: ProcessPlan,
 }

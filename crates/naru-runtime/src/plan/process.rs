@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StdioPlan;
 use super::capability::capability_plan;
+use super::schedule::{SchedulePlan, schedule_plan};
 use crate::Error;
 
 /// What the process inside becomes.
@@ -23,12 +24,26 @@ pub(crate) struct ProcessPlan {
     /// Resource number, soft limit, hard limit.
     pub(crate) rlimits: Vec<(u32, u64, u64)>,
     pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) schedule: SchedulePlan,
+    /// The execution domain, if it is to be set.
+    pub(crate) personality: Option<u32>,
+    /// What the program's execution brings with it, by the kernel's security modules.
+    pub(crate) labels: Vec<Label>,
     pub(crate) no_new_privileges: bool,
     /// Flags of the seccomp filter, when there is one; its program is beside the plan.
     pub(crate) seccomp_flags: Option<u32>,
     /// A terminal with this many rows and columns (0 when not known), instead of standard files.
     pub(crate) terminal: Option<(u16, u16)>,
     pub(crate) stdio: StdioPlan,
+}
+
+/// A profile or label of a security module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Label {
+    /// A profile of AppArmor.
+    AppArmor(String),
+    /// A label of SELinux.
+    SeLinux(String),
 }
 
 /// The five capability sets as bits.
@@ -67,19 +82,15 @@ pub(super) fn process_plan(process: &Process) -> Result<ProcessPlan, Error> {
         umask: user.umask().unwrap_or(0o022),
         capabilities: capability_plan(process.capabilities().as_ref())?,
         rlimits: rlimit_plan(process)?,
-        oom_score_adj: process.oom_score_adj(),
+        oom_score_adj: score(process)?,
+        schedule: schedule_plan(process)?,
+        personality: None,
+        labels: labels(process),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         seccomp_flags: None,
         terminal: process.terminal().unwrap_or(false).then(|| console_size(process)),
         stdio: StdioPlan::default(),
     })
-}
-
-/// The plan of a container without a process, which cannot be started.
-pub(super) fn idle_plan() -> Result<ProcessPlan, Error> {
-    let mut process = Process::default();
-    process.set_terminal(None).set_args(Some(vec!["nothing".to_owned()])).set_cwd("/".into());
-    Ok(ProcessPlan { args: Vec::new(), ..process_plan(&process)? })
 }
 
 impl ProcessPlan {
@@ -90,15 +101,24 @@ impl ProcessPlan {
     }
 }
 
+/// `unconfined` asks for nothing on a host without AppArmor, and for this profile on one with it.
+fn labels(process: &Process) -> Vec<Label> {
+    let named = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
+    let profile = named(process.apparmor_profile()).map(Label::AppArmor);
+    profile.into_iter().chain(named(process.selinux_label()).map(Label::SeLinux)).collect()
+}
+
+fn score(process: &Process) -> Result<Option<i32>, Error> {
+    match process.oom_score_adj() {
+        Some(score) if !(-1000..=1000).contains(&score) => {
+            Err(Error::invalid("process.oomScoreAdj", "it is not from -1000 to 1000"))
+        }
+        score => Ok(score),
+    }
+}
+
 fn refuse_unsupported(process: &Process) -> Result<(), Error> {
-    let named = |value: &Option<String>| value.as_deref().is_some_and(|text| !text.is_empty());
-    let confined = process.apparmor_profile().as_deref().is_some_and(|p| p != "unconfined");
     let fields = [
-        ("process.apparmorProfile", confined && named(process.apparmor_profile())),
-        ("process.selinuxLabel", named(process.selinux_label())),
-        ("process.ioPriority", process.io_priority().is_some()),
-        ("process.scheduler", process.scheduler().is_some()),
-        ("process.execCPUAffinity", process.exec_cpu_affinity().is_some()),
         ("process.commandLine", process.command_line().is_some()),
         ("process.user.username", process.user().username().is_some()),
     ];

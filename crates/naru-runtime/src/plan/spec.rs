@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Linux, LinuxSeccomp, Process, Spec, State};
+use oci_spec::runtime::{Linux, Process, Spec, State};
 
 use super::devices::device_plan;
 use super::hooks::hook_plan;
 use super::mounts::{Hierarchy, mount_plan};
 use super::namespaces::{Namespaces, flags, namespaces};
-use super::process::{idle_plan, process_plan};
+use super::process::process_plan;
+use super::schedule;
 use super::sysctl::sysctl_plan;
 use super::{
     CgroupPlan, ContainerPlan, ExecPlan, ProcessPlan, Propagation, RootPlan, RootSource, UserPlan,
@@ -29,11 +30,7 @@ pub(crate) fn container_plan(
     refuse_unsupported(spec, linux)?;
     let namespaces = namespaces(linux)?;
     let own = |flag: i32| namespaces.owns(flag);
-    // A container can be made without a process; starting it is the error.
-    let process = match spec.process() {
-        Some(process) => process_plan(process)?,
-        None => idle_plan()?,
-    };
+    let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process", "is missing"))?;
     let mounts =
         mount_plan(spec.mounts().as_deref().unwrap_or_default(), hierarchies, &namespaces)?;
     let dev = mounts.iter().find(|mount| mount.target() == Path::new("/dev"));
@@ -71,7 +68,7 @@ pub(crate) fn container_plan(
         loopback: namespaces.makes(flags::NET),
         reaper: false,
         waits_at: None,
-        process: confined(process, linux.seccomp().as_ref())?,
+        process: confined(process_plan(process)?, linux)?,
     };
     Ok((plan, namespaces))
 }
@@ -87,13 +84,21 @@ pub(crate) fn exec_plan(
     let linux = spec.linux().as_ref().unwrap_or(&default);
     let namespaces = namespaces(linux)?;
     let inherited = spec.process().as_ref().and_then(|process| process.no_new_privileges());
-    let mut plan = confined(process_plan(process)?, linux.seccomp().as_ref())?;
+    let mut plan = confined(process_plan(process)?, linux)?;
+    let affinity = process.exec_cpu_affinity().as_ref();
+    let processors = |name: &str, list: Option<&String>| {
+        schedule::processors(&format!("process.execCPUAffinity.{name}"), list)
+    };
     plan.no_new_privileges |= inherited.unwrap_or(false);
     Ok(ExecPlan {
         container,
         namespaces: namespaces.all() & !flags::PID.cast_unsigned(),
         user: namespaces.owns(flags::USER),
         cgroup: CgroupPlan { tasks, unshare: false },
+        affinity: (
+            processors("initial", affinity.and_then(|list| list.initial().as_ref()))?,
+            processors("final", affinity.and_then(|list| list.cpu_affinity_final().as_ref()))?,
+        ),
         process: plan,
     })
 }
@@ -106,7 +111,6 @@ fn refuse_unsupported(spec: &Spec, linux: &Linux) -> Result<(), Error> {
         ("linux.mountLabel", label),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
-        ("linux.personality", linux.personality().is_some()),
         ("vm", spec.vm().is_some()),
         ("windows", spec.windows().is_some()),
         ("solaris", spec.solaris().is_some()),
@@ -126,8 +130,9 @@ fn root_propagation(linux: &Linux) -> Result<Option<Propagation>, Error> {
     linux.rootfs_propagation().as_ref().filter(|name| !name.is_empty()).map(named).transpose()
 }
 
-/// The process with the filter that its container has.
-fn confined(mut plan: ProcessPlan, seccomp: Option<&LinuxSeccomp>) -> Result<ProcessPlan, Error> {
-    plan.seccomp_flags = seccomp.map(filter_flags).transpose()?;
+/// The process with the filter and the execution domain that its container has.
+fn confined(mut plan: ProcessPlan, linux: &Linux) -> Result<ProcessPlan, Error> {
+    plan.seccomp_flags = linux.seccomp().as_ref().map(filter_flags).transpose()?;
+    plan.personality = schedule::personality_plan(linux)?;
     Ok(plan)
 }

@@ -91,8 +91,21 @@ fn what_is_not_supported_is_refused_by_its_name() {
             "`linux.sysctl` is not supported: vm.swappiness",
         ),
         (
-            serde_json::json!({"process": {"apparmorProfile": "mine"}}),
-            "`process.apparmorProfile` is not supported",
+            serde_json::json!({"process": {"oomScoreAdj": 1001}}),
+            "`process.oomScoreAdj` is invalid: it is not from -1000 to 1000",
+        ),
+        (
+            serde_json::json!({"process": {"scheduler": {"policy": "SCHED_OTHER", "priority": 5}}}),
+            "`process.scheduler.priority` is invalid: only SCHED_FIFO and SCHED_RR have one",
+        ),
+        (
+            serde_json::json!({"process": {"ioPriority": {"class": "IOPRIO_CLASS_BE",
+                "priority": 8}}}),
+            "`process.ioPriority.priority` is invalid: it is not from 0 to 7",
+        ),
+        (
+            serde_json::json!({"linux": {"personality": {"domain": "LINUX", "flags": ["X"]}}}),
+            "`linux.personality.flags` is not supported: X",
         ),
         (serde_json::json!({"process": {"cwd": "x"}}), "`process.cwd` is invalid: x is not"),
         (

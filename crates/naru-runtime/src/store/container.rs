@@ -8,7 +8,6 @@ use oci_spec::runtime::{LinuxNamespaceType, Process as OciProcess, Spec};
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
-use super::signal::KILL;
 use super::{ContainerId, Error, Record, START, open_directory};
 use crate::process::has_ended;
 use crate::{Binary, Cgroup, Exec, ExitStatus, Freezer, Parent, Process, Stdio};
@@ -143,10 +142,9 @@ impl Container {
     ///
     /// # Errors
     /// [`Error::Status`] when it does not wait for its start; as [`release`](crate::release) when the
-    /// program cannot be executed; [`Error::Hook`] when a poststart hook failed. In both cases the
-    /// container has ended.
+    /// program cannot be executed, after which the container has ended.
     pub fn start(&self) -> Result<(), Error> {
-        let lock = self.lock()?;
+        let _lock = self.lock()?;
         match self.status()? {
             Status::Created => {}
             status => return Err(self.wrong_status("start", status)),
@@ -158,17 +156,8 @@ impl Container {
         fs_err::remove_file(&path).map_err(|source| file("remove", source))?;
         released?;
         let pid = self.record.process.as_ref().map_or(0, |identity| identity.pid);
-        // Hooks may ask for this very container.
-        drop(lock);
-        let failures = crate::hooks::poststart(&self.record.config, &self.record.state(), pid);
-        match failures.into_iter().next() {
-            None => Ok(()),
-            Some(reason) => {
-                // The hook's failure is the one to tell.
-                drop(self.kill_all(KILL));
-                Err(Error::Hook(reason))
-            }
-        }
+        super::warn(crate::hooks::poststart(&self.record.config, &self.record.state(), pid));
+        Ok(())
     }
 
     /// Freezes all its processes.
@@ -208,11 +197,8 @@ impl Container {
         }
         let container = self.process()?;
         let container = container.ok_or_else(|| self.wrong_status("exec in", Status::Stopped))?;
-        // Whether it may gain privileges is said by the process itself.
-        let mut spec = self.record.config.clone();
-        spec.set_process(None);
         Ok(crate::exec(Exec {
-            spec: &spec,
+            spec: &self.record.config,
             container: container.as_fd(),
             process: further.process,
             cgroup: &self.cgroup()?,

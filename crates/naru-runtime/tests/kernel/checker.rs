@@ -49,6 +49,8 @@ fn command_of(words: &[&str]) -> Option<ExitCode> {
         ["socket", family] => print(socket(family.parse().unwrap())),
         ["mount"] => print(mount()),
         ["mount-at", path] => print(mount_at(path)),
+        ["schedule"] => println!("{}", schedule()),
+        ["machine"] => println!("{}", rustix::system::uname().machine().to_string_lossy()),
         ["unshare"] => print(unshare()),
         ["tty"] => println!("{}", tty()),
         ["clock"] => println!("{} {}", uptime().0, uptime().1),
@@ -160,6 +162,14 @@ fn mount_at(path: &str) -> std::io::Result<String> {
     let flags = rustix::mount::MountFlags::empty();
     rustix::mount::mount("none", path, "tmpfs", flags, None)?;
     Ok("ok".to_owned())
+}
+
+/// As the kernel tells it in /proc/self/stat, and by ioprio_get(2).
+fn schedule() -> String {
+    let stat = fs_err::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let io = naru_sys::process::io_priority().unwrap();
+    format!("policy {} priority {} nice {} io {io}", fields[38], fields[37], fields[16])
 }
 
 fn unshare() -> std::io::Result<String> {

@@ -2,7 +2,9 @@
 
 use oci_spec::runtime::{Capability, PosixRlimitBuilder, PosixRlimitType, Process, UserBuilder};
 
-use crate::bundle::{Bundle, field};
+use serde_json::json;
+
+use crate::bundle::{Bundle, Output, end, field};
 
 crate::tests![
     root_has_dockers_capabilities_and_none_is_inheritable,
@@ -13,6 +15,11 @@ crate::tests![
     resource_limits_are_set,
     a_limit_that_cannot_be_raised_is_a_warning,
     a_missing_working_directory_is_made,
+    the_scheduler_is_set,
+    the_priority_of_reads_and_writes_is_set,
+    the_personality_is_set,
+    a_further_process_runs_on_its_processors,
+    a_profile_that_nothing_enforces_is_refused,
 ];
 
 fn as_user(process: &mut Process) {
@@ -119,4 +126,68 @@ fn a_missing_working_directory_is_made() {
         process.set_cwd("/srv/app".into());
     });
     assert_eq!(bundle.check(), "/srv/app\n\ndir 755 0:0 0:0\n");
+}
+
+fn the_scheduler_is_set() {
+    let mut bundle = Bundle::new(&["schedule"]);
+    bundle.configure(json!({"process": {"scheduler": {"policy": "SCHED_BATCH", "nice": 7}}}));
+    assert_eq!(bundle.check(), "policy 3 priority 0 nice 7 io 0\n");
+    let mut idle = Bundle::new(&["schedule"]);
+    idle.user_namespace(300_000);
+    idle.configure(json!({"process": {"scheduler": {"policy": "SCHED_RR", "priority": 3}}}));
+    match idle.start(&Output::new()) {
+        Ok(process) => drop(process.wait()),
+        // A host without real-time bandwidth for the group says so, with this step's name.
+        Err(error) => assert_eq!(error.stage(), Some(naru_runtime::Stage::Limits), "{error:?}"),
+    }
+}
+
+fn the_priority_of_reads_and_writes_is_set() {
+    let mut bundle = Bundle::new(&["schedule"]);
+    bundle
+        .configure(json!({"process": {"ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 6}}}));
+    let seen = bundle.check();
+    assert!(seen.ends_with(&format!(" io {}\n", 2 << 13 | 6)), "{seen}");
+}
+
+fn the_personality_is_set() {
+    let mut bundle = Bundle::new(&["machine"]);
+    let native = bundle.check();
+    bundle.configure(json!({"linux": {"personality": {"domain": "LINUX32"}}}));
+    let other = bundle.check();
+    assert!(["i686\n", "armv8l\n"].contains(&other.as_str()), "{other}");
+    assert_ne!(native, other);
+    let mut running = Bundle::new(&["forever"]);
+    running.configure(json!({"linux": {"personality": {"domain": "LINUX32"}}}));
+    let container = running.start(&Output::new()).unwrap();
+    let output = Output::new();
+    running.exec(&container, &running.further(&["machine"]), &output).unwrap().wait().unwrap();
+    assert_eq!(output.read(), other);
+    end(&container);
+}
+
+fn a_further_process_runs_on_its_processors() {
+    let bundle = Bundle::new(&["forever"]);
+    let container = bundle.start(&Output::new()).unwrap();
+    let mut process = serde_json::to_value(bundle.further(&["status"])).unwrap();
+    process["execCPUAffinity"] = json!({"initial": "0-1", "final": "1"});
+    let process: Process = serde_json::from_value(process).unwrap();
+    let output = Output::new();
+    bundle.exec(&container, &process, &output).unwrap().wait().unwrap();
+    assert_eq!(field(&output.read(), "Cpus_allowed_list"), "1");
+    end(&container);
+}
+
+fn a_profile_that_nothing_enforces_is_refused() {
+    if std::path::Path::new("/sys/module/apparmor/parameters/enabled").exists() {
+        return;
+    }
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.configure(json!({"process": {"apparmorProfile": "mine"}}));
+    let text = bundle.refusal().to_string();
+    assert!(
+        text.ends_with("`process.apparmorProfile` is not supported: this host has no AppArmor")
+    );
+    bundle.configure(json!({"process": {"apparmorProfile": "unconfined"}}));
+    bundle.check();
 }

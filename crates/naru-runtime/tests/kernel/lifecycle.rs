@@ -101,7 +101,9 @@ fn an_unsupported_field_is_named_before_anything_is_made() {
         process.set_selinux_label(Some("system_u".to_owned()));
     });
     let text = bundle.refusal().to_string();
-    assert_eq!(text, "the specification's `process.selinuxLabel` is not supported");
+    let expected =
+        "the specification's `process.selinuxLabel` is not supported: this host has no SELinux";
+    assert_eq!(text, expected);
 }
 
 fn a_large_environment_arrives_whole() {
@@ -112,9 +114,9 @@ fn a_large_environment_arrives_whole() {
         process.set_env(Some(variables.clone()));
     });
     let seen = bundle.check();
-    let mut lines: Vec<&str> = seen.lines().filter(|line| !line.starts_with("HOME=")).collect();
+    let mut lines: Vec<&str> = seen.lines().collect();
     lines.sort_unstable();
-    assert!(lines == variables, "{} lines", lines.len());
+    assert_eq!(lines, variables);
 }
 
 fn the_reaper_forwards_signals_and_exits_with_the_commands_code() {

@@ -22,7 +22,7 @@ crate::tests![
 
 /// The line of a mount, its propagation between the sixth field and the dash.
 fn line<'a>(mountinfo: &'a str, target: &str) -> &'a str {
-    let found = mountinfo.lines().filter(|line| line.split(' ').nth(4) == Some(target)).next_back();
+    let found = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some(target));
     found.unwrap_or_else(|| panic!("{target} is not mounted:\n{mountinfo}"))
 }
 

@@ -1,0 +1,31 @@
+//! Whether the host has the security modules that a specification asks for.
+
+use std::path::Path;
+
+use crate::Error;
+use crate::plan::{Label, ProcessPlan};
+
+/// `Y` or `N`.
+const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
+const SELINUX: &str = "/sys/fs/selinux/enforce";
+
+/// Refuses a profile or label of a module that the kernel does not have: nothing would confine the
+/// program as it was asked for. `unconfined` asks for nothing where there is nothing.
+pub(crate) fn check(plan: &mut ProcessPlan) -> Result<(), Error> {
+    if plan.labels.is_empty() {
+        return Ok(());
+    }
+    let apparmor = fs_err::read_to_string(APPARMOR).is_ok_and(|text| text.starts_with('Y'));
+    let selinux = Path::new(SELINUX).exists();
+    plan.labels.retain(|label| apparmor || *label != Label::AppArmor("unconfined".to_owned()));
+    for label in &plan.labels {
+        let (field, module, present) = match label {
+            Label::AppArmor(_) => ("process.apparmorProfile", "AppArmor", apparmor),
+            Label::SeLinux(_) => ("process.selinuxLabel", "SELinux", selinux),
+        };
+        if !present {
+            return Err(Error::unsupported_value(field, format!("this host has no {module}")));
+        }
+    }
+    Ok(())
+}
