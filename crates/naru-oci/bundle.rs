@@ -24,7 +24,8 @@ const SETS: [&str; 5] = ["bounding", "effective", "inheritable", "permitted", "a
 impl Bundle {
     /// Reads `config` in `directory`.
     pub(crate) fn load(directory: &Path, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Self> {
-        let directory = fs_err::canonicalize(directory).context("cannot find the bundle")?;
+        // Links stay: hooks are told the path that the caller knows.
+        let directory = std::path::absolute(directory).context("cannot resolve the bundle")?;
         let file = directory.join(config.unwrap_or(Path::new("config.json")));
         let text = fs_err::read(&file).context("cannot read the configuration")?;
         let mut value: Value = serde_json::from_slice(&text)

@@ -63,7 +63,9 @@ fn follow(container: &Container, interval: Duration) -> anyhow::Result<()> {
     let mut next = Instant::now() + interval;
     loop {
         let mut ready = vec![PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
-        ready.extend(watch.iter().map(|watch| PollFd::from_borrowed_fd(watch.as_fd(), PollFlags::IN)));
+        ready.extend(
+            watch.iter().map(|watch| PollFd::from_borrowed_fd(watch.as_fd(), PollFlags::IN)),
+        );
         let left = next.saturating_duration_since(Instant::now());
         let left = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),

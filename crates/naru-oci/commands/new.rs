@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use naru_runtime::store::{Container, ContainerId, GROUP, NewContainer, Store};
 use naru_runtime::{Binary, Cgroup, Parent, Process};
 use oci_spec::runtime::Spec;
@@ -54,13 +53,14 @@ pub(crate) fn create(
 ) -> anyhow::Result<(Container, Process)> {
     let id = ContainerId::new(args.id.as_str())?;
     let mut bundle = Bundle::load(&args.bundle, args.config.as_deref(), ui)?;
-    let mut process =
-        bundle.spec.process().clone().context("process property must not be empty")?;
+    // Without a process there is nothing to start, but the container can be made.
+    let is_missing = bundle.spec.process().is_none();
+    let mut process = bundle.spec.process().clone().unwrap_or_default();
     let terminal = process.terminal() == Some(true);
     let receiver = console::receiver(terminal, detached, args.console_socket.as_deref())?;
     let pidfd_receiver = args.pidfd_socket.as_deref().map(Receiver::connect).transpose()?;
     let stdio = descriptors::collect(&mut process, inherited)?;
-    bundle.spec.set_process(Some(process));
+    bundle.spec.set_process((!is_missing).then_some(process));
     let (container, process) = store.create(NewContainer {
         id: &id,
         bundle: &bundle.directory,

@@ -89,7 +89,10 @@ fn table(options: &[String]) -> anyhow::Result<Table> {
         "" | "ef" | "f" => Ok(Table::Full),
         "e" | "ex" | "x" | "ax" => Ok(Table::Short),
         "aux" | "au" | "u" | "ux" => Ok(Table::User),
-        _ => bail!("the ps options {:?} are not supported: -ef, -e -x and aux are", options.join(" ")),
+        _ => bail!(
+            "the ps options {:?} are not supported: -ef, -e -x and aux are",
+            options.join(" ")
+        ),
     }
 }
 
@@ -99,7 +102,8 @@ impl Table {
             Self::Full => &["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"],
             Self::Short => &["PID", "TTY", "STAT", "TIME", "COMMAND"],
             Self::User => &[
-                "USER", "PID", "%CPU", "%MEM", "VSZ", "RSS", "TTY", "STAT", "START", "TIME", "COMMAND",
+                "USER", "PID", "%CPU", "%MEM", "VSZ", "RSS", "TTY", "STAT", "START", "TIME",
+                "COMMAND",
             ],
         };
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -220,7 +224,11 @@ impl Clock {
             let text = fs_err::read_to_string(file).unwrap_or_default();
             text.split_whitespace().find_map(|word| word.parse::<f64>().ok()).unwrap_or(0.0)
         };
-        Self { now: Timestamp::now(), uptime: first("/proc/uptime"), memory: first("/proc/meminfo") }
+        Self {
+            now: Timestamp::now(),
+            uptime: first("/proc/uptime"),
+            memory: first("/proc/meminfo"),
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "ticks of a machine's life")]

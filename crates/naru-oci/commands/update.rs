@@ -160,9 +160,14 @@ mod tests {
 
     #[test]
     fn bytes_have_units_of_1024() {
-        for (text, number) in
-            [("7", 7), ("50M", 52_428_800), ("1k", 1024), ("2gb", 2 << 30), ("3MiB", 3 << 20), ("-1", -1)]
-        {
+        for (text, number) in [
+            ("7", 7),
+            ("50M", 52_428_800),
+            ("1k", 1024),
+            ("2gb", 2 << 30),
+            ("3MiB", 3 << 20),
+            ("-1", -1),
+        ] {
             assert_eq!(bytes(text).unwrap(), number, "{text}");
         }
         for text in ["", "x", "5q", "1.5g", "99999999999t"] {

@@ -9,11 +9,12 @@
 //! | poststart | the program runs | the caller | is a warning |
 //! | poststop | the container is deleted | the caller | is a warning |
 //!
-//! Each reads the container's [`State`] as JSON from its standard input, has exactly the environment
-//! of the specification, and is killed when its `timeout` (seconds) is over. The hooks of one kind run
+//! Each reads the container's [`State`] as JSON from its standard input, has the environment of the
+//! specification (the caller's hooks that name none: the caller's), and is killed when its `timeout` (seconds) is over. The hooks of one kind run
 //! in their order; the first that fails ends the list, except after the stop, where all run.
 //! [`create`](crate::create) and what follows from it run all but the last two kinds.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -58,7 +59,7 @@ pub fn poststop(spec: &Spec, state: &State) -> Vec<String> {
 /// The hooks that the caller runs while it makes and starts a container.
 #[derive(Debug)]
 pub(crate) struct CallersHooks {
-    early: Vec<(&'static str, Hook)>,
+    early: Vec<(String, Hook)>,
     poststart: Vec<Hook>,
     state: State,
 }
@@ -68,31 +69,38 @@ impl CallersHooks {
     pub(crate) fn new(spec: &Spec, state: &State, pid: i32) -> Option<Self> {
         let hooks = spec.hooks().as_ref()?;
         Some(Self {
+            // What they are told is that it is created, as validation tools and other runtimes have it.
             early: early_hooks(hooks),
             poststart: hooks.poststart().clone().unwrap_or_default(),
-            state: state_of(spec, state, ContainerState::Creating, Some(pid)),
+            state: state_of(spec, state, ContainerState::Created, Some(pid)),
         })
     }
 
     /// The prestart and createRuntime hooks.
     pub(crate) fn run_early(&self) -> Result<(), Error> {
-        self.early.iter().try_for_each(|(name, hook)| run_here((name, hook), &self.state))
+        self.early.iter().try_for_each(|(name, hook)| run_here((name.as_str(), hook), &self.state))
     }
 
     /// The poststart hooks; a failure is a sentence.
     pub(crate) fn run_poststart(&self) -> Option<String> {
         let mut state = self.state.clone();
         state.set_status(ContainerState::Running);
-        let mut hooks = self.poststart.iter();
-        hooks.find_map(|hook| run_here(("poststart", hook), &state).err()).map(|e| sentence(&e))
+        let mut hooks = named("poststart", Some(&self.poststart));
+        hooks.find_map(|hook| run_here(hook, &state).err()).map(|error| sentence(&error))
     }
 }
 
 fn named<'a>(
     name: &'static str,
     hooks: Option<&'a Vec<Hook>>,
-) -> impl Iterator<Item = (&'static str, &'a Hook)> {
-    hooks.into_iter().flatten().map(move |hook| (name, hook))
+) -> impl Iterator<Item = (String, &'a Hook)> {
+    let numbered = hooks.into_iter().flatten().enumerate();
+    numbered.map(move |(index, hook)| (label(name, index), hook))
+}
+
+/// How messages call a hook.
+pub(crate) fn label(kind: &str, index: usize) -> String {
+    format!("{kind} hook #{index}")
 }
 
 fn sentence(error: &Error) -> String {
@@ -103,10 +111,10 @@ fn sentence(error: &Error) -> String {
 }
 
 /// Runs a hook as a child of the calling process, in the folder of the bundle.
-fn run_here((name, hook): (&str, &Hook), state: &State) -> Result<(), Error> {
+fn run_here((name, hook): (impl fmt::Display, &Hook), state: &State) -> Result<(), Error> {
     let failed = |source: io::Error| Error::Setup {
         stage: Stage::Hook,
-        text: format!("the {name} hook {} failed", hook.path().display()),
+        text: format!("error running {name}: {}", hook.path().display()),
         source,
     };
     let files = Files::new(state).map_err(failed)?;
@@ -123,8 +131,10 @@ fn spawn(hook: &Hook, files: &Files, folder: &Path) -> io::Result<std::process::
     if let Some((name, arguments)) = hook.args().as_ref().and_then(|args| args.split_first()) {
         command.arg0(name).args(arguments);
     }
-    let variables = hook.env().iter().flatten();
-    command.env_clear().envs(variables.filter_map(|variable| variable.split_once('=')));
+    if let Some(variables) = hook.env() {
+        let variables = variables.iter().filter_map(|variable| variable.split_once('='));
+        command.env_clear().envs(variables);
+    }
     if folder.is_dir() {
         command.current_dir(folder);
     }

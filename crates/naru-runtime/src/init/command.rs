@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, FileType};
 use rustix::io::Errno;
 
-use super::Session;
 use super::tree::Tree;
+use super::{Session, files};
 use crate::error::{At, Failure, Stage};
 use crate::plan::{ProcessPlan, StdioPlan};
 
@@ -100,7 +100,7 @@ impl Command {
         Ok(Self {
             path: path.at(Stage::Command, what)?,
             arguments: strings(&plan.args).at(Stage::Command, what)?,
-            environment: strings(&plan.env).at(Stage::Command, what)?,
+            environment: strings(&environment(plan)).at(Stage::Command, what)?,
         })
     }
 
@@ -116,6 +116,15 @@ impl Command {
             .map_err(|errno| Errno::from_raw_os_error(errno as i32))
             .at(Stage::Exec, || format!("execute {}", self.path.to_string_lossy()))
     }
+}
+
+/// The environment of the plan; programs expect `HOME` in it, as every runtime gives it.
+fn environment(plan: &ProcessPlan) -> Vec<String> {
+    let mut environment = plan.env.clone();
+    if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
+        environment.push(format!("HOME={}", files::home_of(plan.uid)));
+    }
+    environment
 }
 
 /// The program's path: `name` itself when it has a slash, else the first match in `search`.

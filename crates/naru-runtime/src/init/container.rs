@@ -2,6 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::io::Errno;
+
 use super::command::{self, Command};
 use super::files::{self, Proc};
 use super::masks::{self, Mask};
@@ -80,12 +82,17 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     identity::warn_of_missing(process, session)?;
     identity::become_user(process)?;
     command::enter_directory(&process.cwd)?;
-    let command = Command::find(process)?;
+    let has_program = !process.args.is_empty();
+    let command = has_program.then(|| Command::find(process)).transpose()?;
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(process.umask));
 
     if let Err(code) = start::wait(plan, session)? {
         return Ok(code);
     }
+    let Some(command) = command else {
+        let text = "there is no process in the configuration to start";
+        return Err(Failure::new(Stage::Plan, Errno::INVAL, text));
+    };
     if let Some(hooks) = &plan.hooks {
         hooks::before_program(hooks, process, session)?;
     }

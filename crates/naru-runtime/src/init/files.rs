@@ -111,3 +111,31 @@ pub(super) fn is_device(file: BorrowedFd<'_>, major: u32, minor: u32) -> Result<
     let is_character = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
     Ok(is_character && numbers == (major, minor))
 }
+
+/// What is read of /etc/passwd, in bytes.
+const PASSWD_LIMIT: u64 = 1 << 20;
+
+/// The home directory of a user by the container's /etc/passwd, which may be anything; else the root.
+pub(super) fn home_of(uid: u32) -> String {
+    let home = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let is_user = fields.get(2)?.parse() == Ok(uid);
+        let home = fields.get(5).filter(|home| home.starts_with('/'))?;
+        (is_user && !home.contains(char::is_control)).then(|| (*home).to_owned())
+    };
+    let text = read_passwd().unwrap_or_default();
+    text.lines().find_map(home).unwrap_or_else(|| "/".to_owned())
+}
+
+/// Only from a regular file: nothing that could be waited for.
+fn read_passwd() -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open("/etc/passwd", flags, Mode::empty()).ok()?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file).ok()?.st_mode);
+    if kind != FileType::RegularFile {
+        return None;
+    }
+    let mut text = Vec::new();
+    std::fs::File::from(file).take(PASSWD_LIMIT).read_to_end(&mut text).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
+}

@@ -10,7 +10,7 @@ use rustix::process::Pid;
 
 use super::Session;
 use crate::error::{At, Failure, Stage};
-use crate::hooks::{Files, wait};
+use crate::hooks::{Files, label, wait};
 use crate::plan::{HookPlan, ProcessPlan};
 
 /// The shell's code for a program that cannot be executed.
@@ -26,8 +26,9 @@ pub(super) fn before_root(plan: &HookPlan, session: &Session) -> Result<bool, Fa
             return Ok(false);
         }
     }
-    for hook in &plan.create_container {
-        run("createContainer", hook, plan, ContainerState::Creating, || Ok(()))?;
+    for (index, hook) in plan.create_container.iter().enumerate() {
+        let name = label("createContainer", index);
+        run(&name, hook, plan, || Ok(()))?;
     }
     Ok(true)
 }
@@ -38,9 +39,10 @@ pub(super) fn before_program(
     process: &ProcessPlan,
     session: &Session,
 ) -> Result<(), Failure> {
-    for hook in &plan.start_container {
+    for (index, hook) in plan.start_container.iter().enumerate() {
+        let name = label("startContainer", index);
         let confine = || super::identity::confine_unheard(process, &session.filter);
-        run("startContainer", hook, plan, ContainerState::Created, confine)?;
+        run(&name, hook, plan, confine)?;
     }
     Ok(())
 }
@@ -49,12 +51,11 @@ fn run(
     name: &str,
     hook: &Hook,
     plan: &HookPlan,
-    status: ContainerState,
     confine: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let what = || format!("run the {name} hook {}", hook.path().display());
+    let what = || format!("run the {name}, {}", hook.path().display());
     let mut state = plan.state.clone();
-    state.set_status(status);
+    state.set_status(ContainerState::Created);
     let errno = |error: std::io::Error| {
         Errno::from_raw_os_error(error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()))
     };
@@ -68,7 +69,7 @@ fn run(
     match files.reason(ended) {
         None => Ok(()),
         Some(reason) => {
-            let text = format!("the {name} hook {} failed: {reason}", hook.path().display());
+            let text = format!("error running {name}: {}: {reason}", hook.path().display());
             Err(Failure::new(Stage::Hook, Errno::CANCELED, text))
         }
     }

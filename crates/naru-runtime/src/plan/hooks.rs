@@ -6,6 +6,7 @@ use oci_spec::runtime::{ContainerState, Hook, Hooks, Spec, State};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::hooks::label;
 
 /// Hooks of a container that its own first process deals with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +29,11 @@ impl HookPlan {
 }
 
 /// The hooks that the caller runs while the container is made: both lists of the runtime namespace.
-pub(crate) fn early_hooks(hooks: &Hooks) -> Vec<(&'static str, Hook)> {
-    let named = |name: &'static str, list: &Option<Vec<Hook>>| {
-        list.iter().flatten().map(move |hook| (name, hook.clone())).collect::<Vec<_>>()
+pub(crate) fn early_hooks(hooks: &Hooks) -> Vec<(String, Hook)> {
+    let named = |name: &str, list: &Option<Vec<Hook>>| {
+        let numbered = list.iter().flatten().enumerate();
+        let labelled = |(index, hook): (usize, &Hook)| (label(name, index), hook.clone());
+        numbered.map(labelled).collect::<Vec<_>>()
     };
     let prestart = hooks.prestart();
     let mut early = named("prestart", prestart);
@@ -46,7 +49,7 @@ pub(super) fn hook_plan(spec: &Spec, state: Option<&State>) -> Result<Option<Hoo
         early: !early_hooks(hooks).is_empty(),
         create_container: hooks.create_container().clone().unwrap_or_default(),
         start_container: hooks.start_container().clone().unwrap_or_default(),
-        state: state_of(spec, state.unwrap_or(&State::default()), ContainerState::Creating, None),
+        state: state_of(spec, state.unwrap_or(&State::default()), ContainerState::Created, None),
     };
     if !plan.see_the_root() && plan.start_container.is_empty() {
         return Ok(None);

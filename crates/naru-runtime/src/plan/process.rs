@@ -93,6 +93,13 @@ pub(super) fn process_plan(process: &Process) -> Result<ProcessPlan, Error> {
     })
 }
 
+/// The plan of a container without a process, which cannot be started.
+pub(super) fn idle_plan() -> Result<ProcessPlan, Error> {
+    let mut process = Process::default();
+    process.set_terminal(None).set_args(Some(vec!["nothing".to_owned()])).set_cwd("/".into());
+    Ok(ProcessPlan { args: Vec::new(), ..process_plan(&process)? })
+}
+
 impl ProcessPlan {
     /// The files are these descriptors of the envelope.
     pub(crate) fn with_stdio(mut self, stdio: StdioPlan) -> Self {

@@ -8,7 +8,7 @@ use super::devices::device_plan;
 use super::hooks::hook_plan;
 use super::mounts::{Hierarchy, mount_plan};
 use super::namespaces::{Namespaces, flags, namespaces};
-use super::process::process_plan;
+use super::process::{idle_plan, process_plan};
 use super::schedule;
 use super::sysctl::sysctl_plan;
 use super::{
@@ -30,7 +30,11 @@ pub(crate) fn container_plan(
     refuse_unsupported(spec, linux)?;
     let namespaces = namespaces(linux)?;
     let own = |flag: i32| namespaces.owns(flag);
-    let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process", "is missing"))?;
+    // A container can be made without a process; starting it is the error.
+    let process = match spec.process() {
+        Some(process) => process_plan(process)?,
+        None => idle_plan()?,
+    };
     let mounts =
         mount_plan(spec.mounts().as_deref().unwrap_or_default(), hierarchies, &namespaces)?;
     let dev = mounts.iter().find(|mount| mount.target() == Path::new("/dev"));
@@ -68,7 +72,7 @@ pub(crate) fn container_plan(
         loopback: namespaces.makes(flags::NET),
         reaper: false,
         waits_at: None,
-        process: confined(process_plan(process)?, linux)?,
+        process: confined(process, linux)?,
     };
     Ok((plan, namespaces))
 }

@@ -8,6 +8,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Process as OciProcess, Spec};
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
+use super::signal::KILL;
 use super::{ContainerId, Error, Record, START, open_directory};
 use crate::process::has_ended;
 use crate::{Binary, Cgroup, Exec, ExitStatus, Freezer, Parent, Process, Stdio};
@@ -142,9 +143,10 @@ impl Container {
     ///
     /// # Errors
     /// [`Error::Status`] when it does not wait for its start; as [`release`](crate::release) when the
-    /// program cannot be executed, after which the container has ended.
+    /// program cannot be executed; [`Error::Hook`] when a poststart hook failed. In both cases the
+    /// container has ended.
     pub fn start(&self) -> Result<(), Error> {
-        let _lock = self.lock()?;
+        let lock = self.lock()?;
         match self.status()? {
             Status::Created => {}
             status => return Err(self.wrong_status("start", status)),
@@ -156,8 +158,17 @@ impl Container {
         fs_err::remove_file(&path).map_err(|source| file("remove", source))?;
         released?;
         let pid = self.record.process.as_ref().map_or(0, |identity| identity.pid);
-        super::warn(crate::hooks::poststart(&self.record.config, &self.record.state(), pid));
-        Ok(())
+        // Hooks may ask for this very container.
+        drop(lock);
+        let failures = crate::hooks::poststart(&self.record.config, &self.record.state(), pid);
+        match failures.into_iter().next() {
+            None => Ok(()),
+            Some(reason) => {
+                // The hook's failure is the one to tell.
+                drop(self.kill_all(KILL));
+                Err(Error::Hook(reason))
+            }
+        }
     }
 
     /// Freezes all its processes.
@@ -197,8 +208,11 @@ impl Container {
         }
         let container = self.process()?;
         let container = container.ok_or_else(|| self.wrong_status("exec in", Status::Stopped))?;
+        // Whether it may gain privileges is said by the process itself.
+        let mut spec = self.record.config.clone();
+        spec.set_process(None);
         Ok(crate::exec(Exec {
-            spec: &self.record.config,
+            spec: &spec,
             container: container.as_fd(),
             process: further.process,
             cgroup: &self.cgroup()?,

@@ -41,6 +41,9 @@ pub enum Error {
     /// The container still has processes after it was killed.
     #[error("processes of container {0} do not end")]
     Alive(ContainerId),
+    /// A hook failed after the start, and the container was ended for it.
+    #[error("{0}")]
+    Hook(String),
     /// A file of the store could not be used.
     #[error("cannot {action} {}", path.display())]
     File {

@@ -8,7 +8,7 @@ use rustix::process::{Pid, PidfdFlags};
 use super::{Container, Error, Status};
 
 /// `SIGKILL`.
-const KILL: i32 = 9;
+pub(super) const KILL: i32 = 9;
 
 impl Container {
     /// Sends a signal to its first process; 0 only asks whether that could be done.

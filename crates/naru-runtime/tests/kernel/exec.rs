@@ -62,7 +62,7 @@ fn it_has_its_own_user_environment_and_directory() {
     process.set_cwd("/etc".into());
     let output = Output::new();
     bundle.exec(&container, &process, &output).unwrap().wait().unwrap();
-    assert_eq!(output.read(), "5:6 [] 0022\n\nA=b\n\n/etc\n");
+    assert_eq!(output.read(), "5:6 [] 0022\n\nA=b\nHOME=/\n\n/etc\n");
     end(&container);
 }
 

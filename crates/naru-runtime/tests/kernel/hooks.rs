@@ -95,7 +95,7 @@ fn hooks_read_the_state_of_the_container() {
     bundle.configure(json!({"hooks": {"startContainer": [
         {"path": "/checker", "args": ["checker", "hook", "/state-startContainer"]}]}}));
     let process = bundle.start(&Output::new()).unwrap();
-    let statuses = ["creating", "creating", "creating", "running", "created"];
+    let statuses = ["created", "created", "created", "running", "created"];
     let start = bundle.root.join("state-startContainer");
     for (file, status) in files.iter().chain([&start]).zip(statuses) {
         let text = fs_err::read_to_string(file).unwrap();
@@ -175,7 +175,10 @@ fn a_failed_hook_ends_the_container_and_tells_its_last_words() {
         assert_eq!(error.stage(), Some(Stage::Hook), "{kind}");
         let text = chain(&error);
         let expected = "it exited with code 3, saying: first\\nthe reason";
-        assert!(text.contains(&format!("the {kind} hook /bin/sh failed: {expected}")), "{text}");
+        assert!(
+            text.contains(&format!("error running {kind} hook #0: /bin/sh: {expected}")),
+            "{text}"
+        );
         assert!(!log.exists());
     }
     let mut start = Bundle::new(&["say", "no"]);
@@ -183,7 +186,7 @@ fn a_failed_hook_ends_the_container_and_tells_its_last_words() {
         {"path": "/checker", "args": ["checker", "exit", "5"]}]}}));
     let output = Output::new();
     let error = start.start(&output).unwrap_err();
-    assert!(error.to_string().contains("/checker failed: it exited with code 5"), "{error}");
+    assert!(error.to_string().contains("/checker: it exited with code 5"), "{error}");
     assert_eq!(output.read(), "");
 }
 
@@ -204,7 +207,7 @@ fn a_failed_poststart_hook_is_a_warning() {
     let mut bundle = Bundle::new(&["forever"]);
     bundle.configure(json!({"hooks": {"poststart": [script("exit 4")]}}));
     let process = bundle.start(&Output::new()).unwrap();
-    let expected = "the poststart hook /bin/sh failed: it exited with code 4";
+    let expected = "error running poststart hook #0: /bin/sh: it exited with code 4";
     assert_eq!(process.warnings, [expected]);
     assert_eq!(hooks::poststart(&bundle.spec, &bundle.state(), process.pid), [expected]);
     end(&process);

@@ -136,7 +136,7 @@ fn the_first_process_has_left_nothing_of_naru_behind() {
     // Rust's runtime in the checker itself ignores SIGPIPE; nothing else may be ignored.
     assert_eq!(field(&seen, "SigIgn"), "0000000000001000");
     let parts: Vec<&str> = seen.split("\n\n").collect();
-    assert_eq!(parts[1], format!("PATH={}", naru_runtime::profile::PATH));
+    assert_eq!(parts[1], format!("PATH={}\nHOME=/", naru_runtime::profile::PATH));
     assert_eq!(parts[2], "/checker\n");
 }
 
