@@ -67,6 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             stdio: Stdio::null(),
             parent: Parent::Own,
             binary: &binary,
+            state: None,
         })?;
         process.wait()?;
         Ok(())

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Spec, State};
+use oci_spec::runtime::{ContainerState, Spec, State};
 use rustix::fs::{Mode, OFlags};
 
 use crate::conversation::{Conversation, Entry};
@@ -13,7 +13,7 @@ use crate::plan::{self, JoinNamespace, Plan, RootSource, flags};
 use crate::process::start_time;
 use crate::seccomp::Program;
 use crate::user::Privileges;
-use crate::{Binary, Cgroup, Error, Process, Stdio, labels, role, sources};
+use crate::{Binary, Cgroup, Error, Process, Stdio, labels, listener, role, sources};
 
 /// What [`create`] needs.
 #[derive(Debug)]
@@ -114,6 +114,11 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
 
     let seccomp = create.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let filter = seccomp.map(Program::of).transpose()?;
+    let agent = listener::connect(seccomp)?;
+    let state = create
+        .state
+        .map(|state| plan::state_of(create.spec, state, ContainerState::Creating, None));
+    plan.process.listener = listener::enclose(agent.as_ref(), seccomp, state, &mut envelope)?;
     // The cgroup namespace is made inside, once the process is in its cgroups; the clocks of a time
     // namespace are set before anybody enters it.
     let inside = (flags::CGROUP | flags::TIME).cast_unsigned();

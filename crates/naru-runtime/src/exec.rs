@@ -2,14 +2,14 @@
 
 use std::os::fd::BorrowedFd;
 
-use oci_spec::runtime::{Process as OciProcess, Spec};
+use oci_spec::runtime::{ContainerState, Process as OciProcess, Spec, State};
 
 use crate::conversation::Entry;
 use crate::namespaces::inside_pid_namespace;
 use crate::plan::{self, Plan};
 use crate::process::start_time;
 use crate::seccomp::Program;
-use crate::{Binary, Cgroup, Error, Parent, Process, Stdio, labels, role};
+use crate::{Binary, Cgroup, Error, Parent, Process, Stdio, labels, listener, role};
 
 /// What [`exec`] needs.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Exec<'a> {
     pub parent: Parent,
     /// naru's own program.
     pub binary: &'a Binary,
+    /// The container's state, for the agent of a system call filter that has one.
+    pub state: Option<&'a State>,
 }
 
 /// Runs a process in a running container and returns when its program runs.
@@ -49,6 +51,11 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     plan.process = plan.process.with_stdio(exec.stdio.enclose(&mut envelope));
     let seccomp = exec.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let filter = seccomp.map(Program::of).transpose()?;
+    let agent = listener::connect(seccomp)?;
+    let state = exec
+        .state
+        .map(|state| plan::state_of(exec.spec, state, ContainerState::Running, *state.pid()));
+    plan.process.listener = listener::enclose(agent.as_ref(), seccomp, state, &mut envelope)?;
     let mut plan = Plan::Exec(Box::new(plan));
     let entry = Entry {
         role: role::Role::Exec,

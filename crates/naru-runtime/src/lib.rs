@@ -43,6 +43,7 @@ pub mod hooks;
 mod init;
 mod labels;
 mod limits;
+mod listener;
 mod namespaces;
 mod plan;
 mod process;

@@ -99,7 +99,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     if plan.reaper {
         return reaper::run(process, &command, session);
     }
-    identity::confine(process, &session.filter)?;
+    identity::confine(process, session)?;
     match command.execute(session)? {}
 }
 

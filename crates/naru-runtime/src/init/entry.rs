@@ -51,7 +51,7 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
     rustix::process::umask(Mode::from_bits_truncate(process.umask));
 
     session.ready()?;
-    identity::confine(process, &session.filter)?;
+    identity::confine(process, session)?;
     match command.execute(session)? {}
 }
 

@@ -6,6 +6,12 @@
 //! 4. with no_new_privs the final capabilities, then the filter; without it the filter first,
 //!    because installing it needs `CAP_SYS_ADMIN`, then the final capabilities.
 
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -58,19 +64,53 @@ pub(super) fn confine_unheard(
     plan: &ProcessPlan,
     filter: &[naru_sys::seccomp::Instruction],
 ) -> Result<(), Failure> {
-    confine(plan, filter)
+    /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, which goes with a listener.
+    const WAIT_KILLABLE: u32 = 1 << 5;
+    confine_with(plan, |flags| {
+        naru_sys::seccomp::install(filter, flags & !WAIT_KILLABLE)
+            .at(Stage::Identity, || "install the system call filter".to_owned())
+    })
 }
 
-/// The last step before the program: only the filter, capset, prctl and execve are called here.
-pub(super) fn confine(
-    plan: &ProcessPlan,
-    filter: &[naru_sys::seccomp::Instruction],
-) -> Result<(), Failure> {
-    let install = || match plan.seccomp_flags {
-        Some(flags) => naru_sys::seccomp::install(filter, flags)
-            .at(Stage::Identity, || "install the system call filter".to_owned()),
-        None => Ok(()),
+/// The last step before the program: only the filter, capset, prctl and execve are called here, and
+/// sendmsg where the filter has an agent.
+pub(super) fn confine(plan: &ProcessPlan, session: &mut Session) -> Result<(), Failure> {
+    let agent = match &plan.listener {
+        Some(listener) => Some((session.take(listener.connection)?, &listener.message)),
+        None => None,
     };
+    let what = || "install the system call filter".to_owned();
+    confine_with(plan, |flags| {
+        let Some((connection, message)) = agent else {
+            return naru_sys::seccomp::install(&session.filter, flags).at(Stage::Identity, what);
+        };
+        let message = serde_json::to_vec(message).map_err(|_| Errno::INVAL);
+        let message = message.at(Stage::Identity, what)?;
+        let listener = naru_sys::seccomp::install_with_listener(&session.filter, flags)
+            .at(Stage::Identity, what)?;
+        hand_over(&connection, &message, &listener)
+            .at(Stage::Identity, || "hand the listener to the seccomp agent".to_owned())
+    })
+}
+
+/// One message, with the listener, on a connection that is for nothing else.
+fn hand_over(connection: &OwnedFd, message: &[u8], listener: &OwnedFd) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let rights = [listener.as_fd()];
+    if !control.push(SendAncillaryMessage::ScmRights(&rights)) {
+        return Err(Errno::TOOBIG);
+    }
+    let parts = [IoSlice::new(message)];
+    let sent = sendmsg(connection, &parts, &mut control, SendFlags::NOSIGNAL)?;
+    if sent == message.len() { Ok(()) } else { Err(Errno::MSGSIZE) }
+}
+
+fn confine_with(
+    plan: &ProcessPlan,
+    install: impl FnOnce(u32) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let install = || plan.seccomp_flags.map_or(Ok(()), install);
     if plan.no_new_privileges {
         rustix::thread::set_no_new_privs(true)
             .at(Stage::Identity, || "set no_new_privs".to_owned())?;

@@ -29,7 +29,7 @@ pub(super) fn run(
     command: &Command,
     session: &mut Session,
 ) -> Result<i32, Failure> {
-    identity::confine(plan, &session.filter)?;
+    identity::confine(plan, session)?;
     let main = match fork().at(Stage::Reaper, || "start the command".to_owned())? {
         Fork::Child => match lead(plan).and_then(|()| command.execute(session)) {
             Ok(never) => match never {},

@@ -23,7 +23,7 @@ pub(crate) use hooks::{HookPlan, early_hooks, state_of};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
 pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
 pub(crate) use options::{Atime, Options, Propagation, READ_ONLY};
-pub(crate) use process::{CapabilityPlan, Label, ProcessPlan};
+pub(crate) use process::{CapabilityPlan, Label, ListenerPlan, ProcessPlan};
 pub(crate) use schedule::{PolicyPlan, SchedulePlan};
 pub(crate) use spec::{container_plan, exec_plan};
 
@@ -42,10 +42,19 @@ pub(crate) enum Plan {
 impl Plan {
     /// Tells the process its number, which hooks and listeners are told; known once it exists.
     pub(crate) fn identify(&mut self, pid: i32) {
-        if let Self::Container(plan) = self
-            && let Some(hooks) = &mut plan.hooks
-        {
-            hooks.state.set_pid(Some(pid));
+        let process = match self {
+            Self::Container(plan) => {
+                if let Some(hooks) = &mut plan.hooks {
+                    hooks.state.set_pid(Some(pid));
+                }
+                &mut plan.process
+            }
+            Self::Exec(plan) => &mut plan.process,
+        };
+        if let Some(listener) = &mut process.listener {
+            listener.message.set_pid(pid);
+            let state = listener.message.state_mut();
+            state.set_pid(state.pid().or(Some(pid)));
         }
     }
 }

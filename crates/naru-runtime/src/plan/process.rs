@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{PosixRlimitType, Process};
+use oci_spec::runtime::{ContainerProcessState, PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
 
-use super::StdioPlan;
 use super::capability::capability_plan;
 use super::schedule::{SchedulePlan, schedule_plan};
+use super::{Slot, StdioPlan};
 use crate::Error;
 
 /// What the process inside becomes.
@@ -32,9 +32,20 @@ pub(crate) struct ProcessPlan {
     pub(crate) no_new_privileges: bool,
     /// Flags of the seccomp filter, when there is one; its program is beside the plan.
     pub(crate) seccomp_flags: Option<u32>,
+    /// Where the listener of that filter goes, if it has one.
+    pub(crate) listener: Option<ListenerPlan>,
     /// A terminal with this many rows and columns (0 when not known), instead of standard files.
     pub(crate) terminal: Option<(u16, u16)>,
     pub(crate) stdio: StdioPlan,
+}
+
+/// The agent that answers some system calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ListenerPlan {
+    /// A connection to it.
+    pub(crate) connection: Slot,
+    /// What it is told; the caller fills in the process.
+    pub(crate) message: ContainerProcessState,
 }
 
 /// A profile or label of a security module.
@@ -88,6 +99,7 @@ pub(super) fn process_plan(process: &Process) -> Result<ProcessPlan, Error> {
         labels: labels(process),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         seccomp_flags: None,
+        listener: None,
         terminal: process.terminal().unwrap_or(false).then(|| console_size(process)),
         stdio: StdioPlan::default(),
     })

@@ -35,6 +35,8 @@ const OFFSET_ARGUMENTS: u32 = 16;
 
 const RETURN_ALLOW: u32 = 0x7fff_0000;
 const RETURN_ERRNO: u32 = 0x0005_0000;
+const RETURN_LOG: u32 = 0x7ffc_0000;
+const RETURN_NOTIFY: u32 = 0x7fc0_0000;
 const ENOSYS: u32 = 38;
 const EPERM: u32 = 1;
 /// Numbers of the x32 ABI on x86-64 start here.
@@ -99,6 +101,9 @@ impl Program {
         let last = calls.values().copied().max().unwrap_or(0);
         let verdicts =
             verdicts(&calls, seccomp.syscalls().as_deref().unwrap_or_default(), default)?;
+        let fallback = Verdict::Return(default);
+        let sendmsg = calls.get("sendmsg").and_then(|number| verdicts.get(number));
+        check_listener(seccomp, sendmsg.unwrap_or(&fallback))?;
         let ranges = ranges(&verdicts, default, last);
 
         let mut instructions = vec![
@@ -156,9 +161,6 @@ impl Program {
 
 /// The flags of the OCI form as the kernel's.
 pub(crate) fn filter_flags(seccomp: &LinuxSeccomp) -> Result<u32, Error> {
-    if seccomp.listener_path().is_some() {
-        return Err(Error::unsupported("linux.seccomp.listenerPath"));
-    }
     seccomp.flags().iter().flatten().try_fold(0, |flags, flag| {
         Ok(flags
             | match flag {
@@ -166,8 +168,13 @@ pub(crate) fn filter_flags(seccomp: &LinuxSeccomp) -> Result<u32, Error> {
                 LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
                 LinuxSeccompFilterFlag::SeccompFilterFlagLog => 1 << 1,
                 LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => 1 << 2,
+                // Meaningless, and an error of the kernel, where nobody listens.
                 LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
-                    return Err(Error::unsupported_value("linux.seccomp.flags", flag));
+                    if notifies(seccomp) {
+                        1 << 5
+                    } else {
+                        0
+                    }
                 }
             })
     })
@@ -186,7 +193,44 @@ fn check_architectures(machine: Machine, seccomp: &LinuxSeccomp) -> Result<(), E
     Err(Error::invalid("linux.seccomp.architectures", "this machine's is not among them"))
 }
 
+/// Whether some call is to be answered by an agent at `listenerPath`.
+pub(crate) fn notifies(seccomp: &LinuxSeccomp) -> bool {
+    let rules = seccomp.syscalls().iter().flatten().map(LinuxSyscall::action);
+    let mut actions = rules.chain([seccomp.default_action()]);
+    actions.any(|action| action == LinuxSeccompAction::ScmpActNotify)
+}
+
+/// The agent has to be reachable: it is told of the listener by sendmsg(2), when the filter is there.
+fn check_listener(seccomp: &LinuxSeccomp, verdict: &Verdict) -> Result<(), Error> {
+    let path = seccomp.listener_path().as_ref();
+    if path.is_none() && seccomp.listener_metadata().is_some() {
+        let reason = "there is no listenerPath";
+        return Err(Error::invalid("linux.seccomp.listenerMetadata", reason));
+    }
+    if !notifies(seccomp) {
+        return Ok(());
+    }
+    if seccomp.default_action() == LinuxSeccompAction::ScmpActNotify {
+        let action = seccomp.default_action();
+        return Err(Error::unsupported_value("linux.seccomp.defaultAction", action));
+    }
+    if !path.is_some_and(|path| path.is_absolute()) {
+        let reason = "SCMP_ACT_NOTIFY needs the absolute path of a socket";
+        return Err(Error::invalid("linux.seccomp.listenerPath", reason));
+    }
+    if ![Verdict::Return(RETURN_ALLOW), Verdict::Return(RETURN_LOG)].contains(verdict) {
+        let reason = "sendmsg, by which the listener is handed to its agent, is not allowed";
+        return Err(Error::invalid("linux.seccomp.syscalls", reason));
+    }
+    Ok(())
+}
+
 fn action(action: LinuxSeccompAction, errno: Option<u32>, field: &str) -> Result<u32, Error> {
+    let has_errno =
+        [LinuxSeccompAction::ScmpActErrno, LinuxSeccompAction::ScmpActTrace].contains(&action);
+    if errno.is_some() && !has_errno {
+        return Err(Error::invalid(field, format!("{action} has no errno")));
+    }
     let errno = errno.unwrap_or(EPERM) & 0xffff;
     Ok(match action {
         LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => 0,
@@ -194,9 +238,9 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>, field: &str) -> Result
         LinuxSeccompAction::ScmpActTrap => 0x0003_0000,
         LinuxSeccompAction::ScmpActErrno => RETURN_ERRNO | errno,
         LinuxSeccompAction::ScmpActTrace => 0x7ff0_0000 | errno,
-        LinuxSeccompAction::ScmpActLog => 0x7ffc_0000,
+        LinuxSeccompAction::ScmpActLog => RETURN_LOG,
         LinuxSeccompAction::ScmpActAllow => RETURN_ALLOW,
-        LinuxSeccompAction::ScmpActNotify => return Err(Error::unsupported_value(field, action)),
+        LinuxSeccompAction::ScmpActNotify => RETURN_NOTIFY,
     })
 }
 

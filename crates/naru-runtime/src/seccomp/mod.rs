@@ -6,5 +6,5 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use compile::{Program, filter_flags};
+pub(crate) use compile::{Program, filter_flags, notifies};
 pub use profile::docker_profile;

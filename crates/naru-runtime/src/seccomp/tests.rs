@@ -203,8 +203,54 @@ fn a_masked_comparison_looks_at_the_masked_bits() {
 }
 
 #[test]
-fn an_action_that_needs_a_listener_is_refused() {
-    let json = r#"{"defaultAction": "SCMP_ACT_NOTIFY"}"#;
-    let error = Program::compile(&serde_json::from_str(json).unwrap()).unwrap_err();
-    assert!(error.to_string().contains("linux.seccomp.defaultAction"), "{error}");
+fn notifications_need_a_listener_that_can_be_reached() {
+    let rule = |names: &str| {
+        format!(r#""syscalls": [{{"names": ["{names}"], "action": "SCMP_ACT_NOTIFY"}}]"#)
+    };
+    let allow = r#""defaultAction": "SCMP_ACT_ALLOW""#;
+    let path = r#""listenerPath": "/agent.sock""#;
+    let cases = [
+        (
+            r#""defaultAction": "SCMP_ACT_NOTIFY""#.to_owned(),
+            "`linux.seccomp.defaultAction` is not",
+        ),
+        (format!("{allow}, {}", rule("mkdir")), "needs the absolute path of a socket"),
+        (format!("{allow}, {path}, {}", rule("sendmsg")), "sendmsg, by which the listener"),
+        (format!("{allow}, \"listenerMetadata\": \"x\""), "there is no listenerPath"),
+    ];
+    for (json, expected) in cases {
+        let seccomp = serde_json::from_str(&format!("{{{json}}}")).unwrap();
+        let error = Program::compile(&seccomp).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let json = format!("{{{allow}, {path}, {}}}", rule("mkdir"));
+    let filter = Filter::new(Machine::X86_64, &serde_json::from_str(&json).unwrap());
+    assert_eq!(filter.call("mkdir", &[]), 0x7fc0_0000);
+    assert_eq!(filter.call("sendmsg", &[]), ALLOW);
+}
+
+#[test]
+fn every_action_has_the_kernels_value() {
+    let actions = [
+        ("KILL", 0),
+        ("KILL_THREAD", 0),
+        ("KILL_PROCESS", 0x8000_0000),
+        ("TRAP", 0x0003_0000),
+        ("ERRNO", 0x0005_0001),
+        ("TRACE", 0x7ff0_0001),
+        ("LOG", 0x7ffc_0000),
+        ("ALLOW", ALLOW),
+    ];
+    for (name, expected) in actions {
+        let json = serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["read"], "action": format!("SCMP_ACT_{name}")}]});
+        let filter = Filter::new(Machine::X86_64, &serde_json::from_value(json).unwrap());
+        assert_eq!(filter.call("read", &[]), expected, "{name}");
+    }
+    let json = serde_json::json!({"defaultAction": "SCMP_ACT_TRACE", "defaultErrnoRet": 7});
+    let filter = Filter::new(Machine::X86_64, &serde_json::from_value(json).unwrap());
+    assert_eq!(filter.call("read", &[]), 0x7ff0_0007);
+    let json = serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 7});
+    let error = Program::compile(&serde_json::from_value(json).unwrap()).unwrap_err();
+    assert!(error.to_string().ends_with("SCMP_ACT_ALLOW has no errno"), "{error}");
 }

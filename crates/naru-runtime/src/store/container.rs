@@ -208,6 +208,8 @@ impl Container {
         }
         let container = self.process()?;
         let container = container.ok_or_else(|| self.wrong_status("exec in", Status::Stopped))?;
+        let mut state = self.record.state();
+        state.set_pid(self.record.process.as_ref().map(|identity| identity.pid));
         // Whether it may gain privileges is said by the process itself.
         let mut spec = self.record.config.clone();
         spec.set_process(None);
@@ -219,6 +221,7 @@ impl Container {
             stdio: further.stdio,
             parent: further.parent,
             binary: further.binary,
+            state: Some(&state),
         })?)
     }
 

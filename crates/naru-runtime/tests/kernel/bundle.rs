@@ -227,6 +227,7 @@ impl Bundle {
             stdio: Stdio { stdout: output.end(), stderr: output.end(), ..Stdio::null() },
             parent: Parent::Own,
             binary: &self.binary,
+            state: Some(&self.state()),
         })
     }
 

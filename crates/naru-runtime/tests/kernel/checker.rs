@@ -51,6 +51,7 @@ fn command_of(words: &[&str]) -> Option<ExitCode> {
         ["mount-at", path] => print(mount_at(path)),
         ["schedule"] => println!("{}", schedule()),
         ["machine"] => println!("{}", rustix::system::uname().machine().to_string_lossy()),
+        ["mkdir", path] => print(fs_err::create_dir(path).map(|()| "ok".to_owned())),
         ["unshare"] => print(unshare()),
         ["tty"] => println!("{}", tty()),
         ["clock"] => println!("{} {}", uptime().0, uptime().1),

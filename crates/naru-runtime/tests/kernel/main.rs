@@ -18,6 +18,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod propagation;
+mod seccomp;
 mod terminal;
 mod usage;
 mod user;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         hooks::tests(),
         namespaces::tests(),
         propagation::tests(),
+        seccomp::tests(),
         user::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()

@@ -72,6 +72,7 @@ impl Inside {
             stdio,
             parent: Parent::Own,
             binary: &self.binary,
+            state: None,
         })?;
         if timeout.is_some() {
             self.note_probe(process.pid, process.start_time);

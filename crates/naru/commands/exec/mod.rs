@@ -95,6 +95,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         stdio,
         parent: Parent::Own,
         binary: &Binary::open().host(&doing)?,
+        state: None,
     });
     match started {
         Ok(process) if args.detach => detached::attend(&process).host(&doing),
