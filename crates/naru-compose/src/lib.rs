@@ -44,4 +44,5 @@ pub use explain::{Explained, Explanation, Origin, Unknown};
 pub use load::{LoadRequest, Loaded, Skip, Template, Variable, load, load_template};
 pub use problem::{Code, Problem, Problems, Related, Severity};
 pub use project::Project;
+pub use schema::schema;
 pub use source::Location;

@@ -166,7 +166,7 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
 
 /// What an unknown attribute was probably meant to be.
 fn hint(object: &Object, key: &str, node: &Node) -> Option<String> {
-    if let Some(name) = closest(key, object.fields.iter().map(|(name, _)| *name)) {
+    if let Some(name) = closest(key, object.fields.iter().map(|(name, ..)| *name)) {
         return Some(format!("did you mean `{name}`?"));
     }
     object.field("services")?;

@@ -13,7 +13,7 @@ pub(super) fn coerce(node: &Node, shape: &Shape) -> Result<Option<Value>, String
         (Shape::Words(words), Some(text)) if !words.contains(&text) => {
             Err(format!("`{text}` is not one of {}", words.join(", ")))
         }
-        (Shape::Matching(holds, description), Some(text)) if !holds(text) => {
+        (Shape::Matching(holds, description, _), Some(text)) if !holds(text) => {
             Err(format!("`{text}` is not {description}"))
         }
         (Shape::Flag, Some(text)) => Ok(Some(Value::Bool(boolean(text)?))),

@@ -4,12 +4,15 @@ mod build;
 mod check;
 mod coerce;
 mod deploy;
+mod json;
+mod parts;
 mod resources;
 mod service;
 mod shape;
 mod suggest;
 
 pub(crate) use check::{check, fingerprint};
+pub use json::schema;
 pub(crate) use resources::{INCLUDE, PROJECT};
 pub(crate) use service::extends_shape;
 #[cfg(test)]

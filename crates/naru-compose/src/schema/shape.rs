@@ -10,8 +10,9 @@ pub(crate) enum Shape {
     Text,
     /// One of these texts.
     Words(&'static [&'static str]),
-    /// A text that satisfies a condition, which is described for the reader.
-    Matching(fn(&str) -> bool, &'static str),
+    /// A text that satisfies a condition, which is described for the reader, and for editors as a
+    /// regular expression.
+    Matching(fn(&str) -> bool, &'static str, &'static str),
     /// A text or number, which becomes a text.
     Scalar,
     /// A text or whole number, which becomes a text.
@@ -62,13 +63,16 @@ pub(crate) enum Shape {
     Optional(&'static Self),
 }
 
+/// A key of a mapping: its name, the shape of its value, and what it means.
+pub(crate) type Field = (&'static str, Shape, &'static str);
+
 /// A mapping with known keys; every object accepts `x-*` as well.
 #[derive(Debug)]
 pub(crate) struct Object {
     /// What it is called in messages, such as `a service`.
     pub(crate) name: &'static str,
-    /// The keys and the shapes of their values.
-    pub(crate) fields: &'static [(&'static str, Shape)],
+    /// The keys.
+    pub(crate) fields: &'static [Field],
     /// The keys that have to be there.
     pub(crate) required: &'static [&'static str],
 }
@@ -76,7 +80,7 @@ pub(crate) struct Object {
 impl Object {
     /// The shape of a key's value.
     pub(crate) fn field(&self, key: &str) -> Option<&Shape> {
-        self.fields.iter().find(|(name, _)| *name == key).map(|(_, shape)| shape)
+        self.fields.iter().find(|(name, ..)| *name == key).map(|(_, shape, _)| shape)
     }
 }
 
@@ -106,7 +110,10 @@ pub(crate) const ULIMITS: Shape =
 
 const ULIMIT: Object = Object {
     name: "a limit",
-    fields: &[("soft", Shape::Integer), ("hard", Shape::Integer)],
+    fields: &[
+        ("soft", Shape::Integer, "What is enforced; -1 for no limit."),
+        ("hard", Shape::Integer, "What the process may raise the soft limit to; -1 for no limit."),
+    ],
     required: &["soft", "hard"],
 };
 
@@ -117,11 +124,15 @@ pub(crate) const FILE_REFERENCES: Shape =
 const FILE_REFERENCE: Object = Object {
     name: "a reference to a secret or config",
     fields: &[
-        ("source", Shape::Text),
-        ("target", Shape::Text),
-        ("uid", Shape::Text),
-        ("gid", Shape::Text),
-        ("mode", Shape::FileMode),
+        ("source", Shape::Text, "Key of the secret or config."),
+        (
+            "target",
+            Shape::Text,
+            "Absolute path in the container, or a name below `/run/secrets`; for a config `/` and its key when empty.",
+        ),
+        ("uid", Shape::Text, "User of the file, as written; not honoured for bind-mounted files."),
+        ("gid", Shape::Text, "Group of the file, as written."),
+        ("mode", Shape::FileMode, "Permission bits; 0o444 when absent."),
     ],
     required: &[],
 };

@@ -24,7 +24,7 @@ fn walk(
     let joined = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match shape {
         Shape::Object(object) => {
-            for (key, shape) in object.fields {
+            for (key, shape, _) in object.fields {
                 let (path, at) = (joined(key), at.key(key));
                 let support = support(at, inherited);
                 rows.push(row(&path, support));

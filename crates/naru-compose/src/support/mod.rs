@@ -6,6 +6,8 @@ mod refuse;
 mod table;
 mod values;
 
+pub(crate) use table::{SUPPORT, Support};
+
 #[cfg(test)]
 mod document;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::tree::Node;
 
 /// What becomes of an attribute.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Support {
+pub(crate) enum Support {
     /// naru does what it says.
     Done,
     /// Done for some values; for others the function says what is not possible.
@@ -198,4 +198,4 @@ pub(super) const ROWS: &[(&str, Support)] = &[
 ];
 
 /// The rows, to be walked along a tree.
-pub(super) static SUPPORT: LazyLock<Table<Support>> = LazyLock::new(|| Table::new(ROWS));
+pub(crate) static SUPPORT: LazyLock<Table<Support>> = LazyLock::new(|| Table::new(ROWS));

@@ -152,7 +152,7 @@ fn keys(way: &[&str]) -> Vec<String> {
         shape = *object(&shape).unwrap().field(segment).unwrap();
     }
     let mut keys: Vec<String> =
-        object(&shape).unwrap().fields.iter().map(|(key, _)| (*key).to_owned()).collect();
+        object(&shape).unwrap().fields.iter().map(|(key, ..)| (*key).to_owned()).collect();
     keys.sort();
     keys
 }

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// The environment used for interpolation
     #[arg(long)]
     environment: bool,
+    /// Print a JSON Schema of Compose files, for editors
+    #[arg(long)]
+    schema: bool,
     #[command(flatten)]
     phases: Phases,
     /// Pin the tags of images to digests
@@ -99,7 +102,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     if args.diagnostics == diagnostics::Form::Json {
         return diagnostics::run(&args.services, settings, printer);
     }
-    let text = text(args, settings, printer)?;
+    let text = if args.schema { naru_compose::schema() } else { text(args, settings, printer)? };
     match &args.output {
         _ if args.quiet => {}
         Some(path) => fs::write(path, text).host("save the configuration")?,
