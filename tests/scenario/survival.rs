@@ -252,7 +252,10 @@ services:
         let project = up(host, "probe", file);
         let probe = |before: &[Pid]| {
             eventually("one probe", || match host.processes(&["sleep", "777"]) {
-                found if found.len() == 1 && found != before => Ok(found),
+                // Written down: whom the next supervisor ends. There is a moment between the two.
+                found if found.len() == 1 && found != before && load::is_noted(host, found[0]) => {
+                    Ok(found)
+                }
                 found => Err(format!("{found:?}")),
             })
         };

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | images | demo | bench | vm`.
+//! Project tasks: `cargo xtask test | images | demo | bench | soak | vm`.
 //!
 //! A task is a straight list of [`task::step`]s, each announced, timed and stopped at by its first failure. Tasks may run
 //! host tools (cargo, apt-get, npm); naru itself never does.
@@ -13,6 +13,7 @@ mod bench;
 mod debian;
 mod demo;
 mod images;
+mod soak;
 mod task;
 mod test;
 mod tools;
@@ -42,6 +43,9 @@ enum Task {
     Bench(bench::Options),
     /// Run the runtime's kernel tests and a project on another kernel with cgroup v2, in an emulated machine
     Vm(vm::Options),
+    /// Run the fault tests for long (as root)
+    #[command(subcommand)]
+    Soak(soak::Command),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Vm(options) => vm::run(&options),
+        Task::Soak(command) => soak::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -153,18 +153,32 @@ pub(super) fn starts(project: &Project<'_>, service: &str) -> Vec<u64> {
         .collect()
 }
 
-/// Changes the states that are written down, as a crash at a bad moment might leave them.
-pub(super) fn edit_states(host: &TestHost, edit: impl Fn(&mut serde_json::Value)) -> usize {
+/// The volatile files of this name.
+fn run_files(host: &TestHost, name: &str) -> Vec<String> {
     let found = std::process::Command::new("find")
         .arg(host.root().parent().unwrap().join("run"))
-        .args(["-name", "state.json"])
+        .args(["-name", name])
         .output()
         .unwrap();
-    let found = String::from_utf8_lossy(&found.stdout).into_owned();
-    for path in found.lines() {
+    String::from_utf8_lossy(&found.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Whether a supervisor has written down that this process is a probe of its own.
+pub(super) fn is_noted(host: &TestHost, probe: Pid) -> bool {
+    run_files(host, "probe.json").iter().any(|path| {
+        let text = fs_err::read_to_string(path).unwrap_or_default();
+        let noted: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        noted["pid"] == probe.as_raw_nonzero().get()
+    })
+}
+
+/// Changes the states that are written down, as a crash at a bad moment might leave them.
+pub(super) fn edit_states(host: &TestHost, edit: impl Fn(&mut serde_json::Value)) -> usize {
+    let found = run_files(host, "state.json");
+    for path in &found {
         let mut state = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
         edit(&mut state);
         fs_err::write(path, state.to_string()).unwrap();
     }
-    found.lines().count()
+    found.len()
 }

@@ -1,0 +1,56 @@
+//! `cargo xtask soak`: tests that are short in `cargo xtask test`, for as long as one wants.
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::task::{self, cargo, step};
+
+/// What is run.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Kill keeper and supervisor at random under connections, names, logs and exit codes
+    Deaths(Duration),
+    /// Bring a project up and down again and again, and compare what is there afterwards
+    Cycles(Cycles),
+}
+
+/// For how long.
+#[derive(Debug, Args)]
+pub(crate) struct Duration {
+    /// Seconds of random deaths
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+}
+
+/// How often.
+#[derive(Debug, Args)]
+pub(crate) struct Cycles {
+    /// Times up and down
+    #[arg(long, default_value_t = 200)]
+    cycles: u64,
+}
+
+/// Runs it, as root.
+pub(crate) fn run(command: &Command) -> Result<()> {
+    if !task::is_root() {
+        bail!("the scenarios start real containers: run `cargo xtask soak` as root");
+    }
+    match command {
+        Command::Deaths(Duration { seconds }) => {
+            step("deaths of every process, each way once", || {
+                tests("test(/^scenario::(deaths|survival|upgrade)::/)", "NARU_SOAK_SECONDS", 30)
+            })?;
+            step("random deaths", || {
+                tests("test(/^scenario::survival::random_deaths/)", "NARU_SOAK_SECONDS", *seconds)
+            })
+        }
+        Command::Cycles(Cycles { cycles }) => step("up and down", || {
+            tests("test(/^scenario::lifecycle::ten_times/)", "NARU_SOAK_CYCLES", *cycles)
+        }),
+    }
+}
+
+fn tests(filter: &str, variable: &str, value: u64) -> Result<()> {
+    let arguments = ["nextest", "run", "--locked", "-p", "naru", "--profile", "soak", "-E", filter];
+    task::run(cargo(arguments).env(variable, value.to_string()))
+}
