@@ -14,7 +14,7 @@ services:
   web: { image: test, ports: ['8080:80'], command: [httpd, -f, -p, '80', -h, /etc] }
   counter:
     image: test
-    command: [sh, -c, 'i=0; while :; do i=$$((i+1)); echo $$i; usleep 2000; done']
+    command: [sh, -c, 'i=0; while :; do i=$$((i+1)); echo $$i; usleep 10000; done']
 ";
 
 /// A naru that is another file.

@@ -49,7 +49,7 @@ impl Visitor {
                 if let Err(error) = TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
                     visits.refused.push(error.to_string());
                 }
-                std::thread::sleep(Duration::from_millis(2));
+                std::thread::sleep(Duration::from_millis(10));
             }
             visits
         });
@@ -78,19 +78,16 @@ impl Recovery {
         }
     }
 
-    /// Prints the distribution.
+    /// Prints the distribution and gives the median.
     #[expect(clippy::print_stderr, reason = "what a soak run has measured")]
-    pub(super) fn report(mut self, deaths: u32) {
+    pub(super) fn report(mut self, deaths: u32) -> Duration {
         self.0.sort();
-        let at = |part: usize| self.0.get((self.0.len().saturating_sub(1)) * part / 100);
+        let at = |part: usize| self.0[(self.0.len() - 1) * part / 100];
+        let (p50, p90, p99, longest) = (at(50), at(90), at(99), at(100));
         eprintln!(
-            "recovery: deaths {deaths}, measured {}, p50 {:?}, p90 {:?}, p99 {:?}, longest {:?}",
-            self.0.len(),
-            at(50),
-            at(90),
-            at(99),
-            self.0.last()
+            "recovery: {deaths} deaths, p50 {p50:?}, p90 {p90:?}, p99 {p99:?}, longest {longest:?}"
         );
+        p50
     }
 }
 
