@@ -35,6 +35,8 @@ pub(crate) struct Visitor {
 pub(crate) struct Visits {
     pub(crate) count: u64,
     pub(crate) refused: Vec<String>,
+    /// Until the longest one was there.
+    pub(crate) longest: Duration,
 }
 
 impl Visitor {
@@ -46,10 +48,12 @@ impl Visitor {
             let mut visits = Visits::default();
             while !until.load(Ordering::Relaxed) {
                 visits.count += 1;
+                let begin = Instant::now();
                 if let Err(error) = TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
                     visits.refused.push(error.to_string());
                 }
-                std::thread::sleep(Duration::from_millis(10));
+                visits.longest = visits.longest.max(begin.elapsed());
+                std::thread::sleep(Duration::from_millis(4));
             }
             visits
         });
