@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the failure")]
 
 mod oci;
+mod hostile;
 mod repository;
 mod scenario;

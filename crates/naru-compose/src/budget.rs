@@ -19,14 +19,18 @@ pub(crate) struct Budget {
     told: bool,
 }
 
-/// The bytes of all texts and values together that a project may have.
-const WEIGHT_LIMIT: usize = 24 << 20;
+/// The bytes that a project may take by these estimates. They are measured so that a whole command
+/// stays below 64 MiB: a value is kept in the tree and in the typed project, and copied on the way.
+const WEIGHT_LIMIT: usize = 16 << 20;
 
 /// What a value costs beside its text, in bytes.
-pub(crate) const VALUE: usize = 64;
+pub(crate) const VALUE: usize = 256;
+
+/// What a service costs beside its values, in bytes.
+pub(crate) const SERVICE: usize = 4096;
 
 /// What a variable of an environment costs beside its name and value, in bytes.
-pub(crate) const VARIABLE: usize = 96;
+pub(crate) const VARIABLE: usize = 256;
 
 /// The sentence about a project that is too large.
 pub(crate) fn message() -> String {
@@ -75,15 +79,21 @@ impl Budget {
     }
 }
 
+/// What a scalar of this text costs, in bytes.
+pub(crate) fn scalar(text: &str) -> usize {
+    VALUE + 2 * text.len()
+}
+
 /// What a copy of this value costs, in bytes.
 pub(crate) fn weight(node: &Node) -> usize {
-    VALUE
-        + match &node.value {
-            Value::Text(text) | Value::Date(text) => text.len(),
-            Value::List(entries) => entries.iter().map(weight).sum(),
-            Value::Map(map) => map.iter().map(|(key, node)| VALUE + key.len() + weight(node)).sum(),
-            _ => 0,
+    match &node.value {
+        Value::Text(text) | Value::Date(text) => scalar(text),
+        Value::List(entries) => VALUE + entries.iter().map(weight).sum::<usize>(),
+        Value::Map(map) => {
+            VALUE + map.iter().map(|(key, node)| scalar(key) + weight(node)).sum::<usize>()
         }
+        _ => VALUE,
+    }
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ pub(crate) fn interpolate(
     match &mut node.value {
         Value::Text(text) if text.contains('$') => {
             let mut unset = Unset::new();
-            match substitute(text, lookup, (&mut unset, budget.left())) {
-                Ok(value) if budget.spend(value.len()) => {
+            match substitute(text, lookup, (&mut unset, budget.left() / 2)) {
+                Ok(value) if budget.spend(2 * value.len()) => {
                     let before = std::mem::replace(&mut node.value, Value::Text(value));
                     if report.remembers() {
                         let how = How::Template(report.scope());

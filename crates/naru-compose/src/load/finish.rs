@@ -9,6 +9,7 @@ use super::place::Place;
 use super::request::{LoadRequest, Loaded, Past, State};
 use super::template::Template;
 use super::{consistency, cycle, env_file, normalize, profiles, resources};
+use crate::budget;
 use crate::lint::{self, Silence, Subject};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -39,6 +40,11 @@ pub(super) fn finish(
         normalize::normalize(&mut tree, &origin.name);
     }
     let mut broken = remove_broken(&mut tree);
+    let services = tree.as_map().and_then(|map| map.map("services")).map_or(0, |map| map.0.len());
+    let State { budget, report, .. } = &mut state;
+    if !budget.pay(services * budget::SERVICE, tree.at, &Path::ROOT.key("services"), report) {
+        return Err(state.fail());
+    }
     let mut project = Project {
         name: origin.name,
         working_directory: origin.directory,

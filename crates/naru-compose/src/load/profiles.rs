@@ -9,7 +9,7 @@ use crate::project::Project;
 pub(super) fn apply(project: &mut Project, request: &LoadRequest, from_environment: Option<&str>) {
     let listed = from_environment.unwrap_or("").split(',').map(str::trim);
     let mut active: BTreeSet<&str> = if request.profiles.is_empty() {
-        listed.filter(|profile| !profile.is_empty()).collect()
+        listed.collect()
     } else {
         request.profiles.iter().map(String::as_str).collect()
     };

@@ -88,7 +88,7 @@ impl Builder<'_> {
         let at = self.position(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.room(at, VALUE + text.len(), 1)?;
+                self.room(at, budget::scalar(&text), 1)?;
                 self.scalar(at, &text, style, (anchor, tag))?;
             }
             Event::SequenceStart(anchor, tag) => {
