@@ -106,9 +106,9 @@ fn variables_that_multiply_are_refused() {
 #[test]
 fn templates_nested_without_end_are_refused() {
     service(&format!("    hostname: '{}'\n", "${A:-".repeat(100_000)))
-        .refused(&[], "interpolation");
+        .refused(&[], "write `$$`");
     let nested = format!("{}{}", "${A:-".repeat(100_000), "}".repeat(100_000));
-    service(&format!("    hostname: '{nested}'\n")).refused(&[], "interpolation");
+    service(&format!("    hostname: '{nested}'\n")).refused(&[], "write `$$`");
 }
 
 #[test]

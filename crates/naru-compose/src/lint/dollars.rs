@@ -17,6 +17,9 @@ pub(super) fn env_files(scopes: &[Scope], sources: &Sources, report: &mut Report
     }
 }
 
+/// So many uses of variables without a value in one file are looked at.
+const LIMIT: usize = 200;
+
 /// Warns about names in values that stand for nothing. `lookup` knows everything that is set.
 pub(crate) fn swallowed(
     file: u32,
@@ -27,6 +30,7 @@ pub(crate) fn swallowed(
     if !text.contains('$') {
         return;
     }
+    let mut left = LIMIT;
     for definition in definitions(text, false) {
         let Some(template) = definition.template.filter(|template| template.contains('$')) else {
             continue;
@@ -36,6 +40,10 @@ pub(crate) fn swallowed(
             if one.outcome != Outcome::Nothing || lookup(&one.name).is_some() {
                 continue;
             }
+            if left == 0 {
+                return;
+            }
+            left -= 1;
             let at = place(text, Position { file, line: definition.line, column: 1 }, &one.name);
             if is_glued(&template, &bare) {
                 let message = format!(

@@ -22,6 +22,9 @@ struct Text<'a> {
     command: bool,
 }
 
+/// Of so many uses of variables without a value in one service the cause is looked for.
+const LIMIT: usize = 200;
+
 /// Warns about variables without a value that something else defines: an `env_file`, the environment
 /// of the container, or a `.env` that is not read.
 pub(super) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mut Report)) {
@@ -33,7 +36,7 @@ pub(super) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mu
         };
         let mut texts = Vec::new();
         collect(node, &format!("services.{name}"), false, &mut texts);
-        let (mut files, mut told) = (None, BTreeSet::new());
+        let (mut files, mut told, mut looked_up) = (None, BTreeSet::new(), 0);
         for text in texts {
             let Some(scope) = subject.scopes.get(text.scope as usize) else { continue };
             let lookup = |name: &str| scope.environment.get(name).cloned();
@@ -46,9 +49,10 @@ pub(super) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mu
                 let files = files.get_or_insert_with(|| env_files(service, sources));
                 let unset = one.outcome == Outcome::Nothing;
                 let here = (&text, one.name.as_str(), unset);
-                if told.contains(&one.name) {
+                if told.contains(&one.name) || looked_up == LIMIT {
                     continue;
                 }
+                looked_up += 1;
                 let found = in_env_file(here, files, (sources, report))
                     || in_container(here, service, report)
                     || in_unread_file(here, subject, report)

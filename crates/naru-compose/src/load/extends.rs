@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
 use std::rc::Rc;
 
-use super::files::join;
+use super::files::{join, real};
 use super::model::{self, Context};
 use super::request::State;
 use super::{paths, reset};
@@ -157,7 +157,7 @@ impl Resolver<'_> {
     /// Notes that this service is being resolved. False when it is already, or too many are, which
     /// is reported.
     fn enter(&mut self, file: &FilePath, name: &str, (at, path): (Position, &Path)) -> bool {
-        let step = (file.to_owned(), name.to_owned());
+        let step = (real(file), name.to_owned());
         let (message, code) = if self.chain.contains(&step) {
             let names = self.chain.iter().map(|(_, name)| name.as_str());
             let names: Vec<&str> = names.chain([name]).collect();

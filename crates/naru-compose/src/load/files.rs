@@ -79,6 +79,11 @@ pub(crate) fn relative(from: &Path, to: &Path) -> PathBuf {
     up.chain(to.components().skip(shared)).collect()
 }
 
+/// The same file by its only name, without symbolic links; the path as it is when there is no file.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The path without `.` and `..`, by its text alone.
 pub(crate) fn clean(path: &Path) -> PathBuf {
     let mut result = PathBuf::new();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::dotenv;
 use super::environment::{Scope, read_env_files};
-use super::files::join;
+use super::files::{join, real};
 use super::model::{self, Context, File};
 use super::request::State;
 use crate::merge::{merge_resource, text_to_list};
@@ -91,7 +91,8 @@ impl Include {
     ) -> Option<Node> {
         let mut included = context.included.clone();
         included.push(file.to_owned());
-        if let Some(again) = self.files.first().filter(|file| included.contains(file)) {
+        let known: Vec<PathBuf> = included.iter().map(|file| real(file)).collect();
+        if let Some(again) = self.files.iter().find(|file| known.contains(&real(file))) {
             let chain = included.iter().map(|file| file.display().to_string());
             let chain: Vec<String> = chain.chain([again.display().to_string()]).collect();
             let message = format!("include cycle detected: {}", chain.join(" -> "));
