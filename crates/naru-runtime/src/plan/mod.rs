@@ -8,6 +8,8 @@ mod mounts;
 mod namespaces;
 mod options;
 mod process;
+#[cfg(test)]
+mod properties;
 mod schedule;
 mod spec;
 mod sysctl;

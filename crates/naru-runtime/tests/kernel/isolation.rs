@@ -14,6 +14,7 @@ crate::tests![
     the_control_groups_are_read_only,
     host_name_and_kernel_parameters_are_the_containers,
     a_parameter_of_the_host_is_refused,
+    a_domain_name_is_set,
     the_default_filter_refuses_mounts_namespaces_and_hypervisor_sockets,
     the_first_process_has_left_nothing_of_naru_behind,
     the_programs_binary_is_on_a_read_only_mount,
@@ -110,6 +111,12 @@ fn host_name_and_kernel_parameters_are_the_containers() {
     linux.set_sysctl(Some(parameters));
     bundle.spec.set_linux(Some(linux));
     assert_eq!(bundle.check(), "web\n\n0\n\n123456\n");
+}
+
+fn a_domain_name_is_set() {
+    let mut bundle = Bundle::new(&["cat", "/proc/sys/kernel/domainname"]);
+    bundle.spec.set_domainname(Some("example.org".to_owned()));
+    assert_eq!(bundle.check(), "example.org\n");
 }
 
 fn a_parameter_of_the_host_is_refused() {

@@ -9,6 +9,8 @@ use crate::bundle::{Bundle, bind, mount};
 crate::tests![
     the_standard_mounts_have_dockers_options,
     dev_has_the_standard_devices_and_links,
+    a_listed_device_has_its_mode_and_owner,
+    a_device_in_the_place_of_something_else_is_an_error,
     a_file_and_a_directory_of_the_host_are_bound,
     a_read_only_bind_cannot_be_written,
     a_recursive_read_only_bind_covers_what_is_mounted_below,
@@ -69,6 +71,28 @@ fn dev_has_the_standard_devices_and_links() {
         let seen = Bundle::new(&["link", &format!("/dev/{name}")]).check();
         assert_eq!(seen.trim(), target);
     }
+}
+
+fn a_listed_device_has_its_mode_and_owner() {
+    let mut bundle =
+        Bundle::new(&["stat", "/dev/mine", "+", "stat", "/opt/fifo", "+", "ls", "/opt"]);
+    bundle.configure(serde_json::json!({"linux": {"devices": [
+        {"path": "/dev/mine", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 5,
+            "gid": 6},
+        {"path": "/opt/block", "type": "b", "major": 8, "minor": 1},
+        {"path": "/opt/raw", "type": "u", "major": 1, "minor": 5},
+        {"path": "/opt/fifo", "type": "p"}]}}));
+    let seen = bundle.check();
+    assert_eq!(seen, "char 640 5:6 1:3\n\nfile 666 0:0 0:0\n\nblock fifo raw\n");
+}
+
+fn a_device_in_the_place_of_something_else_is_an_error() {
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.configure(serde_json::json!({"linux": {"devices": [
+        {"path": "/etc/marker", "type": "c", "major": 1, "minor": 3}]}}));
+    let error = bundle.refusal();
+    assert_eq!((error.stage(), error.errno()), (Some(Stage::Device), Some(17)));
+    assert_eq!(fs_err::read_to_string(bundle.root.join("etc/marker")).unwrap(), "image");
 }
 
 fn a_file_and_a_directory_of_the_host_are_bound() {
