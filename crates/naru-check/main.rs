@@ -11,6 +11,7 @@
     reason = "a test's tool: its output is its purpose"
 )]
 
+mod attack;
 mod network;
 mod report;
 
@@ -22,7 +23,8 @@ use nix::sys::signal::{SigSet, Signal};
 
 const USAGE: &str = "usage: naru-check report | listen PORT | listen-udp PORT | connect HOST PORT | \
      connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | trap [ignore] | \
-     write PATH TEXT | read PATH | stays PATH";
+     write PATH TEXT | read PATH | stays PATH | \
+     attack NAME …";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,6 +56,7 @@ fn act(words: &[&str]) -> Result<()> {
         ["write", path, text] => fs_err::write(path, format!("{text}\n"))?,
         ["read", path] => print!("{}", fs_err::read_to_string(path)?),
         ["stays", path] => stays_while(path),
+        ["attack", attack @ ..] if attack::act(attack) => {}
         _ => bail!(USAGE),
     }
     Ok(())

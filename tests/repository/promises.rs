@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 #[test]
 fn every_test_that_a_document_names_exists() {
-    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = ["tests", "crates"].map(|folder| sources(&top.join(folder))).concat();
     let mut missing = Vec::new();
-    for document in ["docs/SPECIFICATION.md", "docs/ARCHITECTURE.md"] {
+    for document in ["docs/SPECIFICATION.md", "docs/ARCHITECTURE.md", "docs/isolation.md"] {
         for name in super::read(document).split('`').filter(|word| is_sentence(word)) {
             if !sources.contains(&format!("fn {name}(")) {
                 missing.push(format!("{document}: {name}"));

@@ -1,7 +1,9 @@
 //! Opening paths of hostile trees: always from a held descriptor, never past its root.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -9,7 +11,7 @@ use rustix::io::Errno;
 /// Opens `path` in the tree below `root`, as a process that has `root` as its root directory would: symlinks are
 /// followed, absolute ones and `..` stay inside.
 pub(crate) fn open(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    resolve(root, path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+    resolve(root, path, flags, ResolveFlags::IN_ROOT)
 }
 
 /// Like [`open`], but no symlink may lie on the way.
@@ -24,14 +26,7 @@ fn resolve(
     resolve: ResolveFlags,
 ) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { b"." } else { path };
-    loop {
-        let flags = flags | OFlags::CLOEXEC;
-        match rustix::fs::openat2(root.as_fd(), path, flags, Mode::empty(), resolve) {
-            // The kernel could not be sure because of a rename elsewhere; nobody renames here for long.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            result => return result,
-        }
-    }
+    naru_sys::beneath::open(root, OsStr::from_bytes(path), flags, resolve)
 }
 
 /// A path to what a descriptor refers to, for the calls that take no descriptor of an O_PATH file.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use naru_sys::spawn::{Spawn, SpawnError, Spawned, spawn};
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::container::Parent;
@@ -154,6 +155,7 @@ impl Conversation {
                     }
                 }
                 Some((Report::Failed(failure), _)) => return Err(failure.into()),
+                Some((Report::Entered { .. }, _)) => return Err(Error::Channel(Errno::PROTO)),
                 None => break,
             }
         }
@@ -161,6 +163,26 @@ impl Conversation {
         warnings.extend(ready.ok_or(Error::Vanished)?);
         self.over = true;
         Ok((terminal, warnings))
+    }
+
+    /// Waits until the process has entered the container and left the rest to its copy there, which
+    /// is the one that counts from then on.
+    pub(crate) fn follow_inside(&mut self) -> Result<(), Error> {
+        match self.channel.receive_report().map_err(Error::Channel)? {
+            Some((Report::Entered { pid }, descriptors)) => {
+                let inside = descriptors.into_iter().next().ok_or(Error::Vanished)?;
+                let first = std::mem::replace(&mut self.pidfd, inside);
+                self.pid = pid;
+                if self.parent == Parent::Own {
+                    // It has said its last word; somebody else may have reaped it.
+                    let _ = wait(first.as_fd());
+                }
+                Ok(())
+            }
+            Some((Report::Failed(failure), _)) => Err(failure.into()),
+            Some(_) => Err(Error::Channel(Errno::PROTO)),
+            None => Err(Error::Vanished),
+        }
     }
 
     /// Why the process did not get on: its own word if it left one.

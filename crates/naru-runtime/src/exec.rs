@@ -5,7 +5,6 @@ use std::os::fd::BorrowedFd;
 use oci_spec::runtime::{ContainerState, Process as OciProcess, Spec, State};
 
 use crate::conversation::Entry;
-use crate::namespaces::inside_pid_namespace;
 use crate::plan::{self, Plan};
 use crate::process::start_time;
 use crate::seccomp::Program;
@@ -34,16 +33,17 @@ pub struct Exec<'a> {
 
 /// Runs a process in a running container and returns when its program runs.
 ///
-/// The process is made inside the container's pid namespace, so nothing is forked on the way and
-/// it is the direct child of the caller (or of the caller's parent).
+/// A process outside joins everything of the container and only then makes the one inside, as a child
+/// of the caller (or of the caller's parent) like itself: so nothing that a process of the container
+/// can see, not even with `CAP_SYS_PTRACE`, has the host's root directory or a descriptor of the host.
 ///
 /// When the container's first process ends, the kernel kills this one and then waits until its
 /// parent has reaped it before the container counts as ended; so the parent must reap it, and
 /// before it waits for the container.
 ///
 /// # Errors
-/// As [`Created::start`](crate::Created::start); `ESRCH` at [`Error::Clone`] when the container
-/// has ended.
+/// As [`Created::start`](crate::Created::start); `ESRCH` at [`Stage::Namespaces`](crate::Stage::Namespaces)
+/// when the container has ended.
 pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     let mut envelope = vec![exec.container];
     let mut plan = plan::exec_plan(exec.spec, exec.process, 0, exec.cgroup.tasks())?;
@@ -56,6 +56,7 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
         .state
         .map(|state| plan::state_of(exec.spec, state, ContainerState::Running, *state.pid()));
     plan.process.listener = listener::enclose(agent.as_ref(), seccomp, state, &mut envelope)?;
+    let inside = plan.namespaces & plan::flags::PID.cast_unsigned() != 0;
     let mut plan = Plan::Exec(Box::new(plan));
     let entry = Entry {
         role: role::Role::Exec,
@@ -66,9 +67,10 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
         binary: exec.binary,
         cgroup: exec.cgroup,
     };
-    let conversation = inside_pid_namespace(exec.container, || {
-        entry.begin(&mut plan, filter.as_deref(), &envelope)
-    })?;
+    let mut conversation = entry.begin(&mut plan, filter.as_deref(), &envelope)?;
+    if inside {
+        conversation.follow_inside()?;
+    }
     let pid = conversation.pid;
     let Some(start_time) = start_time(pid) else { return Err(conversation.failure()) };
     let pidfd = conversation.pidfd.try_clone();

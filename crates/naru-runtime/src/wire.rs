@@ -37,6 +37,9 @@ pub(crate) struct Channel {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Report {
+    /// The process that made its way into the container has left the rest to a copy of itself inside, which has this
+    /// number; its pidfd is attached to this packet.
+    Entered { pid: i32 },
     /// The master of the terminal is attached to this packet.
     Terminal,
     /// The mounts are made, the root is not changed: the caller's hooks may run, and are waited for.

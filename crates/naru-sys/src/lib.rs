@@ -2,8 +2,11 @@
 //!
 //! std comes first, then the safe calls of rustix and nix; what is left is here, one system call
 //! per function, with owned descriptors in and out. Each function names its man page and the first
-//! kernel that has it. There is no policy here.
+//! kernel that has it. Where a call can be missing or denied, what takes its place is beside it. There
+//! is no policy here.
 
+pub mod attempt;
+pub mod beneath;
 pub mod bpf;
 pub mod clone;
 pub mod mount;

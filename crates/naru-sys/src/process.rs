@@ -1,6 +1,6 @@
 //! The calling process: descriptors, forking, keyrings; and what a pidfd tells of another one.
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
@@ -90,6 +90,39 @@ pub fn fork() -> Result<Fork, Errno> {
     match unsafe { libc::fork() } {
         0 => Ok(Fork::Child),
         pid => crate::result(pid.into()).map(Fork::Parent),
+    }
+}
+
+/// The two sides of a [`fork_sibling`].
+#[derive(Debug)]
+pub enum Sibling {
+    /// In the caller: the other's number in the caller's pid namespace, and its descriptor.
+    Other(i32, OwnedFd),
+    /// In the copy.
+    Own,
+}
+
+/// Forks a process that has only one thread; the copy is the child of the caller's parent, and in the pid namespace
+/// that the caller has joined for its children.
+///
+/// See [clone3(2)](https://man7.org/linux/man-pages/man2/clone.2.html) (`CLONE_PARENT`, `CLONE_PIDFD`; Linux 5.3).
+///
+/// # Errors
+/// `ENOMEM` when the first process of that pid namespace has ended, `EAGAIN` when a limit is reached.
+pub fn fork_sibling() -> Result<Sibling, Errno> {
+    let mut pidfd: libc::c_int = -1;
+    // SAFETY: all fields of clone_args are integers, for which zero is a value.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = u64::from((libc::CLONE_PARENT | libc::CLONE_PIDFD).cast_unsigned());
+    args.pidfd = (&raw mut pidfd) as u64;
+    // SAFETY: without CLONE_VM the copy has memory of its own and goes on, on its copy of this stack, where the caller
+    // stands; the callers are single-threaded programs that have just been exec'ed, so no lock is left held. `pidfd`
+    // lives until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
+    match crate::result(result)? {
+        0 => Ok(Sibling::Own),
+        // SAFETY: the call succeeded in the caller, so the kernel stored a new descriptor that nobody else owns.
+        pid => Ok(Sibling::Other(pid, unsafe { OwnedFd::from_raw_fd(pidfd) })),
     }
 }
 

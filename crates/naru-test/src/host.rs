@@ -66,6 +66,11 @@ impl TestHost {
         self.folder.join("root")
     }
 
+    /// The host's `NARU_RUN`.
+    pub fn run(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
     /// A project folder with this name in this host.
     pub fn project(&self, name: &str) -> Project<'_> {
         Project::new(self, self.folder.join("projects").join(name))

@@ -20,6 +20,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test's support, a panic is the failure")]
 
+mod canary;
 mod command;
 mod filter;
 mod host;
@@ -30,6 +31,7 @@ mod project;
 mod sandbox;
 mod wait;
 
+pub use canary::Canary;
 pub use command::{Outcome, Running};
 pub use filter::Filter;
 pub use host::{HOST_ADDRESS, TestHost, host};

@@ -12,6 +12,7 @@
 mod bench;
 mod debian;
 mod demo;
+mod denied;
 mod images;
 mod soak;
 mod task;
@@ -39,6 +40,8 @@ enum Task {
     Images(images::Options),
     /// Build naru, make the images and bring the nest-postgres-mongo sample up (as root)
     Demo,
+    /// Run a program that cannot call openat2 (as root)
+    WithoutOpenat2(denied::Options),
     /// Measure naru beside docker compose, runc, crun and the bare kernel (as root)
     Bench(bench::Options),
     /// Run the runtime's kernel tests and a project on another kernel with cgroup v2, in an emulated machine
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Images(options) => images::run(&options),
         Task::Demo => demo::run(),
+        Task::WithoutOpenat2(options) => denied::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Vm(options) => vm::run(&options),
         Task::Soak(command) => soak::run(&command),

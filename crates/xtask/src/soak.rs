@@ -12,6 +12,8 @@ pub(crate) enum Command {
     Deaths(Duration),
     /// Bring a project up and down again and again, and compare what is there afterwards
     Cycles(Cycles),
+    /// Try the races of the attacks on the runtime and through Compose files
+    Attacks(Attacks),
 }
 
 /// For how long.
@@ -28,6 +30,14 @@ pub(crate) struct Cycles {
     /// Times up and down
     #[arg(long, default_value_t = 200)]
     cycles: u64,
+}
+
+/// How often.
+#[derive(Debug, Args)]
+pub(crate) struct Attacks {
+    /// Attempts at each race
+    #[arg(long, default_value_t = 2000)]
+    attempts: u64,
 }
 
 /// Runs it, as root.
@@ -47,10 +57,25 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Cycles(Cycles { cycles }) => step("up and down", || {
             tests("test(/^scenario::lifecycle::ten_times/)", "NARU_SOAK_CYCLES", *cycles)
         }),
+        Command::Attacks(Attacks { attempts }) => {
+            step("attacks", || tests("test(/attacks::/)", "NARU_TEST_ATTEMPTS", *attempts))
+        }
     }
 }
 
 fn tests(filter: &str, variable: &str, value: u64) -> Result<()> {
-    let arguments = ["nextest", "run", "--locked", "-p", "naru", "--profile", "soak", "-E", filter];
+    let arguments = [
+        "nextest",
+        "run",
+        "--locked",
+        "-p",
+        "naru",
+        "-p",
+        "naru-runtime",
+        "--profile",
+        "soak",
+        "-E",
+        filter,
+    ];
     task::run(cargo(arguments).env(variable, value.to_string()))
 }

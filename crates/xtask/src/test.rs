@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything a change must pass, cheapest first, the test runner's summary last.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::task::{self, cargo, step};
 use crate::{debian, images, tools};
@@ -21,7 +21,8 @@ pub(crate) fn run() -> Result<()> {
         task::run(&mut cargo(["test", "--quiet", "--workspace", "--doc", "--locked"]))
     })?;
     images::run(&images::Options { no_load: true, ..Default::default() })?;
-    step("tests", tests)
+    step("tests", tests)?;
+    step("tests of what resolves paths, without openat2", without_openat2)
 }
 
 fn lints() -> Result<()> {
@@ -65,5 +66,29 @@ fn tests() -> Result<()> {
     if std::env::var_os("CI").is_some() {
         nextest.args(["--profile", "ci"]);
     }
+    task::run(&mut nextest)
+}
+
+/// The tests of everything that resolves paths in hostile trees once more, where openat2(2) is denied: each test program
+/// is started by this one, with the filter.
+fn without_openat2() -> Result<()> {
+    let exe = std::env::current_exe().context("where is this program?")?;
+    let triple = exe.ancestors().nth(2).and_then(|folder| folder.file_name());
+    let triple =
+        triple.and_then(|name| name.to_str()).context("this program is not in a target folder")?;
+    let runner = format!("CARGO_TARGET_{}_RUNNER", triple.to_uppercase().replace(['-', '.'], "_"));
+    let mut nextest = cargo([
+        "nextest",
+        "run",
+        "--locked",
+        "--status-level",
+        "fail",
+        "--final-status-level",
+        "fail",
+    ]);
+    nextest
+        .args(["-p", "naru-sys", "-p", "naru-image", "-p", "naru-runtime", "-p", "naru", "-E"])
+        .arg("not package(naru) or test(/^scenario::(attacks|volumes|secrets)::/)")
+        .env(runner, format!("{} without-openat2 eperm", exe.display()));
     task::run(&mut nextest)
 }

@@ -35,7 +35,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     namespaces::join(plan, session)?;
     cgroups::isolate(&plan.cgroup)?;
 
-    let (null, mut mask, sources) = take_from_host(plan, session)?;
+    let (mut mask, sources) = take_from_host(plan, session)?;
     let nodes = devices::open_bound(&plan.devices)?;
     let new_root = root::open(&plan.root, session)?;
     let tree = root::attach(&new_root, plan)?;
@@ -48,6 +48,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
         namespaces::check_maps(user, &proc)?;
     }
     namespaces::set_clocks(plan, &proc)?;
+    let null = files::reopen(&proc, mask.null())?;
     kernel::set(plan, &proc)?;
     mount_all(plan, &tree, sources, nodes)?;
     if let Some(hooks) = &plan.hooks
@@ -76,7 +77,9 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
         mask.cover(&tree, path)?;
     }
 
-    kernel::limit(process, &proc, session)?;
+    kernel::limit(process, session)?;
+    kernel::mark(process, &proc, session)?;
+    let null = files::null_of(&tree).unwrap_or(null);
     command::place_stdio(&process.stdio, console.as_ref(), &null, session)?;
     drop((proc, mask, tree, new_root, null, console));
     identity::warn_of_missing(process, session)?;
@@ -103,23 +106,22 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     match command.execute(session)? {}
 }
 
-/// The null device, the masks and the sources of mounts, while the host can be seen; afterwards no mount
+/// The masks, with the null device, and the sources of mounts, while the host can be seen; afterwards no mount
 /// made here reaches it any more, which for a shared root may not be so before.
 fn take_from_host(
     plan: &ContainerPlan,
     session: &mut Session,
-) -> Result<(OwnedFd, Mask, Vec<Option<OwnedFd>>), Failure> {
+) -> Result<(Mask, Vec<Option<OwnedFd>>), Failure> {
     let shared = plan.root.propagation.is_some_and(Propagation::is_shared);
     if !shared {
         root::isolate()?;
     }
-    let null = files::open_null()?;
-    let mask = Mask::new(&null)?;
+    let mask = Mask::new(&files::open_null()?)?;
     let sources = mounts::open_sources(&plan.mounts, session)?;
     if shared {
         root::isolate()?;
     }
-    Ok((null, mask, sources))
+    Ok((mask, sources))
 }
 
 /// The mounts in their order, and the devices as soon as there is a /dev.

@@ -43,8 +43,13 @@ pub(super) fn make(tree: &Tree, device: &DeviceNode) -> Result<(), Failure> {
             return Ok(());
         }
         let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        rustix::fs::chownat(&parent, name, Some(uid), Some(gid), flags)
+        // By descriptor: what has taken the name meanwhile was not made here.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let node = rustix::fs::openat(&parent, name, flags, Mode::empty())?;
+        if !is_device(&node, device)? {
+            return Err(Errno::EXIST);
+        }
+        rustix::fs::chownat(&node, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
     };
     make().at(Stage::Device, what)
 }

@@ -1,13 +1,15 @@
 //! Files that are not the container's to choose: a private /proc and the null device.
 
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use naru_sys::beneath;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
+use super::tree::Tree;
 use crate::error::{At, Failure, Stage};
 
 /// The type of procfs, as statfs(2) tells it.
@@ -78,7 +80,7 @@ impl Proc {
     /// Opens the file at `path`, without following a link or leaving this mount.
     pub(super) fn open_file(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-        rustix::fs::openat2(&self.mount, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        beneath::open(&self.mount, path, flags, resolve)
     }
 }
 
@@ -102,6 +104,29 @@ pub(super) fn open_null() -> Result<OwnedFd, Failure> {
         if is_device(null.as_fd(), 1, 3)? { Ok(null) } else { Err(Errno::NODEV) }
     };
     open().at(Stage::Stdio, || "open the host's /dev/null".to_owned())
+}
+
+/// Opens a null device, held as a path on a read-only mount of its own, read and write. Who has it can write to the
+/// device but not change its mode or owner, which the host's processes need.
+pub(super) fn reopen(proc: &Proc, null: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    let open = || {
+        let path = proc.own(&format!("fd/{}", null.as_raw_fd()))?;
+        // A magic link, of a /proc that is ours, is what is to be followed.
+        let null = rustix::fs::openat(proc, path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        if is_device(null.as_fd(), 1, 3)? { Ok(null) } else { Err(Errno::NODEV) }
+    };
+    open().at(Stage::Stdio, || "open the null device".to_owned())
+}
+
+/// The container's own null device, unless what it has there is something else or cannot be opened.
+pub(super) fn null_of(tree: &Tree) -> Option<OwnedFd> {
+    let path = Path::new("/dev/null");
+    let is_null = |file: &OwnedFd| is_device(file.as_fd(), 1, 3) == Ok(true);
+    tree.open_plain(path).ok().filter(is_null)?;
+    let (flags, resolve) =
+        (OFlags::RDWR | OFlags::NOCTTY, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS);
+    // It may have been exchanged in between.
+    beneath::open(tree, path, flags, resolve).ok().filter(is_null)
 }
 
 /// Whether the descriptor is the character device with these numbers.

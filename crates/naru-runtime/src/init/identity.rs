@@ -15,7 +15,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::Session;
+use super::{Session, hide};
 use crate::error::{At, Failure, Stage};
 use crate::plan::{CapabilityPlan, ProcessPlan};
 
@@ -48,6 +48,7 @@ pub(super) fn become_user(plan: &ProcessPlan) -> Result<(), Failure> {
         .at(Stage::Identity, || format!("become user {}", plan.uid))?;
     rustix::thread::set_keep_capabilities(false)
         .at(Stage::Identity, what("keep capabilities no longer"))?;
+    hide()?;
     if plan.uid != 0 && plan.seccomp_flags.is_some() && !plan.no_new_privileges {
         // The change of user has emptied the effective set; the filter needs one of them.
         let mut sets =

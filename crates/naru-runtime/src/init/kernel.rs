@@ -29,11 +29,11 @@ pub(super) fn set(plan: &ContainerPlan, proc: &Proc) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Resource limits and the out-of-memory score, while the process still may.
+/// Resource limits, while the process still may.
 ///
-/// Raising a hard limit or lowering the score needs `CAP_SYS_RESOURCE`, which a container's root
-/// may lack; then it is done as far as possible, and the caller is told.
-pub(super) fn limit(plan: &ProcessPlan, proc: &Proc, session: &mut Session) -> Result<(), Failure> {
+/// Raising a hard limit needs `CAP_SYS_RESOURCE`, which a container's root may lack; then it is done
+/// as far as possible, and the caller is told.
+pub(super) fn limit(plan: &ProcessPlan, session: &mut Session) -> Result<(), Failure> {
     for limit in &plan.rlimits {
         let what = || format!("set the resource limit {}", limits::name(limit.0));
         session.warnings.extend(limits::set(None, *limit).at(Stage::Limits, what)?);
@@ -43,6 +43,12 @@ pub(super) fn limit(plan: &ProcessPlan, proc: &Proc, session: &mut Session) -> R
         naru_sys::process::set_personality(domain)
             .at(Stage::Limits, || format!("set the personality {domain}"))?;
     }
+    Ok(())
+}
+
+/// What is set by the process's own files in /proc: the label of its program, and the out-of-memory
+/// score, which needs that capability too when it is lowered.
+pub(super) fn mark(plan: &ProcessPlan, proc: &Proc, session: &mut Session) -> Result<(), Failure> {
     label(plan, proc)?;
     let Some(score) = plan.oom_score_adj else { return Ok(()) };
     match proc.write_own("oom_score_adj", &score.to_string()) {

@@ -1,6 +1,6 @@
 //! Paths that cannot be read, and paths that cannot be written.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use naru_sys::mount::{Attributes, set_attributes};
@@ -51,6 +51,11 @@ impl Mask {
         let attributes = Attributes { set: DEVICE, ..Attributes::default() };
         set_attributes(mount.as_fd(), false, &attributes).at(Stage::Mask, what)?;
         Ok(Self { null: Covering { mount, attached: false }, empty: None })
+    }
+
+    /// The null device on a read-only mount; before the first mask.
+    pub(super) fn null(&self) -> BorrowedFd<'_> {
+        self.null.mount.as_fd()
     }
 
     /// Masks a path, if it exists.

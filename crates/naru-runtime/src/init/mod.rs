@@ -77,8 +77,7 @@ fn serve(channel: Channel) -> i32 {
 
 fn follow(session: &mut Session) -> Result<i32, Failure> {
     let plan_stage = |what: &'static str| move || what.to_owned();
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .at(Stage::Plan, plan_stage("hide the process"))?;
+    hide()?;
     rustix::thread::set_name(c"naru").at(Stage::Plan, plan_stage("name the process"))?;
     naru_sys::process::close_on_exec_from(naru_sys::spawn::SOCKET)
         .at(Stage::Plan, plan_stage("close descriptors"))?;
@@ -94,6 +93,13 @@ fn follow(session: &mut Session) -> Result<i32, Failure> {
         Plan::Container(plan) => container::set_up(&plan, session),
         Plan::Exec(plan) => entry::enter(&plan, session),
     }
+}
+
+/// Takes the process out of the sight of others with the same ids. The kernel forgets it when ids or capabilities
+/// change (`fs.suid_dumpable`), so it is said again then.
+fn hide() -> Result<(), Failure> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .at(Stage::Plan, || "hide the process".to_owned())
 }
 
 impl Session {

@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, Uid};
+use naru_sys::beneath;
+use rustix::fs::{OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -69,9 +70,9 @@ pub(super) fn control(slave: &OwnedFd) -> Result<(), Failure> {
 
 /// The multiplexer of the container's devpts, verified to be one.
 fn open_master(tree: &Tree) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let master = rustix::fs::openat2(tree, "/dev/pts/ptmx", flags, Mode::empty(), resolve)?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let master = beneath::open(tree, "/dev/pts/ptmx", flags, resolve)?;
     let kind = rustix::fs::fstatfs(&master)?.f_type;
     let is_devpts = u64::try_from(kind).is_ok_and(|kind| kind == DEVPTS_SUPER_MAGIC);
     if is_devpts && is_device(master.as_fd(), 5, 2)? { Ok(master) } else { Err(Errno::NODEV) }

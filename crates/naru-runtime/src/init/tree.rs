@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use naru_sys::beneath;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -63,15 +64,7 @@ impl Tree {
     }
 
     fn resolve(&self, path: &Path, flags: ResolveFlags) -> Result<OwnedFd, Errno> {
-        let resolve = flags | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        loop {
-            let open = OFlags::PATH | OFlags::CLOEXEC;
-            match rustix::fs::openat2(&self.root, path, open, Mode::empty(), resolve) {
-                // A rename somewhere in the system made the walk uncertain.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                result => return result,
-            }
-        }
+        beneath::open(&self.root, path, OFlags::PATH, flags | ResolveFlags::IN_ROOT)
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) struct ContainerPlan {
 pub(crate) struct ExecPlan {
     /// pidfd of a process of the container.
     pub(crate) container: Slot,
-    /// `CLONE_NEW*` flags of the namespaces to join, the pid namespace excepted.
+    /// `CLONE_NEW*` flags of the namespaces to join.
     pub(crate) namespaces: u32,
     /// A user namespace is among them.
     pub(crate) user: bool,

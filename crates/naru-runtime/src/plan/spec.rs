@@ -96,7 +96,7 @@ pub(crate) fn exec_plan(
     plan.no_new_privileges |= inherited.unwrap_or(false);
     Ok(ExecPlan {
         container,
-        namespaces: namespaces.all() & !flags::PID.cast_unsigned(),
+        namespaces: namespaces.all(),
         user: namespaces.owns(flags::USER),
         cgroup: CgroupPlan { tasks, unshare: false },
         affinity: (

@@ -64,6 +64,11 @@ impl Output {
 impl Bundle {
     /// A bundle whose command is the checker with these arguments.
     pub(crate) fn new(arguments: &[&str]) -> Self {
+        Self::new_from(&std::env::current_exe().unwrap(), arguments)
+    }
+
+    /// As [`new`](Self::new), with this program's file at another path.
+    pub(crate) fn new_from(program: &Path, arguments: &[&str]) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("naru-runtime-test-{}-{number}", std::process::id());
@@ -80,7 +85,7 @@ impl Bundle {
             parent: Parent::Own,
             binary: Binary::open().unwrap(),
         };
-        bundle.mount(bind(std::env::current_exe().unwrap(), CHECKER, &["bind", "ro"]));
+        bundle.mount(bind(program, CHECKER, &["bind", "ro"]));
         bundle.arguments(arguments);
         bundle
     }

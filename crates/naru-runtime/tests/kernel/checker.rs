@@ -62,6 +62,7 @@ fn command_of(words: &[&str]) -> Option<ExitCode> {
             println!("{:?}", rustix::process::getrlimit(rustix::process::Resource::Nofile))
         }
         ["wait-for-signal"] => return Some(wait_for_signal()),
+        ["attack", attack @ ..] if crate::attack::act(attack) => {}
         other => panic!("unknown command {other:?}"),
     }
     None

@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the failure")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the checker talks to the harness")]
 
+#[path = "../../../naru-check/attack.rs"]
+mod attack;
+mod attacks;
 mod bundle;
 mod cgroups;
 mod checker;
@@ -37,6 +40,10 @@ fn main() -> ExitCode {
         lifecycle::middle();
         return ExitCode::SUCCESS;
     }
+    if arguments.first().is_some_and(|name| name == attacks::entering::CHROOT) {
+        attacks::entering::in_chroot(&arguments[1]);
+        return ExitCode::SUCCESS;
+    }
     let arguments = Arguments::from_args();
     if !arguments.list && !rustix::process::geteuid().is_root() {
         eprintln!("the kernel tests of naru-runtime need root");
@@ -57,6 +64,10 @@ fn main() -> ExitCode {
         propagation::tests(),
         seccomp::tests(),
         user::tests(),
+        attacks::entering::tests(),
+        attacks::files::tests(),
+        attacks::rights::tests(),
+        attacks::leaks::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
 }
