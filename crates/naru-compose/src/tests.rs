@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::{LoadRequest, Loaded, Problems};
 
 mod broken;
+mod every;
 mod explain;
 mod files;
 mod hostile;

@@ -95,6 +95,9 @@ fn object(map: &mut Map<String, Value>, way: &[&str]) {
             _ => false,
         };
         if !nothing {
+            // docker compose prints these keys in capitals, and does not read them so.
+            let in_blkio = way.contains(&"blkio_config");
+            let key = if in_blkio { key.to_lowercase() } else { key };
             map.insert(key, value);
         }
     }

@@ -80,10 +80,8 @@ pub struct BlkioConfig {
 #[serde(default)]
 pub struct WeightDevice {
     /// Path of the device on the host.
-    #[serde(rename = "Path", alias = "path")]
     pub path: String,
     /// Relative weight, 10 to 1000.
-    #[serde(rename = "Weight", alias = "weight")]
     pub weight: u16,
     /// `x-*` attributes.
     #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
@@ -95,10 +93,8 @@ pub struct WeightDevice {
 #[serde(default)]
 pub struct ThrottleDevice {
     /// Path of the device on the host.
-    #[serde(rename = "Path", alias = "path")]
     pub path: String,
     /// Bytes or operations per second.
-    #[serde(rename = "Rate", alias = "rate")]
     pub rate: Bytes,
     /// `x-*` attributes.
     #[serde(rename = "#extensions", skip_serializing_if = "is_default")]

@@ -114,8 +114,6 @@ fn drop_unset(document: &mut Document) {
         if let Some(deploy) = service.get_mut("deploy") {
             drop_empty(deploy, &["placement", "resources"]);
         }
-        let limits = service.get_mut("blkio_config").and_then(Document::as_mapping_mut);
-        limits.into_iter().flat_map(Mapping::values_mut).for_each(lower_keys);
         let rules = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
         let rules = rules.and_then(Document::as_sequence_mut);
         for rule in rules.into_iter().flatten().filter_map(Document::as_mapping_mut) {
@@ -133,17 +131,5 @@ fn drop_empty(document: &mut Document, keys: &[&str]) {
         if map.get(key).and_then(Document::as_mapping).is_some_and(Mapping::is_empty) {
             map.shift_remove(key);
         }
-    }
-}
-
-/// Devices of `blkio_config` have their keys in capitals in JSON alone.
-fn lower_keys(devices: &mut Document) {
-    let Some(devices) = devices.as_sequence_mut() else { return };
-    for device in devices.iter_mut().filter_map(Document::as_mapping_mut) {
-        let lower = |(key, value): (Document, Document)| match key.as_str() {
-            Some(text) if !text.starts_with('#') => (text.to_lowercase().into(), value),
-            _ => (key, value),
-        };
-        *device = std::mem::take(device).into_iter().map(lower).collect();
     }
 }
