@@ -16,6 +16,7 @@ mod terminal;
 mod time;
 mod trace;
 mod ui;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -45,6 +46,10 @@ fn run(environment: BTreeMap<String, String>) -> u8 {
     };
     let (globals, command) = cli.split();
     let printer = globals.printer(&environment);
+    match variables::check(&environment) {
+        Ok(notes) => notes.iter().for_each(|note| printer.say(note)),
+        Err(error) => return error.explain(&printer),
+    }
     let outcome = settings::Settings::resolve(globals, environment)
         .and_then(|settings| commands::run(command, &settings, &printer));
     outcome.unwrap_or_else(|error| error.explain(&printer))

@@ -13,6 +13,7 @@ mod files;
 mod hostile;
 mod lint;
 mod meaning;
+mod phases;
 
 /// A directory of files that goes away with the test.
 pub(crate) struct Directory(pub(crate) PathBuf);

@@ -86,6 +86,9 @@ pub struct Up {
     pub renew_anon_volumes: bool,
     /// Remove containers of services that are no longer in the file.
     pub remove_orphans: bool,
+    /// Do not tell of containers of services that are no longer in the file.
+    #[serde(default)]
+    pub ignore_orphans: bool,
     /// Replicas by service, instead of the file's.
     pub scale: BTreeMap<String, u32>,
     /// Only make the containers, without starting them.

@@ -14,16 +14,9 @@ pub(super) fn apply(tree: &mut Node, report: &mut Report) {
         let path = services_path.key(name);
         let Some(service) = service.as_map_mut() else { continue };
         build(service, &path.key("build"), report);
-        if let Some(hosts) = service.get_mut("extra_hosts") {
-            normalize_hosts(hosts, &path.key("extra_hosts"), report);
-        }
-        if let Some(provider) = service.map_mut("provider") {
-            provider_options(provider);
-        }
-        for key in ["expose", "group_add"] {
-            if let Some(Value::List(entries)) = service.get_mut(key).map(|node| &mut node.value) {
-                entries.iter_mut().for_each(number_to_text);
-            }
+        // Where variables are not replaced, these stay as they are written.
+        if !report.has_templates() {
+            long_forms(service, &path, report);
         }
         each(service, "secrets", secret);
         each(service, "ports", port);
@@ -31,6 +24,21 @@ pub(super) fn apply(tree: &mut Node, report: &mut Report) {
         let deploy = service.map_mut("deploy").and_then(|deploy| deploy.map_mut("resources"));
         if let Some(kept) = deploy.and_then(|resources| resources.map_mut("reservations")) {
             each(kept, "devices", request);
+        }
+    }
+}
+
+/// Brings values into the form in which they are printed.
+fn long_forms(service: &mut Map, path: &Path, report: &mut Report) {
+    if let Some(hosts) = service.get_mut("extra_hosts") {
+        normalize_hosts(hosts, &path.key("extra_hosts"), report);
+    }
+    if let Some(provider) = service.map_mut("provider") {
+        provider_options(provider);
+    }
+    for key in ["expose", "group_add"] {
+        if let Some(Value::List(entries)) = service.get_mut(key).map(|node| &mut node.value) {
+            entries.iter_mut().for_each(number_to_text);
         }
     }
 }
@@ -59,7 +67,7 @@ fn build(service: &mut Map, path: &Path, report: &mut Report) {
     if let Some(map) = build.as_map_mut().filter(|map| !map.has("context")) {
         map.set("context", Node::made_text(at, ".", Made::BuildContext));
     }
-    let Some(map) = build.as_map_mut() else { return };
+    let Some(map) = build.as_map_mut().filter(|_| !report.has_templates()) else { return };
     if let Some(hosts) = map.get_mut("extra_hosts") {
         normalize_hosts(hosts, &path.key("extra_hosts"), report);
     }

@@ -211,6 +211,9 @@ impl Resolver<'_> {
         target: &Target,
         (scope, path): (&Scope, &Path),
     ) -> Option<Node> {
+        if model::is_remote(file, (target.at, path), self.state) {
+            return None;
+        }
         let file = join(&scope.directory, FilePath::new(file));
         let mut service = self.base(&file, target, path)?;
         let directory = file.parent().map(FilePath::to_owned).unwrap_or_default();

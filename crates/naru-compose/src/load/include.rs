@@ -38,6 +38,12 @@ pub(super) fn apply(document: &mut Node, file: &FilePath, context: &Context, sta
         return;
     }
     for (index, entry) in list.as_list().iter().enumerate() {
+        let files = entry.as_map().and_then(|map| map.get("path")).unwrap_or(entry);
+        let mut files = std::slice::from_ref(files).iter().chain(files.as_list());
+        let at = (entry.at, &path.index(index));
+        if files.any(|file| file.as_text().is_some_and(|file| model::is_remote(file, at, state))) {
+            continue;
+        }
         let Some(include) = Include::new(entry, context) else { continue };
         let imported = include.load(file, (entry.at, &path.index(index)), context, state);
         if let Some(mut imported) = imported {

@@ -74,6 +74,18 @@ pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Vec<File> {
     files
 }
 
+/// Whether `file` is on another machine (git, https or an OCI registry), which is reported.
+pub(super) fn is_remote(file: &str, (at, key): (Position, &Path), state: &mut State) -> bool {
+    let prefixes = ["github.com/", "git@"];
+    let remote = file.contains("://") || prefixes.iter().any(|prefix| file.starts_with(prefix));
+    if remote {
+        let message = format!("`{file}` is on another machine, which is not possible yet");
+        let hint = "fetch it, and name the file here";
+        state.report.error(at, key, message).code(Code::FILE).hint(hint);
+    }
+    remote
+}
+
 /// Reads a file that another one names at `at`. `None` when it cannot be used.
 pub(super) fn read_named(
     path: &std::path::Path,

@@ -43,6 +43,8 @@ pub struct UpOptions {
     pub renew_anon_volumes: bool,
     /// Remove containers of services that are no longer in the file.
     pub remove_orphans: bool,
+    /// Do not tell of such containers.
+    pub ignore_orphans: bool,
     /// Replicas in place of the file's number.
     pub scale: BTreeMap<String, u32>,
     /// Whether containers are started, or only made.
@@ -91,7 +93,7 @@ pub fn up(project: &Project, observed: &Observed, options: &UpOptions) -> Result
     if options.start {
         emitter.start(&decisions);
     }
-    if !options.remove_orphans {
+    if !(options.remove_orphans || options.ignore_orphans) {
         let orphans = selection.orphans();
         if !orphans.is_empty() {
             let containers = orphans.iter().map(|c| c.name.clone()).collect();

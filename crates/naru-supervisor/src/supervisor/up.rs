@@ -195,6 +195,7 @@ fn options(up: &Up, images: BTreeMap<String, ImageFacts>) -> UpOptions {
         always_recreate_deps: up.always_recreate_deps,
         renew_anon_volumes: up.renew_anon_volumes,
         remove_orphans: up.remove_orphans,
+        ignore_orphans: up.ignore_orphans,
         scale: up.scale.clone(),
         start: !up.no_start,
         images,

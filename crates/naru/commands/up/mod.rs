@@ -210,6 +210,7 @@ pub(crate) fn defaults(loaded: &Loaded, settings: &Settings) -> protocol::Up {
     protocol::Up {
         project: loaded.project.clone(),
         remove_orphans: is_set(loaded, "COMPOSE_REMOVE_ORPHANS"),
+        ignore_orphans: is_set(loaded, "COMPOSE_IGNORE_ORPHANS"),
         caller: settings.caller(),
         ..protocol::Up::default()
     }

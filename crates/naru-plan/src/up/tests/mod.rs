@@ -226,6 +226,9 @@ fn orphans_are_named_or_removed_before_anything_is_made() {
             note: Found orphan containers ([p-old-1]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.
         ",
     );
+    let options = UpOptions { ignore_orphans: true, ..up_options() };
+    let known = project(json!({"db": {"container_name": "data"}}));
+    check(&up_text(&known, &before, &options), "");
     let options = UpOptions { remove_orphans: true, ..up_options() };
     check(
         &up_text(&after, &before, &options),
