@@ -21,6 +21,7 @@
 //! }
 //! ```
 
+mod advice;
 mod budget;
 mod canonical;
 mod explain;

@@ -32,6 +32,20 @@ impl<'a> Path<'a> {
         Self { parent: Some(self), segment: Segment::Index(index) }
     }
 
+    /// The nearest key on the way up.
+    pub(crate) fn name(&self) -> Option<&'a str> {
+        match (self.segment, self.parent) {
+            (Segment::Key(key), Some(_)) => Some(key),
+            (_, Some(parent)) => parent.name(),
+            (_, None) => None,
+        }
+    }
+
+    /// Whether this is an entry of a list.
+    pub(crate) fn is_entry(&self) -> bool {
+        matches!(self.segment, Segment::Index(_))
+    }
+
     /// Whether this is the root.
     pub(crate) fn is_root(&self) -> bool {
         self.parent.is_none()

@@ -46,6 +46,7 @@ pub(crate) struct Finding {
     message: String,
     hint: Option<String>,
     related: Vec<(Position, String)>,
+    placed: bool,
 }
 
 impl Finding {
@@ -54,7 +55,7 @@ impl Finding {
         let path = shortened(path.to_string());
         let message = shortened(message);
         let code = Code::WRONG_VALUE;
-        Self { severity, code, at, path, message, hint: None, related: Vec::new() }
+        Self { severity, code, at, path, message, hint: None, related: Vec::new(), placed: false }
     }
 
     /// Says of which kind it is; [`Code::WRONG_VALUE`] otherwise.
@@ -66,6 +67,30 @@ impl Finding {
     /// What is wrong.
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The way to the attribute.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where it is.
+    pub(crate) fn at(&self) -> Position {
+        self.at
+    }
+
+    /// The files that it names already.
+    pub(crate) fn files(&self) -> impl Iterator<Item = u32> {
+        self.related.iter().map(|(at, _)| at.file).chain([self.at.file])
+    }
+
+    /// Adds something to what the reader can do.
+    pub(crate) fn add_hint(&mut self, more: &str) {
+        match &mut self.hint {
+            Some(hint) if hint.contains(more) => {}
+            Some(hint) => *hint = format!("{hint}; {more}"),
+            None => self.hint = Some(more.to_owned()),
+        }
     }
 
     /// Whether it is not wanted.
@@ -181,6 +206,15 @@ impl Report {
         })?;
         self.warnings = self.warnings.saturating_sub(1);
         Some(self.findings.remove(known).at)
+    }
+
+    /// The errors that were not asked for before, to add to them.
+    pub(crate) fn unplaced_mut(&mut self) -> impl Iterator<Item = &mut Finding> {
+        let new = self.findings.iter_mut().filter(|finding| !finding.placed);
+        new.filter_map(|finding| {
+            finding.placed = true;
+            (finding.severity == Severity::Error).then_some(finding)
+        })
     }
 
     /// Leaves out the warnings that are not wanted.

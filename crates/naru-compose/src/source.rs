@@ -103,6 +103,11 @@ impl Sources {
         u32::try_from(index).ok()
     }
 
+    /// A path as people see it.
+    pub(crate) fn name(&self, path: &Path) -> String {
+        self.shown(path).display().to_string()
+    }
+
     fn shown(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.working_directory).unwrap_or(path).to_owned()
     }

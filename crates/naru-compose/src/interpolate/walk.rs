@@ -62,7 +62,11 @@ fn refuse(fault: &Fault, at: Position, path: &Path, (sources, report): (&Sources
         Fault::Invalid(part) => {
             let at = find(sources, at, part.lines().next().unwrap_or(""));
             let message = format!("`{part}` is not a valid interpolation");
-            let hint = "write `$$` for a dollar sign that is meant literally";
+            let hint = if part.starts_with("${") && !part.contains('}') {
+                "close it with `}`, or write `$$` for a dollar sign that is meant literally"
+            } else {
+                "write `$$` for a dollar sign that is meant literally"
+            };
             report.error(at, path, message).code(Code::INTERPOLATION).hint(hint);
         }
         Fault::Required { name, message } => {

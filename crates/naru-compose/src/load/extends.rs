@@ -70,6 +70,7 @@ struct Target {
     service: String,
     file: Option<String>,
     at: Position,
+    file_at: Position,
 }
 
 impl Resolver<'_> {
@@ -120,7 +121,7 @@ impl Resolver<'_> {
             let done = Rc::clone(done);
             return self.copy(done.as_ref().as_ref()?, (target.at, at));
         }
-        let services = self.services_of(file, target.at, at)?;
+        let services = self.services_of(file, target.file_at, at)?;
         let Some(own) = services.get(name) else {
             self.missing(target, &services, (file, at));
             return None;
@@ -168,7 +169,9 @@ impl Resolver<'_> {
             self.chain.push(step);
             return true;
         };
-        self.state.report.error(at, path, message).code(code);
+        let finding = self.state.report.error(at, path, message).code(code);
+        finding.hint("remove one of these `extends`");
+        self.state.incomplete = true;
         false
     }
 
@@ -197,12 +200,13 @@ impl Resolver<'_> {
         check(extends, extends_shape(), path, &mut self.state.report);
         let at = extends.at;
         if let Some(name) = extends.as_text() {
-            return Some(Target { service: name.to_owned(), file: None, at });
+            return Some(Target { service: name.to_owned(), file: None, at, file_at: at });
         }
         let map = extends.as_map()?;
         let at = map.get("service").map_or(at, |service| service.at);
+        let file_at = map.get("file").map_or(at, |file| file.at);
         let file = map.text("file").map(str::to_owned);
-        Some(Target { service: map.text("service")?.to_owned(), file, at })
+        Some(Target { service: map.text("service")?.to_owned(), file, at, file_at })
     }
 
     fn read_base(
@@ -245,7 +249,8 @@ impl Resolver<'_> {
             Some(Value::Map(services)) => Some(services),
             _ => {
                 let message = format!("{} has no services", file.display());
-                self.state.report.error(at, path, message).code(Code::EXTENDS);
+                let finding = self.state.report.error(at, path, message).code(Code::EXTENDS);
+                finding.hint("write the service below `services:` there, or name another file");
                 None
             }
         }
@@ -276,6 +281,8 @@ impl Resolver<'_> {
         let finding = self.state.report.error(target.at, path, message).code(Code::EXTENDS);
         if let Some(similar) = closest(name, services.0.keys().map(String::as_str)) {
             finding.hint(format!("did you mean `{similar}`?"));
+        } else {
+            finding.hint("name one of its services");
         }
     }
 }

@@ -19,8 +19,17 @@ pub(crate) enum Error {
     #[error("{0} is larger than {limit} MiB", limit = SIZE_LIMIT >> 20)]
     TooLarge(PathBuf),
     /// It is not UTF-8.
-    #[error("{0} is not a text in UTF-8")]
-    NotText(PathBuf),
+    #[error("{path} is not a text in UTF-8")]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Its text, with a replacement for what is no text.
+        text: String,
+        /// Line of the first byte that is no text, counted from 1.
+        line: u32,
+        /// Its column in characters, counted from 1.
+        column: u32,
+    },
     /// The system said no.
     #[error("cannot read {path}: {reason}")]
     Unreadable {
@@ -64,7 +73,15 @@ fn text(reader: impl Read, path: &Path) -> Result<String, Error> {
     if bytes.len() as u64 > SIZE_LIMIT {
         return Err(Error::TooLarge(path.to_owned()));
     }
-    String::from_utf8(bytes).map_err(|_| Error::NotText(path.to_owned()))
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let before = &text[..valid];
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX - 1) + 1;
+        let line = number(before.matches('\n').count());
+        let column = number(before.rsplit('\n').next().unwrap_or("").chars().count());
+        Error::NotText { path: path.to_owned(), text, line, column }
+    })
 }
 
 /// `path` as seen from `directory`, without `.` and `..`; an absolute path stays as it is.

@@ -9,6 +9,7 @@ use super::place::Place;
 use super::request::{LoadRequest, Loaded, Past, State};
 use super::template::Template;
 use super::{consistency, cycle, env_file, normalize, profiles, resources};
+use crate::advice;
 use crate::budget;
 use crate::lint::{self, Silence, Subject};
 use crate::path::Path;
@@ -39,6 +40,8 @@ pub(super) fn finish(
     if !state.skip.normalization {
         normalize::normalize(&mut tree, &origin.name);
     }
+    add_places(&tree, &mut state);
+    let lost = lost_resources(&tree);
     let mut broken = remove_broken(&mut tree);
     let services = tree.as_map().and_then(|map| map.map("services")).map_or(0, |map| map.0.len());
     let State { budget, report, .. } = &mut state;
@@ -60,7 +63,7 @@ pub(super) fn finish(
     }
     let place = Place(&tree);
     if !state.incomplete && !state.skip.consistency {
-        consistency::check(&project, &broken, (place, &mut state.report));
+        consistency::check(&project, (&broken, &lost), (place, &mut state.report));
         cycle::check(&project, place, &mut state.report);
     }
     let mut folded = Default::default();
@@ -73,6 +76,7 @@ pub(super) fn finish(
         resources::drop_unused(&mut project);
     }
     if state.report.has_errors() {
+        add_places(&tree, &mut state);
         return Err(state.fail());
     }
     fill_contents(&mut project, &origin.environment);
@@ -113,6 +117,11 @@ pub(super) fn template(
     Ok(Template { warnings, tree })
 }
 
+/// Tells what is known about the values that are wrong; before those are swept away, and at the end.
+fn add_places(tree: &Node, state: &mut State) {
+    advice::add_places(tree, &state.scopes, (&state.sources, &mut state.report));
+}
+
 /// Gives secrets and configs the content of their variables. That a variable is not set matters only
 /// when something runs.
 fn fill_contents(project: &mut Project, environment: &BTreeMap<String, String>) {
@@ -121,6 +130,21 @@ fn fill_contents(project: &mut Project, environment: &BTreeMap<String, String>) 
             object.content.clone_from(value);
         }
     }
+}
+
+/// The resources of the top level that have a problem, as `kind` or `kind.name`: what refers to them is
+/// not wrong.
+fn lost_resources(tree: &Node) -> BTreeSet<String> {
+    let mut lost = BTreeSet::new();
+    for (kind, section) in tree.as_map().into_iter().flat_map(|map| map.iter()) {
+        if section.is_broken() {
+            lost.insert(kind.clone());
+        }
+        let broken = section.as_map().into_iter().flat_map(|map| map.iter());
+        let broken = broken.filter(|(_, node)| node.is_broken());
+        lost.extend(broken.map(|(name, _)| format!("{kind}.{name}")));
+    }
+    lost
 }
 
 /// Removes values with problems; gives the services that had one.

@@ -99,10 +99,12 @@ impl Include {
         included.push(file.to_owned());
         let known: Vec<PathBuf> = included.iter().map(|file| real(file)).collect();
         if let Some(again) = self.files.iter().find(|file| known.contains(&real(file))) {
-            let chain = included.iter().map(|file| file.display().to_string());
-            let chain: Vec<String> = chain.chain([again.display().to_string()]).collect();
+            let chain = included.iter().chain([again]).map(|file| state.sources.name(file));
+            let chain: Vec<String> = chain.collect();
             let message = format!("include cycle detected: {}", chain.join(" -> "));
-            state.report.error(at.0, at.1, message).code(Code::CYCLE);
+            let finding = state.report.error(at.0, at.1, message).code(Code::CYCLE);
+            finding.hint("remove one of these includes");
+            state.incomplete = true;
             return None;
         }
         let files: Option<Vec<File>> =

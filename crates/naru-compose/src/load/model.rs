@@ -65,8 +65,7 @@ pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Vec<File> {
         match text {
             Ok(text) => files.extend(parse_text(path.clone(), text, state)),
             Err(error) => {
-                let nowhere = Position::NOWHERE;
-                state.report.error(nowhere, &Path::ROOT, error.to_string()).code(Code::FILE);
+                refuse_file(error, (Position::NOWHERE, &Path::ROOT), state);
             }
         }
     }
@@ -99,10 +98,27 @@ pub(super) fn read_named(
             file
         }
         Err(error) => {
-            state.report.error(at, key, error.to_string()).code(Code::FILE);
+            refuse_file(error, (at, key), state);
             None
         }
     }
+}
+
+/// Reports a file that cannot be read, at the place that names it or in the file itself.
+fn refuse_file(error: files::Error, (at, key): (Position, &Path), state: &mut State) {
+    let message = error.to_string();
+    if let files::Error::NotText { path, text, line, column } = error {
+        let here = Position { file: state.sources.add(&path, text), line, column };
+        let finding = state.report.error(here, key, message).code(Code::SYNTAX);
+        finding.hint("save the file as UTF-8").related(at, "the file is named here");
+        return;
+    }
+    let hint = if at == Position::NOWHERE {
+        "correct the name given with -f or COMPOSE_FILE, or create the file"
+    } else {
+        "correct the path, which is relative to the file that names it, or create the file"
+    };
+    state.report.error(at, key, message).code(Code::FILE).hint(hint);
 }
 
 fn parse_text(path: PathBuf, text: String, state: &mut State) -> Option<File> {
@@ -135,7 +151,10 @@ pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> No
         for mut document in documents {
             if document.as_map().is_none() {
                 let message = format!("a Compose file is a mapping, not {}", document.kind());
-                state.report.error(document.at, &Path::ROOT, message).code(Code::WRONG_TYPE);
+                let finding = state.report.error(document.at, &Path::ROOT, message);
+                finding
+                    .code(Code::WRONG_TYPE)
+                    .hint("it starts with `services:`, and the services are indented below");
                 continue;
             }
             prepare(&mut document, context, state);

@@ -63,7 +63,8 @@ fn source(node: &Node, keys: &[&str], path: &Path, report: &mut Report) {
         [] if map.has("driver") || map.has("external") => {}
         [] => {
             let message = format!("it needs one of `{}`", keys.join("`, `"));
-            report.error(at, path, message).code(Code::MISSING_ATTRIBUTE);
+            let hint = format!("add `{}: …`", keys.join(": …` or `"));
+            report.error(at, path, message).code(Code::MISSING_ATTRIBUTE).hint(hint);
         }
     }
 }
@@ -93,9 +94,21 @@ fn each(map: &mut Map, key: &str, path: &Path, (check, report): (Check, &mut Rep
     for (index, entry) in entries.iter_mut().enumerate() {
         if let Some((key, message)) = entry.as_map().and_then(check) {
             let at = entry.as_map().and_then(|map| map.get(key)).map_or(entry.at, |node| node.at);
-            report.error(at, &path.index(index), message);
+            report.error(at, &path.index(index), message).hint(hint(key));
             entry.value = Value::Broken;
         }
+    }
+}
+
+/// What to do about an attribute of an entry.
+fn hint(key: &str) -> String {
+    match key {
+        "target" => "add `target: …` with the port in the container".to_owned(),
+        "type" => "add `target: …` with the path in the container".to_owned(),
+        "source" | "path" => format!("write the path behind `{key}:`"),
+        "host_ip" => "write an address such as 127.0.0.1 or ::1".to_owned(),
+        "device_ids" => "keep one of them".to_owned(),
+        _ => format!("correct `{key}`"),
     }
 }
 

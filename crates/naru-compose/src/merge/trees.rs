@@ -70,7 +70,10 @@ fn values(left: &mut Node, mut right: Node, at: Cursor<'_, Rule>, (path, report)
             let right = Node::new(right.at, other);
             let message = format!("this is {} and cannot override {}", right.kind(), left.kind());
             let finding = report.error(right.at, path, message).code(Code::MERGE);
-            finding.related(left.at, "the earlier value is here");
+            finding.related(left.at, "the earlier value is here").hint(format!(
+                "write {} as well, or `!override` before the new value",
+                left.kind()
+            ));
             left.value = Value::Broken;
         }
         (_, value) => replace(left, Node { value, ..right }, report),

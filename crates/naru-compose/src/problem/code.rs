@@ -86,6 +86,7 @@ codes! { WARNINGS:
     OBSOLETE = "obsolete", "The attribute means nothing any more.";
     IGNORED_ATTRIBUTE = "ignored-attribute", "naru ignores the attribute, as docker compose does.";
     BOOLEAN_WORD = "boolean-word", "A word such as `yes` is read as a boolean.";
+    BYTE_FRACTION = "byte-fraction", "A byte size with a fraction and without a unit is ignored, as by docker compose.";
     SHELL_OPERATOR = "shell-operator", "A command has an operator of the shell, and no shell runs it.";
     UNKNOWN_LINT = "unknown-lint", "`x-naru-lint` or NARU_LINT_ALLOW names a warning that does not exist.";
     PG_ISREADY_HOST = "pg-isready-host", "`pg_isready` without a host is true too early, and a service waits for it.";

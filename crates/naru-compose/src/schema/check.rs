@@ -6,6 +6,7 @@ use super::coerce::coerce;
 use super::service::SERVICE;
 use super::shape::{Object, Shape};
 use super::suggest::closest;
+use crate::advice;
 use crate::path::Path;
 use crate::problem::Code;
 use crate::report::Report;
@@ -149,8 +150,9 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
             let full = report.is_full();
             let finding = report.error(entry.key_at, &path, message);
             finding.code(Code::UNKNOWN_ATTRIBUTE);
-            if !full && let Some(hint) = hint(object, key, &entry.node) {
-                finding.hint(hint);
+            if !full {
+                finding
+                    .hint(hint(object, key, &entry.node).unwrap_or_else(|| unknown(object, key)));
             }
             entry.node.value = Value::Broken;
         }
@@ -159,7 +161,8 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
         object.required.iter().copied().filter(|required| !map.has(required)).collect();
     if !missing.is_empty() {
         let message = format!("{} needs the attribute `{}`", object.name, missing.join("`, `"));
-        report.error(at, path, message).code(Code::MISSING_ATTRIBUTE);
+        let hint = format!("add `{}: …`", missing[0]);
+        report.error(at, path, message).code(Code::MISSING_ATTRIBUTE).hint(hint);
         node.value = Value::Broken;
     }
 }
@@ -175,6 +178,11 @@ fn hint(object: &Object, key: &str, node: &Node) -> Option<String> {
     }
     let looks_like_service = node.as_map().is_some_and(|map| map.has("image") || map.has("build"));
     looks_like_service.then(|| "services stand below `services:`, indented".to_owned())
+}
+
+/// What to do about an unknown attribute that is not a slip.
+fn unknown(object: &Object, key: &str) -> String {
+    advice::for_unknown(key, object.field("image").is_some() && object.field("ports").is_some())
 }
 
 fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
@@ -204,10 +212,9 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
         Ok(None) => {}
         Err(message) => {
             let finding = report.error(node.at, path, message);
-            if let (Shape::Words(words), Some(text)) = (shape, node.as_text())
-                && let Some(word) = closest(text, words.iter().copied())
-            {
-                finding.hint(format!("did you mean `{word}`?"));
+            let text = node.scalar_text().unwrap_or_default();
+            if let Some(hint) = advice::for_value(shape, &text) {
+                finding.hint(hint);
             }
             node.value = Value::Broken;
         }
@@ -218,17 +225,24 @@ fn scalar(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
 fn drop_fraction(number: f64, node: &mut Node, path: &Path, report: &mut Report) {
     let message = format!("the byte size {number} is ignored, as by docker compose");
     let hint = format!("write it with its unit: \"{number}g\"");
-    report.warning(node.at, path, message).hint(hint);
+    report.warning(node.at, path, message).code(Code::BYTE_FRACTION).hint(hint);
     node.value = Value::Null;
 }
 
 fn refuse(node: &mut Node, shape: &Shape, path: &Path, report: &mut Report) {
-    let message = format!("this must be {}, not {}", expected(shape), node.kind());
+    let name = match (path.name(), path.is_entry()) {
+        (Some(key), true) => format!("an entry of `{key}`"),
+        (Some(key), false) => format!("`{key}`"),
+        (None, _) => "this".to_owned(),
+    };
+    let message = format!("{name} must be {}, not {}", expected(shape), node.kind());
     let finding = report.error(node.at, path, message).code(Code::WRONG_TYPE);
     if let (Shape::Period, Value::Int(number)) = (shape, &node.value) {
         finding.hint(format!("write the unit: {number}s"));
     } else if let (true, Some(text)) = (fits(shape, &Node::text(node.at, "")), node.scalar_text()) {
         finding.hint(format!("quote it: \"{text}\""));
+    } else {
+        finding.hint(advice::for_kind(shape, node, path));
     }
     node.value = Value::Broken;
 }

@@ -8,6 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::scalar::resolve;
 use super::{Entry, How, Map, Mark, Node, Value, merge_key};
+use crate::advice;
 use crate::budget::{self, Budget, VALUE};
 use crate::path::Path;
 use crate::problem::Code;
@@ -26,6 +27,7 @@ pub(crate) fn parse(
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser::new_from_str(text);
     let mut builder = Builder {
+        text,
         file,
         budget,
         report,
@@ -72,6 +74,7 @@ struct Anchored {
 }
 
 struct Builder<'r> {
+    text: &'r str,
     file: u32,
     budget: &'r mut Budget,
     report: &'r mut Report,
@@ -169,7 +172,11 @@ impl Builder<'_> {
             Content::Map { mut map, merged, .. } => {
                 if let Err(wrong) = merge_key::apply(&mut map, merged, self.report) {
                     let message = format!("`<<` takes mappings, not {}", wrong.kind());
-                    self.report.error(wrong.at, &Path::ROOT, message).code(Code::WRONG_TYPE);
+                    let finding = self.report.error(wrong.at, &Path::ROOT, message);
+                    finding
+                        .code(Code::WRONG_TYPE)
+                        .related(frame.at, "this mapping takes it over")
+                        .hint("write `<<: *name` with the name of an anchor of a mapping");
                 }
                 Value::Map(map)
             }
@@ -279,15 +286,12 @@ impl Builder<'_> {
 
     fn scan_error(&mut self, error: &ScanError) {
         let at = self.position(Span::empty(*error.marker()));
-        let mut message = format!("this is not YAML: {}", error.info());
-        let tab = error.info().contains("tab");
-        if error.info().contains("unknown anchor") {
-            message = "there is no anchor of this name before it".to_owned();
-        }
-        let finding = self.report.error(at, &Path::ROOT, message).code(Code::SYNTAX);
-        if tab {
-            finding.hint("indent with spaces, never with tabs");
-        }
+        let (line, column) = (at.line as usize, at.column as usize);
+        let fault = advice::syntax(self.text, error.info(), line, column);
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let at = Position { line: number(fault.line), column: number(fault.column), ..at };
+        let finding = self.report.error(at, &Path::ROOT, fault.message).code(Code::SYNTAX);
+        finding.hint(fault.hint);
     }
 }
 

@@ -11,24 +11,26 @@ use crate::problem::Code;
 use crate::project::Project;
 use crate::report::{Finding, Report};
 
-/// Reports what does not fit together. Services with problems of their own are passed over.
+/// Reports what does not fit together. Of services with problems of their own only what they refer to is
+/// looked at; what refers to `lost` resources, which have problems themselves, is passed over.
 pub(super) fn check(
     project: &Project,
-    broken: &BTreeSet<String>,
+    (broken, lost): (&BTreeSet<String>, &BTreeSet<String>),
     (place, report): (Place<'_>, &mut Report),
 ) {
-    let mut checker = Checker { project, place, report };
+    let mut checker = Checker { project, lost, place, report };
     for (name, service) in &project.services {
         if !broken.contains(name) {
             checker.service(name, service);
-            checker.references(name, service);
         }
+        checker.references(name, service);
     }
     checker.container_names();
 }
 
 struct Checker<'a> {
     project: &'a Project,
+    lost: &'a BTreeSet<String>,
     place: Place<'a>,
     report: &'a mut Report,
 }

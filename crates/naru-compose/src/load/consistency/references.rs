@@ -16,7 +16,7 @@ impl Checker<'_> {
         for (index, mount) in service.volumes.iter().enumerate() {
             let source = &mount.source;
             let named = mount.kind == MountKind::Volume && !source.is_empty();
-            if named && !project.volumes.contains_key(source) {
+            if named && !project.volumes.contains_key(source) && self.has_type(name, index) {
                 let index = index.to_string();
                 let way = ["volumes", &index];
                 self.undefined(name, &way, ("volume", source), project.volumes.keys());
@@ -34,6 +34,13 @@ impl Checker<'_> {
         }
         self.secrets(name, service);
         self.build_contexts(name, service);
+    }
+
+    /// Whether the type of a mount is known; it is taken out when it is wrong.
+    fn has_type(&self, name: &str, index: usize) -> bool {
+        let service = self.place.0.as_map().and_then(|map| map.map("services")?.map(name));
+        let mount = service.and_then(|service| service.list("volumes").get(index)?.as_map());
+        mount.is_some_and(|mount| mount.has("type"))
     }
 
     fn secrets(&mut self, name: &str, service: &Service) {
@@ -64,6 +71,8 @@ impl Checker<'_> {
             }
             let way = ["depends_on", other.as_str()];
             let Some(disabled) = disabled else {
+                let way = self.implied_by(name, other);
+                let way: Vec<&str> = way.iter().map(String::as_str).collect();
                 self.undefined(name, &way, ("service", other), project.services.keys());
                 continue;
             };
@@ -83,6 +92,30 @@ impl Checker<'_> {
         }
     }
 
+    /// The attribute that a dependency follows from.
+    fn implied_by(&self, name: &str, other: &str) -> Vec<String> {
+        let tree = self.place.0.as_map().and_then(|map| map.map("services")?.map(name));
+        let Some(service) = tree else { return vec!["depends_on".to_owned(), other.to_owned()] };
+        let shared = format!("service:{other}");
+        for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+            if service.text(key) == Some(&shared) {
+                return vec![key.to_owned()];
+            }
+        }
+        for key in ["links", "volumes_from"] {
+            let entries = service.list(key).iter().filter_map(|entry| entry.as_text());
+            let named = |text: &str| text.split(':').next() == Some(other);
+            let index = entries.enumerate().find(|(_, text)| named(text)).map(|(index, _)| index);
+            let written = service.map("depends_on").and_then(|map| map.get(other));
+            if let (Some(index), Some(made)) = (index, written.map(|node| node.made))
+                && made.is_some()
+            {
+                return vec![key.to_owned(), index.to_string()];
+            }
+        }
+        vec!["depends_on".to_owned(), other.to_owned()]
+    }
+
     fn build_contexts(&mut self, name: &str, service: &Service) {
         let contexts = service.build.iter().flat_map(|build| &build.additional_contexts);
         let project = self.project;
@@ -93,7 +126,8 @@ impl Checker<'_> {
                 None => self.undefined(name, &way, ("service", other), project.services.keys()),
                 Some(other_service) if other_service.build.is_none() => {
                     let message = format!("service `{other}` is not built and cannot be a context");
-                    self.error(name, &way, message);
+                    self.error(name, &way, message)
+                        .hint("add `build:` to it, or name another service");
                 }
                 Some(_) => {}
             }
@@ -107,6 +141,10 @@ impl Checker<'_> {
         (kind, key): (&str, &str),
         known: impl Iterator<Item = &'k String>,
     ) {
+        let (section, name) = (format!("{kind}s"), format!("{kind}s.{key}"));
+        if self.lost.contains(&section) || self.lost.contains(&name) {
+            return;
+        }
         let verb = if kind == "service" { "depends on" } else { "refers to" };
         let message = format!("service `{service}` {verb} undefined {kind} `{key}`");
         let hint = match closest(key, known.map(String::as_str)) {

@@ -68,7 +68,9 @@ impl Checker<'_> {
             if healthy && disabled {
                 let message =
                     format!("`{other}` never becomes healthy: its health check is disabled");
-                self.error(name, &["depends_on", other], message).code(Code::NEVER_HEALTHY);
+                self.error(name, &["depends_on", other], message)
+                    .code(Code::NEVER_HEALTHY)
+                    .hint("remove `disable`, or wait for `service_started`");
             }
         }
     }
@@ -127,7 +129,9 @@ impl Checker<'_> {
             if needed && trigger.target.is_empty() {
                 let message = format!("the action `{}` needs a `target`", trigger.action);
                 let finding = self.error(name, &["develop", "watch", &index.to_string()], message);
-                finding.code(Code::MISSING_ATTRIBUTE);
+                finding
+                    .code(Code::MISSING_ATTRIBUTE)
+                    .hint("add `target: …` with the path in the container");
             }
         }
     }
