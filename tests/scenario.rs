@@ -4,6 +4,7 @@ mod attacks;
 mod bad_input;
 mod deaths;
 mod dependencies;
+mod diagnostics;
 mod exec;
 mod foreground;
 mod heavy;

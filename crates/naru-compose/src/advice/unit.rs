@@ -9,7 +9,7 @@ pub(crate) fn for_value(shape: &Shape, text: &str) -> Option<String> {
             || "write one of them".to_owned(),
             |word| format!("did you mean `{word}`?"),
         ),
-        Shape::Matching(_, description) => {
+        Shape::Matching(_, description, _) => {
             let words = description.split([' ', ',']).filter(|word| word.len() > 3);
             match similar(text, words) {
                 Some(word) => format!("did you mean `{word}`?"),
