@@ -17,9 +17,8 @@ fn the_document_lists_every_code_with_its_meaning() {
     let expected = [rows(false), rows(true)];
     if std::env::var_os("NARU_UPDATE_DOCS").is_some() {
         let mut parts: Vec<String> = Vec::new();
-        for (section, table) in ["## Codes of errors", "## Codes of warnings, notes and lints"]
-            .iter()
-            .zip(&expected)
+        for (section, table) in
+            ["## Codes of errors", "## Codes of warnings, notes and lints"].iter().zip(&expected)
         {
             parts.push(format!("{section}\n\n{table}"));
         }
@@ -31,6 +30,9 @@ fn the_document_lists_every_code_with_its_meaning() {
         return;
     }
     for table in expected {
-        assert!(text.contains(&table), "docs/diagnostics.md is out of date: run with NARU_UPDATE_DOCS=1");
+        assert!(
+            text.contains(&table),
+            "docs/diagnostics.md is out of date: run with NARU_UPDATE_DOCS=1"
+        );
     }
 }
