@@ -32,8 +32,9 @@ impl Runtime {
     }
 
     pub(crate) fn once(&self) -> Result<()> {
-        let linux = self.spec.linux().clone().unwrap_or_default();
-        self.cgroup.create(&linux.resources().clone().unwrap_or_default())?;
+        let linux = self.spec.linux().as_ref();
+        let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
+        self.cgroup.create(&resources)?;
         let created = create(Create {
             spec: &self.spec,
             root: Root::Mount(self.overlay.mount()?),

@@ -48,12 +48,12 @@ impl Cgroup {
         hierarchy: &MountedHierarchy,
         controllers: &[Needed],
     ) -> Result<(), Error> {
-        let directory = self.directory(hierarchy);
-        if !hierarchy.is_unified() && directory.is_dir() {
-            return Ok(());
-        }
         // Where v1 has the controllers, nobody asks v2 for more than it has to do.
         let usual = if self.hierarchies.len() == 1 { USUAL.as_slice() } else { &[] };
+        let asks = hierarchy.is_unified() && !(controllers.is_empty() && usual.is_empty());
+        if !asks && self.make_last(hierarchy)? {
+            return Ok(());
+        }
         let mut current = hierarchy.mount.clone();
         for part in &self.path {
             if hierarchy.is_unified() {
@@ -61,7 +61,7 @@ impl Cgroup {
             }
             let above = current.clone();
             current.push(part);
-            match fs_err::create_dir(&current) {
+            match files::make(&current) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(cgroup_error("make", &current, source)),
@@ -73,6 +73,27 @@ impl Cgroup {
             }
         }
         Ok(())
+    }
+
+    /// Makes the group where the groups above it are there, which is nearly always; false where they are not.
+    fn make_last(&self, hierarchy: &MountedHierarchy) -> Result<bool, Error> {
+        let directory = self.directory(hierarchy);
+        match files::make(&directory) {
+            Ok(()) if hierarchy.has("cpuset") => {
+                let above = directory.parent().unwrap_or(&hierarchy.mount);
+                for file in ["cpuset.cpus", "cpuset.mems"] {
+                    let path = above.join(file);
+                    let value =
+                        files::read(&path).map_err(|source| cgroup_error("read", &path, source))?;
+                    self.write(&directory.join(file), value.trim())?;
+                }
+                Ok(true)
+            }
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(cgroup_error("make", &directory, source)),
+        }
     }
 
     /// Fills in a cpuset's file from the group above, if it is empty.
@@ -135,7 +156,7 @@ fn make_room(directory: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     let room = directory.join("init");
-    match fs_err::create_dir(&room) {
+    match files::make(&room) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }

@@ -18,6 +18,16 @@ pub(super) fn write(path: impl AsRef<Path>, value: &str) -> io::Result<()> {
     open(path.as_ref(), OFlags::WRONLY)?.write_all(value.as_bytes())
 }
 
+/// A file that several values are written to, each in one write.
+pub(super) fn writable(path: impl AsRef<Path>) -> io::Result<File> {
+    open(path.as_ref(), OFlags::WRONLY)
+}
+
+/// Makes a group.
+pub(super) fn make(path: impl AsRef<Path>) -> io::Result<()> {
+    Ok(rustix::fs::mkdir(path.as_ref(), Mode::from_bits_truncate(0o755))?)
+}
+
 /// Removes a group.
 pub(super) fn remove(path: impl AsRef<Path>) -> io::Result<()> {
     Ok(rustix::fs::unlinkat(CWD, path.as_ref(), AtFlags::REMOVEDIR)?)

@@ -1,6 +1,7 @@
 //! Writing limits, to new groups and to those of running containers.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use oci_spec::runtime::LinuxResources;
@@ -89,8 +90,9 @@ impl Cgroup {
         loop {
             let mut refused = Vec::new();
             let mut first = None;
+            let mut last = None;
             for &write in &waiting {
-                if let Err(error) = self.set_one(write) {
+                if let Err(error) = self.set_one(write, &mut last) {
                     if error.errno() != Some(Errno::INVAL.raw_os_error()) {
                         return Err(error);
                     }
@@ -106,13 +108,19 @@ impl Cgroup {
         }
     }
 
-    /// Writes to the first of the files that is there.
-    fn set_one(&self, write: &Write) -> Result<(), Error> {
+    /// Writes to the first of the files that is there. The last one stays open: device rules are many lines for one
+    /// file.
+    fn set_one<'a>(&self, write: &'a Write, last: &mut Option<Open<'a>>) -> Result<(), Error> {
         let directory = self.directory(&self.hierarchies[write.hierarchy]);
         let mut missing = Ok(());
         for (file, value) in &write.choices {
             let path = directory.join(file.as_ref());
-            match files::write(&path, value) {
+            let name = (write.hierarchy, file.as_ref());
+            let opened = match last {
+                Some(open) if open.name == name => Ok(open),
+                _ => files::writable(&path).map(|file| last.insert(Open { name, file })),
+            };
+            match opened.and_then(|open| open.file.write_all(value.as_bytes())) {
                 Ok(()) => return Ok(()),
                 Err(source) if source.kind() == io::ErrorKind::NotFound => {
                     if !write.optional && missing.is_ok() {
@@ -128,6 +136,12 @@ impl Cgroup {
     pub(super) fn write(&self, file: &Path, value: &str) -> Result<(), Error> {
         files::write(file, value).map_err(|source| refused(value, file, source))
     }
+}
+
+/// An open file of the group: its hierarchy and name.
+struct Open<'a> {
+    name: (usize, &'a str),
+    file: File,
 }
 
 /// The file's name says the controller; a limit of memory below what is in use is told with the numbers.
