@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+use runtime::Runtime;
 
 /// Measures one thing, COUNT times.
 #[derive(Debug, Parser)]
@@ -53,6 +54,30 @@ enum What {
         /// An empty folder for the overlay's upper and work folders
         scratch: PathBuf,
     },
+    /// A further process in a container that runs, by naru's own runtime
+    Exec {
+        /// The root file system, whose /bin/true is run beside its /bin/sleep
+        root: PathBuf,
+        /// An empty folder for the overlay's upper and work folders
+        scratch: PathBuf,
+    },
+    /// Many containers that naru's own runtime starts at the same time, until all run
+    Many {
+        /// The root file system, whose /bin/sleep is run
+        root: PathBuf,
+        /// An empty folder for the overlay's upper and work folders
+        scratch: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 200)]
+        containers: usize,
+    },
+    /// COUNT containers one after the other, and what is left of them: no times
+    Cycles {
+        /// The root file system, whose /bin/true is run
+        root: PathBuf,
+        /// An empty folder for the overlay's upper and work folders
+        scratch: PathBuf,
+    },
     /// A command, from its start to its end; `{n}` in an argument becomes the number of the time
     Command {
         /// The program and its arguments
@@ -70,24 +95,48 @@ fn main() {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let mut once: Box<dyn FnMut(u32) -> Result<()>> = match &arguments.what {
+    const PAUSE: [&str; 2] = ["/bin/sleep", "86400"];
+    let quiet = Duration::from_millis(arguments.quiet);
+    let mut once: Box<dyn FnMut(u32) -> Result<Duration>> = match &arguments.what {
         What::Floor { root, scratch, cgroup } => {
             let floor = floor::Floor::prepare(root, scratch, cgroup.as_deref())?;
-            Box::new(move |_| floor.once())
+            Box::new(move |_| clocked(|| floor.once()))
         }
         What::Runtime { root, scratch } => {
-            let runtime = runtime::Runtime::prepare(root, scratch)?;
-            Box::new(move |_| runtime.once())
+            let runtime = Runtime::prepare(root, scratch, &["/bin/true"])?;
+            Box::new(move |_| clocked(|| runtime.once()))
         }
-        What::Command { words } => Box::new(|number| command(words, number)),
+        What::Exec { root, scratch } => {
+            let runtime = Runtime::prepare(root, scratch, &PAUSE)?;
+            return runtime.further(arguments.count, quiet, show);
+        }
+        What::Many { root, scratch, containers } => {
+            let runtime = Runtime::prepare(root, scratch, &PAUSE)?;
+            let containers = *containers;
+            Box::new(move |_| runtime.many(containers))
+        }
+        What::Cycles { root, scratch } => {
+            let runtime = Runtime::prepare(root, scratch, &["/bin/true"])?;
+            println!("{}", runtime.cycles(arguments.count)?);
+            return Ok(());
+        }
+        What::Command { words } => Box::new(|number| clocked(|| command(words, number))),
     };
     for number in 0..arguments.count {
-        std::thread::sleep(Duration::from_millis(arguments.quiet));
-        let begin = Instant::now();
-        once(number)?;
-        println!("{}", begin.elapsed().as_micros());
+        std::thread::sleep(quiet);
+        show(once(number)?);
     }
     Ok(())
+}
+
+fn clocked(once: impl FnOnce() -> Result<()>) -> Result<Duration> {
+    let begin = Instant::now();
+    once()?;
+    Ok(begin.elapsed())
+}
+
+fn show(time: Duration) {
+    println!("{}", time.as_micros());
 }
 
 fn command(words: &[String], number: u32) -> Result<()> {

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
+use crate::bench;
 use crate::task::{self, cargo, step};
 
 /// What is run.
@@ -14,6 +15,8 @@ pub(crate) enum Command {
     Cycles(Cycles),
     /// Try the races of the attacks on the runtime and through Compose files
     Attacks(Attacks),
+    /// Make and remove containers with the runtime alone, and compare descriptors, mounts, cgroups, processes and threads
+    Containers(Containers),
 }
 
 /// For how long.
@@ -40,6 +43,14 @@ pub(crate) struct Attacks {
     attempts: u64,
 }
 
+/// How many.
+#[derive(Debug, Args)]
+pub(crate) struct Containers {
+    /// Containers, one after the other
+    #[arg(long, default_value_t = 10_000)]
+    count: u64,
+}
+
 /// Runs it, as root.
 pub(crate) fn run(command: &Command) -> Result<()> {
     if !task::is_root() {
@@ -59,6 +70,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         }),
         Command::Attacks(Attacks { attempts }) => {
             step("attacks", || tests("test(/attacks::/)", "NARU_TEST_ATTEMPTS", *attempts))
+        }
+        Command::Containers(Containers { count }) => {
+            step(&format!("{count} containers"), || bench::cycles(*count))
         }
     }
 }

@@ -11,6 +11,9 @@ use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 /// Containers per program and round; the first one of each is not counted.
 const BACK_TO_BACK: u32 = 4;
 
+/// Containers started at the same time.
+const MANY: u32 = 200;
+
 /// Turns `runc spec` into a bundle that runs /bin/true of the shared root file system.
 const BUNDLE: &str = r#"
     mkdir -p /share/bundle && cd /share/bundle && rm -f config.json && runc spec
@@ -28,14 +31,50 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
     ] {
         row(bench, table, title, &[format!("--count={count}"), format!("--quiet={quiet}")]);
     }
+    further(bench, table);
+    many(bench, table);
     Ok(())
+}
+
+/// A further process in a running container.
+fn further(bench: &Bench, table: &mut Table) {
+    let mut naru: Samples = Ok(Vec::new());
+    for _ in 0..bench.rounds {
+        let how = [format!("--count={BACK_TO_BACK}")];
+        gather(&mut naru, steady(clocked(host(bench, &how).arg("exec").args(places(bench)))));
+    }
+    let others =
+        [Other { name: "nothing else", samples: Err("no peer".to_owned()), at_most: None }];
+    let what = "exec `true` in a running container, to its end";
+    let unit = Unit::Milliseconds;
+    table.row(&Row { what, unit, naru: &naru, at_most: Some(5000.0), others: &others });
+}
+
+/// Many containers at once, ten times as many beside few: the time for each must not grow.
+fn many(bench: &Bench, table: &mut Table) {
+    let (mut all, mut few): (Samples, Samples) = (Ok(Vec::new()), Ok(Vec::new()));
+    // One round of many says as much as ten of the others.
+    for _ in 0..bench.rounds.div_ceil(5) {
+        for (samples, count) in [(&mut all, MANY), (&mut few, MANY / 10)] {
+            let mut command = host(bench, &[]);
+            command.arg("many").args(places(bench)).arg(format!("--containers={count}"));
+            let round = clocked(&mut command);
+            let each =
+                round.map(|times| times.iter().map(|time| time / f64::from(count)).collect());
+            gather(samples, each);
+        }
+    }
+    let what = format!("start of {MANY} containers at once, for each");
+    let others = [Other { name: "a tenth as many", samples: few, at_most: Some(1.5) }];
+    let unit = Unit::Milliseconds;
+    table.row(&Row { what: &what, unit, naru: &all, at_most: None, others: &others });
 }
 
 fn row(bench: &Bench, table: &mut Table, title: &str, how: &[String]) {
     let mut naru: Samples = Ok(Vec::new());
     let other = |name, at_most| Other { name, samples: Ok(Vec::new()), at_most };
     let mut others = [
-        other("bare kernel", Some(3.0)),
+        other("bare kernel", Some(2.0)),
         other("bare kernel without cgroups", None),
         other("runc", None),
         other("crun", None),

@@ -104,6 +104,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 }
 
+/// Makes and removes `count` containers with the runtime alone; fails when anything of them is left.
+pub(crate) fn cycles(count: u64) -> Result<()> {
+    debian::ensure(&[("busybox", "busybox-static")])?;
+    task::run(&mut cargo(["build", "--release", "--quiet", "--bin", "naru-bench"]))?;
+    let share = std::env::temp_dir().join(format!("naru-soak-{}", std::process::id()));
+    let scratch = share.join("scratch");
+    fs_err::create_dir_all(&scratch)?;
+    let root = root_file_system(&share)?;
+    let done = task::run(
+        Command::new(task::built("release").join("naru-bench"))
+            .arg(format!("--count={count}"))
+            .arg("cycles")
+            .args([&root, &scratch]),
+    );
+    fs_err::remove_dir_all(&share)?;
+    done
+}
+
 /// The same task again where the machine's own interfaces and mounts cannot be touched.
 fn in_own_namespaces() -> Result<()> {
     task::run(
@@ -130,31 +148,31 @@ impl Bench {
         };
         fs_err::create_dir_all(&bench.share)?;
         fs_err::copy(&bench.clock, bench.share.join("naru-bench"))?;
-        bench.root_file_system()?;
+        root_file_system(&bench.share)?;
         Ok(bench)
-    }
-
-    /// A root file system of busybox alone, used by every program that is compared.
-    fn root_file_system(&self) -> Result<()> {
-        let root = self.root();
-        for folder in ["bin", "proc", "sys", "dev", "etc", "tmp"] {
-            fs_err::create_dir_all(root.join(folder))?;
-        }
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
-        let busybox = busybox.iter().find(|path| path.exists());
-        fs_err::copy(busybox.unwrap_or(&Path::new("/bin/busybox")), root.join("bin/busybox"))?;
-        fs_err::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
-        fs_err::write(root.join("etc/group"), "root:x:0:\n")?;
-        for name in ["true", "sleep", "sh"] {
-            let link = root.join("bin").join(name);
-            if !link.exists() {
-                std::os::unix::fs::symlink("busybox", link)?;
-            }
-        }
-        Ok(())
     }
 
     fn root(&self) -> PathBuf {
         self.share.join("rootfs")
     }
+}
+
+/// A root file system of busybox alone, used by every program that is compared.
+fn root_file_system(share: &Path) -> Result<PathBuf> {
+    let root = share.join("rootfs");
+    for folder in ["bin", "proc", "sys", "dev", "etc", "tmp"] {
+        fs_err::create_dir_all(root.join(folder))?;
+    }
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
+    let busybox = busybox.iter().find(|path| path.exists());
+    fs_err::copy(busybox.unwrap_or(&Path::new("/bin/busybox")), root.join("bin/busybox"))?;
+    fs_err::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
+    fs_err::write(root.join("etc/group"), "root:x:0:\n")?;
+    for name in ["true", "sleep", "sh"] {
+        let link = root.join("bin").join(name);
+        if !link.exists() {
+            std::os::unix::fs::symlink("busybox", link)?;
+        }
+    }
+    Ok(root)
 }
