@@ -6,11 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, ValueEnum};
 
+use naru_runtime::SPECIFICATION;
+
 use crate::commands::Command;
 use crate::ui;
-
-/// The specification that is implemented, as `--version` tells it.
-pub(crate) const SPECIFICATION: &str = "1.2.1";
 
 /// An OCI container runtime.
 #[derive(Debug, Parser)]

@@ -1,5 +1,8 @@
 //! `features`: what this runtime can do.
 
+use crate::ui;
+
 pub(crate) fn run() -> anyhow::Result<u8> {
-    anyhow::bail!("features is not there yet")
+    ui::print_pretty(&naru_runtime::features())?;
+    Ok(0)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use crate::arguments::SPECIFICATION;
+use naru_runtime::SPECIFICATION;
 
 /// Write a configuration to start from.
 #[derive(Debug, clap::Args)]

@@ -39,6 +39,7 @@ mod container;
 mod conversation;
 mod error;
 mod exec;
+mod features;
 pub mod hooks;
 mod init;
 mod labels;
@@ -65,6 +66,7 @@ pub use cgroup::{
 pub use container::{Create, Created, Parent, Root, create};
 pub use error::{Error, Stage};
 pub use exec::{Exec, exec};
+pub use features::{SPECIFICATION, features};
 pub use process::{ExitStatus, Identity, Process, start_time};
 pub use role::{is_role, run_role_if_asked};
 pub use start::{listen, release};

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | images | demo | bench | soak | vm`.
+//! Project tasks: `cargo xtask test | images | demo | bench | dist | engines | soak | vm`.
 //!
 //! A task is a straight list of [`task::step`]s, each announced, timed and stopped at by its first failure. Tasks may run
 //! host tools (cargo, apt-get, npm); naru itself never does.
@@ -13,6 +13,8 @@ mod bench;
 mod debian;
 mod demo;
 mod denied;
+mod dist;
+mod engines;
 mod images;
 mod soak;
 mod task;
@@ -44,6 +46,10 @@ enum Task {
     WithoutOpenat2(denied::Options),
     /// Measure naru beside docker compose, runc, crun and the bare kernel (as root)
     Bench(bench::Options),
+    /// Build the release and put its programs into target/release
+    Dist,
+    /// Let podman and dockerd run containers with naru-oci and print what worked (as root)
+    Engines(engines::Options),
     /// Run the runtime's kernel tests and a project on another kernel with cgroup v2, in an emulated machine
     Vm(vm::Options),
     /// Run the fault tests for long (as root)
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::WithoutOpenat2(options) => denied::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Dist => dist::run(),
+        Task::Engines(options) => engines::run(&options),
         Task::Vm(options) => vm::run(&options),
         Task::Soak(command) => soak::run(&command),
     };

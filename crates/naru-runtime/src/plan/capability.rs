@@ -50,6 +50,11 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// The capabilities as the specification names them.
+pub(crate) fn capability_names() -> Vec<String> {
+    NAMES.iter().map(|name| format!("CAP_{name}")).collect()
+}
+
 /// The five sets of the specification. Without the object there are none.
 pub(super) fn capability_plan(
     capabilities: Option<&LinuxCapabilities>,

@@ -20,11 +20,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use capability::capability_names;
 pub(crate) use devices::DeviceNode;
 pub(crate) use hooks::{HookPlan, early_hooks, state_of};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
 pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
-pub(crate) use options::{Atime, Options, Propagation, READ_ONLY};
+pub(crate) use options::{Atime, Options, Propagation, READ_ONLY, mount_option_names};
 pub(crate) use process::{CapabilityPlan, Label, ListenerPlan, ProcessPlan};
 pub(crate) use schedule::{PolicyPlan, SchedulePlan};
 pub(crate) use spec::{container_plan, exec_plan};

@@ -106,6 +106,56 @@ const ATTRIBUTES: [(&str, u64, bool); 12] = [
     ("symfollow", NO_SYMLINKS, false),
 ];
 
+/// Options that are neither an attribute nor a file system's own.
+const WORDS: [&str; 35] = [
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dirsync",
+    "idmap",
+    "lazytime",
+    "loud",
+    "mand",
+    "noatime",
+    "nolazytime",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "private",
+    "ratime",
+    "rbind",
+    "relatime",
+    "ridmap",
+    "rnoatime",
+    "rnorelatime",
+    "rnostrictatime",
+    "rprivate",
+    "rrelatime",
+    "rshared",
+    "rslave",
+    "rstrictatime",
+    "runbindable",
+    "shared",
+    "silent",
+    "slave",
+    "strictatime",
+    "sync",
+    "tmpcopyup",
+    "unbindable",
+];
+
+/// The options that do not depend on the file system, sorted.
+pub(crate) fn mount_option_names() -> Vec<String> {
+    let plain = ATTRIBUTES.iter().map(|(name, ..)| (*name).to_owned());
+    let recursive = ATTRIBUTES.iter().map(|(name, ..)| format!("r{name}"));
+    let words = WORDS.iter().map(|word| (*word).to_owned());
+    let mut names: Vec<String> = plain.chain(recursive).chain(words).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Parses the options of a mount; the error is the option that is not supported.
 pub(super) fn parse(options: &[String]) -> Result<Options, String> {
     let mut parsed = Options::default();
@@ -217,5 +267,13 @@ mod tests {
         assert_eq!(parsed.whole, ["sync", "lazytime"]);
         assert!(parsed.copy_up && parsed.data.is_empty());
         assert!(parsed.propagation.is_some_and(|one| one.recursive && !one.is_shared()));
+    }
+
+    #[test]
+    fn every_option_that_is_said_to_be_known_is() {
+        for name in mount_option_names() {
+            let parsed = parse(std::slice::from_ref(&name)).unwrap();
+            assert!(parsed.data.is_empty(), "{name}");
+        }
     }
 }
