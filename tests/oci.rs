@@ -2,7 +2,9 @@
 
 mod bundle;
 mod lifecycle;
+mod limits;
 mod run;
+mod terminal;
 
 use std::path::PathBuf;
 

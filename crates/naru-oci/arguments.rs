@@ -6,14 +6,17 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, ValueEnum};
 
-use naru_runtime::SPECIFICATION;
-
 use crate::commands::Command;
 use crate::ui;
 
+/// Three lines, with the name before them, which engines read.
+const VERSION: &str =
+    concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: unknown\nspec: 1.2.1");
+
 /// An OCI container runtime.
 #[derive(Debug, Parser)]
-#[command(name = "naru-oci", disable_version_flag = true, disable_help_subcommand = true)]
+#[command(name = "naru-oci", version = VERSION, disable_version_flag = true)]
+#[command(disable_help_subcommand = true)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -52,6 +55,9 @@ pub(crate) struct Global {
     /// Accepted for checkpoint and restore, which do not exist
     #[arg(long, value_name = "PATH", hide = true)]
     pub(crate) criu: Option<PathBuf>,
+    /// Print the version
+    #[arg(short, long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
 }
 
 /// The form of messages.
@@ -65,37 +71,33 @@ pub(crate) enum LogFormat {
 
 /// Parses the command line.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let words: Vec<OsString> = words.collect();
-    let wants_version = |word: &OsString| word == "--version" || word == "-v";
-    let first = words.iter().skip(1).find(|word| !is_switch(word));
-    if first.is_some_and(wants_version) {
-        return Err(clap::Error::raw(clap::error::ErrorKind::DisplayVersion, version()));
-    }
     Cli::try_parse_from(words)
-}
-
-/// A global flag without a value, which may stand before `--version`.
-fn is_switch(word: &OsString) -> bool {
-    word == "--debug" || word == "--systemd-cgroup"
-}
-
-/// Three lines, which engines read.
-fn version() -> String {
-    let commit = option_env!("NARU_COMMIT").unwrap_or("unknown");
-    let version = env!("CARGO_PKG_VERSION");
-    format!("naru-oci version {version}\ncommit: {commit}\nspec: {SPECIFICATION}\n")
 }
 
 /// Prints help or what is wrong with the arguments.
 pub(crate) fn explain(refused: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     match refused.kind() {
-        DisplayVersion => ui::print(&version()),
-        DisplayHelp => ui::print(&refused.to_string()),
+        DisplayHelp | DisplayVersion => ui::print(&refused.to_string()),
         _ => {
             ui::say_line(refused.to_string().trim_end());
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_names_the_specification() {
+        assert!(VERSION.ends_with(naru_runtime::SPECIFICATION));
+    }
+
+    #[test]
+    fn the_arguments_fit_together() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
 }

@@ -20,10 +20,7 @@ const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// `signals` was taken before the process was made, so that none is lost.
 pub(crate) fn attend(process: &Process, signals: &SignalFd) -> anyhow::Result<u8> {
     let raw = match &process.terminal {
-        Some(master) => {
-            console::prepare(master.as_fd());
-            Raw::enter()?
-        }
+        Some(_) => Raw::enter()?,
         None => None,
     };
     let copied = Copying::new(process.terminal.as_ref()).until_ended(process, signals);

@@ -97,6 +97,11 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
         binary: &Binary::open()?,
         ignore_paused: args.ignore_paused,
     })?;
+    if let Some(master) = &running.terminal
+        && !args.detach
+    {
+        console::prepare(std::os::fd::AsFd::as_fd(master));
+    }
     running.warnings.iter().for_each(|warning| ui.warning(warning));
     let told = hand_over_process(&running, receiver.as_ref(), pidfd_receiver.as_ref())
         .and_then(|()| pid_file::write(args.pid_file.as_deref(), running.pid));

@@ -1,11 +1,13 @@
 //! `run`: create, start, and stay until it ends.
 
+use std::os::fd::AsFd;
+
 use naru_runtime::store::{Container, Store};
 
 use super::new;
 use crate::descriptors::Inherited;
 use crate::ui::Ui;
-use crate::{foreground, signals};
+use crate::{console, foreground, signals};
 
 /// Create and start a container.
 #[derive(Debug, clap::Args)]
@@ -36,6 +38,10 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
     // Before the process, so that no signal is lost in between.
     let signals = signals::take()?;
     let (container, process) = new::create(&args.new, false, inherited, (store, ui))?;
+    if let Some(master) = &process.terminal {
+        // Before the program writes its first line.
+        console::prepare(master.as_fd());
+    }
     begin(&container)?;
     let code = foreground::attend(&process, &signals);
     if !args.keep {

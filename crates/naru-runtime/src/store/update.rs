@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Container, Error, Status};
 
 impl Container {
-    /// Changes its limits now: those that `resources` names, as [`Cgroup::update`](crate::Cgroup::update);
+    /// Changes its limits now: those that `resources` names, devices excepted, as [`Cgroup::update`](crate::Cgroup::update);
     /// its record has them too.
     ///
     /// # Errors
@@ -19,6 +19,11 @@ impl Container {
             }
             Status::Created | Status::Running | Status::Paused => {}
         }
+        // Engines send the rules for devices along, without those that every container has; the devices
+        // of a container do not change.
+        let mut limits = resources.clone();
+        limits.set_devices(None);
+        let resources = &limits;
         self.cgroup()?.update(resources)?;
         let record = self.record_mut();
         let mut linux = record.config.linux().clone().unwrap_or_default();

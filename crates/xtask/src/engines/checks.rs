@@ -77,7 +77,7 @@ pub(super) const CHECKS: &[Check] = &[
         0,
         "done",
     ),
-    check("pause", "$E pause one && $E ps --format '{{.Status}}'", 0, "Paused"),
+    check("pause", "$E pause one && $E ps -a --format '{{.Status}}'", 0, "Paused"),
     check("unpause", "$E unpause one && $E exec one echo on", 0, "on"),
     check("stats", "$E stats --no-stream one", 0, "one"),
     check("top", "$E top one", 0, "sleep"),
@@ -125,7 +125,7 @@ pub(super) const CHECKS: &[Check] = &[
         0,
         "137 true",
     ),
-    check("--init", "$E run --rm --init $N busybox sh -c 'exit 5'", 5, ""),
+    docker("--init", "$E run --rm --init $N busybox sh -c 'exit 5'", 5, ""),
     check("--read-only", "$E run --rm --read-only $N busybox touch /x", 1, "Read-only"),
     check(
         "--tmpfs",
@@ -190,7 +190,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
     check("--shm-size", "$E run --rm --shm-size 2m $N busybox df /dev/shm", 0, "2048"),
     check("--hostname", "$E run --rm --hostname here $N busybox hostname", 0, "here"),
-    check("-w makes the folder", "$E run --rm -w /new/folder $N busybox pwd", 0, "/new/folder"),
+    docker("-w makes the folder", "$E run --rm -w /new/folder $N busybox pwd", 0, "/new/folder"),
     check("-v, read-only", "$E run --rm -v /tmp:/mnt:ro $N busybox touch /mnt/x", 1, "Read-only"),
     check(
         "volume",
@@ -236,7 +236,7 @@ pub(super) const CHECKS: &[Check] = &[
         0,
         "100000",
     ),
-    docker("the version is read", "$E version", 0, "naru:"),
+    docker("the version is read", "$E version", 0, "tested:"),
     podman(
         "the version is read",
         "$E info --format '{{.Host.OCIRuntime.Version}}'",

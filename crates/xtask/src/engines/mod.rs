@@ -78,11 +78,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let peers = Peers::find()?;
     step("naru-oci", || task::run(&mut cargo(["build", "--quiet", "--bin", "naru-oci"])))?;
-    let busybox = images::Options {
-        images: vec!["busybox".to_owned()],
-        no_load: true,
-        ..Default::default()
-    };
+    let busybox =
+        images::Options { images: vec!["busybox".to_owned()], no_load: true, ..Default::default() };
     images::run(&busybox)?;
     let folder = Path::new(SHARE).join(FOLDER);
     step("files for the engines", || place(&folder, &images::output(&busybox)))?;
@@ -112,7 +109,8 @@ fn place(folder: &Path, images: &Path) -> Result<()> {
     fs_err::copy(task::built("debug").join("naru-oci"), &temporary)
         .context("cannot copy naru-oci")?;
     fs_err::rename(&temporary, folder.join("naru-oci")).context("cannot place naru-oci")?;
-    fs_err::copy(images.join("busybox.tar"), folder.join("busybox.tar")).context("cannot copy the image")?;
+    fs_err::copy(images.join("busybox.tar"), folder.join("busybox.tar"))
+        .context("cannot copy the image")?;
     Ok(())
 }
 
@@ -174,7 +172,9 @@ fn ask(peers: &Peers, name: &'static str, engine: &str, options: &Options) -> Re
 }
 
 fn try_one(peers: &Peers, engine: &str, check: &Check) -> Result<()> {
-    let mut command = peers.command(&["timeout", LIMIT, "sh", "-c", check.script]);
+    // The folder that the peers' root was entered with is none there.
+    let script = format!("cd /; {}", check.script);
+    let mut command = peers.command(&["timeout", LIMIT, "sh", "-c", &script]);
     command.env("E", engine).env("N", "--network none").env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
     let output = command.output().context("cannot run the check")?;
     let text = String::from_utf8_lossy(&output.stdout).replace('\r', "")
