@@ -11,13 +11,14 @@ pub const SPECIFICATION: &str = "1.2.1";
 const HOOKS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
-const ACTIONS: [&str; 8] = [
+const ACTIONS: [&str; 9] = [
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
     "SCMP_ACT_KILL",
     "SCMP_ACT_KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD",
     "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
     "SCMP_ACT_TRACE",
     "SCMP_ACT_TRAP",
 ];
@@ -30,8 +31,12 @@ const OPERATORS: [&str; 7] = [
     "SCMP_CMP_MASKED_EQ",
     "SCMP_CMP_NE",
 ];
-const FLAGS: [&str; 3] =
-    ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"];
+const FLAGS: [&str; 4] = [
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+];
 
 /// The features document (features.md, features-linux.md): what is named is done, what is not is refused by
 /// its name. It is about this runtime, not about the kernel that runs now.
@@ -77,6 +82,6 @@ mod tests {
         let features: oci_spec::runtime::Features = serde_json::from_value(features()).unwrap();
         let linux = features.linux().clone().unwrap();
         assert_eq!(linux.namespaces().as_ref().unwrap().len(), 8);
-        assert_eq!(linux.seccomp().clone().unwrap().actions().as_ref().unwrap().len(), 8);
+        assert_eq!(linux.seccomp().clone().unwrap().actions().as_ref().unwrap().len(), 9);
     }
 }
