@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{LoadRequest, Loaded, Problems};
 
+mod beyond;
 mod broken;
 mod every;
 mod explain;
 mod files;
+mod fuzz;
 mod hostile;
 mod lint;
 mod meaning;

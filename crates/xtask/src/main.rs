@@ -1,4 +1,5 @@
 //! Project tasks: `cargo xtask test | images | demo | bench | dist | engines | soak | vm`.
+//! Project tasks: `cargo xtask test | images | demo | fuzz | bench | soak | vm`.
 //!
 //! A task is a straight list of [`task::step`]s, each announced, timed and stopped at by its first failure. Tasks may run
 //! host tools (cargo, apt-get, npm); naru itself never does.
@@ -15,6 +16,7 @@ mod demo;
 mod denied;
 mod dist;
 mod engines;
+mod fuzz;
 mod images;
 mod soak;
 mod task;
@@ -44,6 +46,8 @@ enum Task {
     Demo,
     /// Run a program that cannot call openat2 (as root)
     WithoutOpenat2(denied::Options),
+    /// Try the loader on inputs changed at random
+    Fuzz(fuzz::Options),
     /// Measure naru beside docker compose, runc, crun and the bare kernel (as root)
     Bench(bench::Options),
     /// Build the release and put its programs into target/release
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Task::Images(options) => images::run(&options),
         Task::Demo => demo::run(),
         Task::WithoutOpenat2(options) => denied::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Dist => dist::run(),
         Task::Engines(options) => engines::run(&options),

@@ -4,7 +4,7 @@
 mod request;
 
 mod discover;
-mod dotenv;
+pub(crate) mod dotenv;
 mod environment;
 mod files;
 mod name;

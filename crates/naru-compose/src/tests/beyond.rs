@@ -1,0 +1,95 @@
+//! Rules found by trying files beyond the corpus on docker compose.
+
+use super::{Directory, load_text};
+use crate::Project;
+
+/// The project of two files, the second merged over the first.
+fn merged(first: &str, second: &str) -> Project {
+    let directory = Directory::with(&[("compose.yaml", first), ("compose.override.yaml", second)]);
+    crate::load(&directory.request(&[])).unwrap_or_else(|problems| panic!("{problems}")).project
+}
+
+/// The service `a` of two files that say this about it.
+fn services(first: &str, second: &str) -> crate::project::Service {
+    let service = |text: &str| format!("services: {{a: {{image: x, {text}}}}}\n");
+    merged(&service(first), &service(second)).services["a"].clone()
+}
+
+#[test]
+fn a_value_with_a_tag_of_its_own_is_a_text() {
+    let service =
+        services("user: '0'", "user: !override 5, environment: {A: !override 1.50, B: !x }");
+    assert_eq!(service.user, "5");
+    assert_eq!(service.environment["A"].as_deref(), Some("1.50"));
+    assert_eq!(service.environment["B"].as_deref(), Some(""));
+}
+
+#[test]
+fn large_and_small_numbers_have_an_exponent_as_in_go() {
+    let yaml =
+        "services: {a: {image: x, environment: {A: 1e6, B: 999999.5, C: 0.00001, D: 12345678}}}\n";
+    let project = load_text(yaml).unwrap().project;
+    let environment = &project.services["a"].environment;
+    let values: Vec<&str> = environment.values().flatten().map(String::as_str).collect();
+    assert_eq!(values, ["1e+06", "999999.5", "1e-05", "12345678"]);
+}
+
+#[test]
+fn a_published_port_as_number_is_never_the_one_as_text() {
+    let long = "ports: [{target: 80, published: 80}]";
+    assert_eq!(services("ports: ['80:80']", long).ports.len(), 2);
+    assert_eq!(services(long, long).ports.len(), 1);
+    assert_eq!(services("ports: ['80:80']", "ports: ['80:80']").ports.len(), 1);
+}
+
+#[test]
+fn hosts_are_the_same_when_they_are_written_the_same() {
+    let hosts = |first: &str, second: &str| {
+        let service =
+            services(&format!("extra_hosts: ['{first}']"), &format!("extra_hosts: ['{second}']"));
+        service.extra_hosts.0.values().map(Vec::len).sum::<usize>()
+    };
+    assert_eq!(hosts("h:1.1.1.1", "h:1.1.1.1"), 1);
+    assert_eq!(hosts("h:1.1.1.1", "h=1.1.1.1"), 2);
+}
+
+#[test]
+fn options_of_a_provider_are_replaced_by_a_later_file() {
+    let provider = |options: &str| format!("provider: {{type: t, options: {options}}}");
+    let service = services(&provider("{x: 1, y: 2}"), &provider("{x: 3}"));
+    let options = serde_json::to_value(&service.provider).unwrap()["options"].to_string();
+    assert_eq!(options, r#"{"x":["3"],"y":["2"]}"#);
+}
+
+#[test]
+fn keys_for_a_build_are_merged_by_their_id() {
+    let build = |ssh: &str| format!("build: {{context: ., ssh: {ssh}}}");
+    let service = services(&build("[default, a=/x]"), &build("{a: /y, b: /z}"));
+    assert_eq!(service.build.unwrap().ssh.len(), 3);
+    let yaml = "services: {a: {build: {context: ., ssh: [key]}}}\n";
+    assert!(load_text(yaml).unwrap_err().to_string().contains("has a path"));
+}
+
+#[test]
+fn a_service_with_an_empty_profile_runs_when_no_profile_is_active() {
+    let yaml = "services: {a: {image: x, profiles: ['${UNSET}']}, b: {image: x, profiles: [p]}}\n";
+    let project = load_text(yaml).unwrap().project;
+    assert_eq!(project.services.keys().collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn sizes_and_policies_are_read_as_docker_compose_reads_them() {
+    let service = services("mem_limit: 1e3k", "shm_size: '+1_000'");
+    assert_eq!(service.memory_limit(), Some(1_024_000));
+    for wrong in ["every_1us", "every_1.5h", "every_"] {
+        let yaml = format!("services: {{a: {{image: x, pull_policy: {wrong}}}}}\n");
+        assert!(load_text(&yaml).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_warning_too_many_hides_no_error() {
+    let names: String = (0..300).map(|number| format!("$U{number} ")).collect();
+    let yaml = format!("services: {{a: {{image: x, command: '{names}', wrong: 1}}}}\n");
+    assert!(load_text(&yaml).unwrap_err().to_string().contains("wrong"));
+}
