@@ -22,7 +22,8 @@ pub(crate) fn run() -> Result<()> {
     })?;
     images::run(&images::Options { no_load: true, ..Default::default() })?;
     step("tests", tests)?;
-    step("tests of what resolves paths, without openat2", without_openat2)
+    step("tests of what resolves paths, without openat2", without_openat2)?;
+    step("comparison with docker compose", comparison)
 }
 
 fn lints() -> Result<()> {
@@ -57,6 +58,21 @@ fn dependencies() -> Result<()> {
         return Ok(());
     }
     task::run(cargo(deny).args(["--disable-fetch", "advisories"]))
+}
+
+/// The public Compose files beside the repository, through the program itself, when they are there. The loader's own test
+/// of them cannot say that it compared nothing, since a passed test is not heard.
+fn comparison() -> Result<()> {
+    let tool = task::workspace().join("../shared/tools/config-diff");
+    if !tool.exists() || !task::has_program("python3") {
+        eprintln!(
+            "    NOT COMPARED: it takes ../shared/tools/config-diff, ../shared/corpus and python3"
+        );
+        return Ok(());
+    }
+    task::run(&mut cargo(["build", "--quiet", "--locked", "--bin", "naru"]))?;
+    let naru = task::built("debug").join("naru");
+    task::run(std::process::Command::new(tool).arg("-v").arg("--cmd").arg(naru))
 }
 
 /// Every test of every crate; the scenarios, the demo among them, are tests of the root package.

@@ -6,6 +6,7 @@
 //! that starts what is measured (`naru-bench`).
 
 mod compose;
+mod config;
 mod container;
 mod memory;
 mod peers;
@@ -27,7 +28,7 @@ const INSIDE: &str = "NARU_BENCH_INSIDE";
 /// What to measure, and how often.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Which groups of rows: container, compose (default: all)
+    /// Which groups of rows: container, compose, config (default: all)
     groups: Vec<Group>,
     /// Rounds per row; fewer than 15 are for trying things out
     #[arg(long, default_value_t = 15)]
@@ -44,6 +45,7 @@ pub(crate) struct Options {
 enum Group {
     Container,
     Compose,
+    Config,
 }
 
 /// What every group of rows needs.
@@ -92,6 +94,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 compose::measure(&bench, services, &mut table)
             })?;
         }
+    }
+    if wanted(Group::Config) {
+        step("reading Compose files", || config::measure(&bench, &mut table))?;
     }
     let text = table.to_string();
     print!("{text}");
