@@ -105,8 +105,7 @@ fn variables_that_multiply_are_refused() {
 
 #[test]
 fn templates_nested_without_end_are_refused() {
-    service(&format!("    hostname: '{}'\n", "${A:-".repeat(100_000)))
-        .refused(&[], "write `$$`");
+    service(&format!("    hostname: '{}'\n", "${A:-".repeat(100_000))).refused(&[], "write `$$`");
     let nested = format!("{}{}", "${A:-".repeat(100_000), "}".repeat(100_000));
     service(&format!("    hostname: '{nested}'\n")).refused(&[], "write `$$`");
 }
