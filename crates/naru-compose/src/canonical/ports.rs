@@ -11,7 +11,10 @@ use crate::tree::{Made, Map, Node, Value};
 /// Turns every text of the list into one port per container port.
 pub(super) fn expand(node: &mut Node, path: &Path, (budget, report): (&mut Budget, &mut Report)) {
     let Value::List(entries) = &mut node.value else { return };
-    if entries.iter().any(|entry| report.is_template(entry.as_text())) {
+    // Where variables are not replaced, one text that is no port leaves the whole list as it is.
+    let is_port = |text: String| parse(&text, &mut Budget::default()).is_ok();
+    let mut texts = entries.iter().filter_map(Node::scalar_text);
+    if report.has_templates() && !texts.all(is_port) {
         return;
     }
     let mut ports = Vec::with_capacity(entries.len());
