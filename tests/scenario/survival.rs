@@ -493,3 +493,28 @@ fn a_stranger_with_a_containers_old_pid_is_never_touched() {
         stranger.wait().unwrap();
     });
 }
+
+#[test]
+fn a_hundred_containers_are_taken_over_within_half_a_second() {
+    host(|host| {
+        let file = "
+services:
+  many: { image: test, deploy: { replicas: 100 } }
+  page: { image: test, ports: ['8081:80'], command: [httpd, -f, -p, '80', -h, /etc] }
+";
+        let project = up(host, "hundred", file);
+        answers("127.0.0.1:8081");
+        let mut recovery = Recovery::default();
+        for role in [SUPERVISOR, KEEPER, SUPERVISOR, KEEPER, SUPERVISOR] {
+            let [keeper, supervisor] = settled(host);
+            let victim = if role == KEEPER { keeper } else { supervisor };
+            kill_process(victim, Signal::KILL).unwrap();
+            recovery.measure("127.0.0.1:8081");
+        }
+        let median = recovery.report(5);
+        assert!(median <= Duration::from_millis(500), "taken over after {median:?} only");
+        settled(host);
+        assert_eq!(project.containers("many").len(), 100);
+        project.naru(["down", "-t", "0"]).succeeds();
+    });
+}

@@ -41,8 +41,9 @@ const TRIES: u32 = 3;
 /// How often it is tried to move into the project's control group.
 const SETTLE_TRIES: u32 = 5;
 
-/// How long a keeper that was killed may take to let go of its lock.
-const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a keeper that was killed may take to let go of its lock: its descriptors are closed one after the other,
+/// and on a busy machine the one that tells of its death long before that of the lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The keeper's whole state.
 #[derive(Debug)]
@@ -126,6 +127,7 @@ impl Keeper {
         };
         let Some(lock) = lock else {
             if let Some(link) = link {
+                tracing::warn!("the project has another keeper");
                 // Who called may be gone itself.
                 let _told = link.send(&ToSupervisor::Occupied, &[]);
             }
