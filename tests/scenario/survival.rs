@@ -58,6 +58,12 @@ fn kill(host: &TestHost, role: [&str; 2]) {
     let [keeper, supervisor] = settled(host);
     let victim = if role == KEEPER { keeper } else { supervisor };
     kill_process(victim, Signal::KILL).unwrap();
+    gone(victim);
+}
+
+/// Waits until a killed process has ended: until then it looks like one that works, and the next death would be a second
+/// one at the same time.
+fn gone(victim: Pid) {
     eventually("it is gone", || match load::parent(victim) {
         None => Ok(()),
         Some(_) => Err("it is there".to_owned()),
@@ -510,6 +516,7 @@ services:
             let victim = if role == KEEPER { keeper } else { supervisor };
             kill_process(victim, Signal::KILL).unwrap();
             recovery.measure("127.0.0.1:8081");
+            gone(victim);
         }
         let median = recovery.report(5);
         assert!(median <= Duration::from_millis(500), "taken over after {median:?} only");
