@@ -1,5 +1,4 @@
-//! Project tasks: `cargo xtask test | images | demo | bench | dist | engines | soak | vm`.
-//! Project tasks: `cargo xtask test | images | demo | fuzz | bench | soak | vm`.
+//! Project tasks: `cargo xtask test | images | demo | fuzz | bench | dist | engines | soak | vm`.
 //!
 //! A task is a straight list of [`task::step`]s, each announced, timed and stopped at by its first failure. Tasks may run
 //! host tools (cargo, apt-get, npm); naru itself never does.
