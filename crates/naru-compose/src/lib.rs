@@ -8,7 +8,9 @@
 //! and reports what it finds, and only at the end the tree becomes typed values ([`project`]). What
 //! is special about single attributes stands in tables: their shapes (`schema`), how they are
 //! merged (`merge::rules`), their short forms (`canonical::table`), which of them are paths
-//! (`load::paths`), and whether naru can run them (`support`).
+//! (`load::paths`), and whether naru can run them (`support`). Values remember what they took the place
+//! of, so that every one can be explained (`explain`); what is probably a mistake is warned about (`lint`),
+//! and problems get hints and further places from `advice`.
 //!
 //! ```no_run
 //! let request = naru_compose::LoadRequest {

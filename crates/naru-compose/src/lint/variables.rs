@@ -1,6 +1,6 @@
 //! Variables that have no value for interpolation although they have one elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path as FilePath, PathBuf};
 
 use super::Subject;
@@ -28,6 +28,7 @@ const LIMIT: usize = 200;
 /// Warns about variables without a value that something else defines: an `env_file`, the environment
 /// of the container, or a `.env` that is not read.
 pub(super) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mut Report)) {
+    let mut unread = None;
     let services = subject.tree.as_map().and_then(|map| map.map("services"));
     for (name, node) in services.into_iter().flat_map(|map| map.iter()) {
         let Some(service) = node.as_map().filter(|_| subject.project.services.contains_key(name))
@@ -46,6 +47,7 @@ pub(super) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mu
                 {
                     continue;
                 }
+                let unread = unread.get_or_insert_with(|| unread_file(subject));
                 let files = files.get_or_insert_with(|| env_files(service, sources));
                 let unset = one.outcome == Outcome::Nothing;
                 let here = (&text, one.name.as_str(), unset);
@@ -55,7 +57,7 @@ pub(super) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mu
                 looked_up += 1;
                 let found = in_env_file(here, files, (sources, report))
                     || in_container(here, service, report)
-                    || in_unread_file(here, subject, report)
+                    || in_unread_file(here, unread, subject, report)
                     || glued(here, report);
                 if found {
                     told.insert(one.name);
@@ -162,30 +164,30 @@ fn in_container((text, name, unset): Here<'_>, service: &Map, report: &mut Repor
     true
 }
 
-/// `.env` is not read when --env-file is given.
-fn in_unread_file(
-    (text, name, unset): Here<'_>,
-    subject: &Subject<'_>,
-    report: &mut Report,
-) -> bool {
+/// The names that a `.env` sets which is not read, with their lines.
+fn unread_file(subject: &Subject<'_>) -> BTreeMap<String, u32> {
     let path = subject.project.working_directory.join(".env");
     let read_already =
         subject.scopes.iter().flat_map(|scope| &scope.files).any(|file| *file == path);
-    if !unset || read_already {
-        return false;
-    }
-    let Some(defined) = read(&path).ok().and_then(|text| {
-        definitions(&text, false).into_iter().find(|definition| definition.name == name)
-    }) else {
-        return false;
-    };
+    let text = if read_already { None } else { read(&path).ok() };
+    let found = definitions(&text.unwrap_or_default(), false);
+    found.into_iter().map(|definition| (definition.name, definition.line)).collect()
+}
+
+/// `.env` is not read when --env-file is given.
+fn in_unread_file(
+    (text, name, unset): Here<'_>,
+    unread: &BTreeMap<String, u32>,
+    subject: &Subject<'_>,
+    report: &mut Report,
+) -> bool {
+    let Some(line) = unread.get(name).filter(|_| unset) else { return false };
     let why = if subject.shell.contains_key("COMPOSE_DISABLE_ENV_FILE") {
         "COMPOSE_DISABLE_ENV_FILE is set"
     } else {
         "another env file is given"
     };
-    let message =
-        format!("`{name}` is set in `.env`, line {}, which is not read since {why}", defined.line);
+    let message = format!("`{name}` is set in `.env`, line {line}, which is not read since {why}");
     warn(text, name, (Code::UNREAD_ENV_FILE, message), report)
         .hint("give both: --env-file .env --env-file OTHER");
     true
