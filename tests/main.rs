@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the failure")]
 
-mod oci;
 mod hostile;
+mod oci;
 mod repository;
 mod scenario;

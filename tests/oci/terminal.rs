@@ -158,6 +158,8 @@ fn what_is_not_supported_is_refused_by_name() {
             bundle.oci([verb, "--image-path", "x", "c"]).exits_with(1).says(verb);
         }
         bundle.oci(["--systemd-cgroup", "list"]).exits_with(1).says("systemd");
+        bundle.oci(["--cgroup-manager", "disabled", "list"]).exits_with(1).says("disabled");
+        bundle.oci(["create", "--no-new-keyring", "c"]).exits_with(1).says("keyring");
         bundle.edit(|config| config["ociVersion"] = json!("one"));
         bundle.oci(["create", "c"]).exits_with(1).says("ociVersion");
     });

@@ -124,8 +124,8 @@ fn check(global: &Global) -> anyhow::Result<()> {
             "systemd cgroup flag passed, but systemd support for managing cgroups is not available"
         );
     }
-    if !matches!(manager, "cgroupfs" | "disabled") {
-        bail!("unknown cgroup manager {manager:?}");
+    if manager != "cgroupfs" {
+        bail!("the cgroup manager {manager:?} is not supported: cgroupfs is");
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use naru_runtime::store::{Container, ContainerId, GROUP, NewContainer, Store};
 use naru_runtime::{Binary, Cgroup, Parent, Process};
 use oci_spec::runtime::Spec;
@@ -33,8 +34,8 @@ pub(crate) struct NewArgs {
     /// Accepted: where pivot_root(2) is not possible, something else is done anyway
     #[arg(long)]
     no_pivot: bool,
-    /// Keep the caller's session keyring
-    #[arg(long)]
+    /// Refused: a container never shares its caller's keys
+    #[arg(long, hide = true)]
     no_new_keyring: bool,
     /// Pass so many further descriptors on, from 3 up
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -51,6 +52,9 @@ pub(crate) fn create(
     inherited: Inherited,
     (store, ui): (&Store, &Ui),
 ) -> anyhow::Result<(Container, Process)> {
+    if args.no_new_keyring {
+        bail!("--no-new-keyring is not supported: a container never shares its caller's keys");
+    }
     let id = ContainerId::new(args.id.as_str())?;
     let mut bundle = Bundle::load(&args.bundle, args.config.as_deref(), ui)?;
     // Without a process there is nothing to start, but the container can be made.
