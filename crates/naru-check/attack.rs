@@ -145,8 +145,17 @@ fn is_ours(program: &Path) -> bool {
         .is_ok_and(|named| (running.dev(), running.ino()) == (named.dev(), named.ino()))
 }
 
+/// Whether a program can be written to, or could as soon as nobody executes it (which is `ETXTBSY` until then): it is
+/// neither on a read-only mount nor sealed.
 fn is_writable(path: &Path) -> bool {
-    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).is_ok()
+    let is_read_only = rustix::fs::statvfs(path)
+        .is_ok_and(|data| data.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    let is_sealed = fs::File::open(path).is_ok_and(|file| {
+        let seals = rustix::fs::fcntl_get_seals(&file);
+        seals.is_ok_and(|seals| seals.contains(rustix::fs::SealFlags::WRITE))
+    });
+    let open = || rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).is_ok();
+    !is_sealed && (!is_read_only || open())
 }
 
 /// Looks at every process that appears, for as long as said, and prints what should have been hidden: a root or working
