@@ -4,8 +4,11 @@ use std::process::Stdio;
 
 use super::{Folder, SERVICE, run};
 
-/// Puts what is not a file under the name `F`.
-const KINDS: [(&str, fn(Folder) -> Folder); 5] = [
+/// A kind of thing by its name, and how it is put into a folder.
+type Kind = (&'static str, fn(Folder) -> Folder);
+
+/// What is not a file, under the name `F`.
+const KINDS: [Kind; 5] = [
     ("a pipe nobody writes to", |folder| {
         nix::unistd::mkfifo(&folder.0.join("F"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         folder

@@ -84,7 +84,7 @@ fn lists_of_hosts_are_merged_without_comparing_each_with_each() {
 
 #[test]
 fn port_ranges_that_stand_for_too_many_ports_are_refused() {
-    let ports = vec!["'1-65535'"; 10].join(", ");
+    let ports = ["'1-65535'"; 10].join(", ");
     service(&format!("    ports: [{ports}]\n")).refused(&[], "too many ports");
 }
 
