@@ -21,9 +21,9 @@ pub(crate) fn run() -> Result<()> {
         task::run(&mut cargo(["test", "--quiet", "--workspace", "--doc", "--locked"]))
     })?;
     images::run(&images::Options { no_load: true, ..Default::default() })?;
-    step("tests", tests)?;
+    step("comparison with docker compose", comparison)?;
     step("tests of what resolves paths, without openat2", without_openat2)?;
-    step("comparison with docker compose", comparison)
+    step("tests", tests)
 }
 
 fn lints() -> Result<()> {
