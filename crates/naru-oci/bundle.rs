@@ -34,6 +34,7 @@ impl Bundle {
         if let Some(process) = value.get_mut("process") {
             drop_unknown_capabilities(process, ui);
         }
+        resolve_bind_sources(&mut value, &directory);
         let spec: Spec = serde_json::from_value(value)
             .with_context(|| format!("cannot parse {}", file.display()))?;
         Ok(Self { directory, spec })
@@ -55,6 +56,20 @@ pub(crate) fn load_process(file: &Path, ui: &Ui) -> anyhow::Result<Process> {
         bail!("cwd property must not be empty");
     }
     Ok(process)
+}
+
+/// What is bound by a relative path lies in the bundle (runtime-spec, config.md, mounts).
+fn resolve_bind_sources(value: &mut Value, directory: &Path) {
+    let mounts = value.get_mut("mounts").and_then(Value::as_array_mut);
+    for mount in mounts.into_iter().flatten() {
+        let mut options = mount.get("options").and_then(Value::as_array).into_iter().flatten();
+        let is_bind = mount.get("type").and_then(Value::as_str) == Some("bind")
+            || options.any(|option| option == "bind" || option == "rbind");
+        let source = mount.get("source").and_then(Value::as_str).map(Path::new);
+        if let Some(source) = source.filter(|source| is_bind && source.is_relative()) {
+            mount["source"] = Value::from(directory.join(source).to_string_lossy());
+        }
+    }
 }
 
 /// The version must be one (semver.org), of the first major version.
@@ -92,4 +107,23 @@ pub(crate) fn capability(name: &str) -> Option<Capability> {
     let name = name.to_uppercase();
     let full = if name.starts_with("CAP_") { name } else { format!("CAP_{name}") };
     Capability::from_str(&full).ok().or_else(|| serde_json::from_value(Value::String(full)).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_bound_by_a_relative_path_lies_in_the_bundle() {
+        let mut value = serde_json::json!({"mounts": [
+            {"destination": "/a", "type": "bind", "source": "data"},
+            {"destination": "/b", "source": "data", "options": ["ro", "rbind"]},
+            {"destination": "/c", "source": "/data", "options": ["bind"]},
+            {"destination": "/d", "type": "tmpfs", "source": "tmpfs"},
+        ]});
+        resolve_bind_sources(&mut value, Path::new("/bundle"));
+        let sources: Vec<_> =
+            (0..4).map(|index| value["mounts"][index]["source"].as_str().unwrap()).collect();
+        assert_eq!(sources, ["/bundle/data", "/bundle/data", "/data", "tmpfs"]);
+    }
 }
