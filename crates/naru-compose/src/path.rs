@@ -131,7 +131,8 @@ impl<T: Copy> Cursor<'_, T> {
     pub(crate) fn key(self, key: &str) -> Self {
         let node = self.node.and_then(|node| {
             let children = &self.table.nodes[node].children;
-            let named = |name: &str| children.iter().find(|(child, _)| *child == name);
+            let same = |a: &str, b: &str| a.as_bytes().first() == b.as_bytes().first() && a == b;
+            let named = |name: &str| children.iter().find(|(child, _)| same(child, name));
             named(key).or_else(|| named("*")).map(|(_, child)| *child)
         });
         Self { node, ..self }

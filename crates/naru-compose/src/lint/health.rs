@@ -8,8 +8,7 @@ use crate::project::Service;
 impl Linter<'_> {
     /// Health checks that come too early, and those that are not there.
     pub(super) fn health(&mut self, name: &str, service: &Service) {
-        let waiting: Vec<String> = self.waiting_for(name).into_iter().map(str::to_owned).collect();
-        let Some(first) = waiting.first() else { return };
+        let Some(first) = self.waiting.get(name).copied() else { return };
         match &service.healthcheck {
             Some(check) if !check.test.is_empty() => self.pg_isready(name, service, first),
             _ => self.no_check(name, service, first),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use crate::load::{Place, Scope};
 use crate::path::Path;
 use crate::problem::Code;
-use crate::project::{Project, Service};
+use crate::project::{Condition, Project};
 use crate::report::{Finding, Report};
 use crate::source::Sources;
 use crate::tree::Node;
@@ -39,7 +39,9 @@ pub(crate) struct Subject<'a> {
 pub(crate) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mut Report)) {
     dollars::env_files(subject.scopes, sources, report);
     variables::check(subject, (&mut *sources, &mut *report));
-    let mut linter = Linter { project: subject.project, place: Place(subject.tree), report };
+    let place = Place(subject.tree);
+    let waiting = first_waiting(subject.project);
+    let mut linter = Linter { project: subject.project, place, waiting, report };
     for (name, service) in &subject.project.services {
         linter.health(name, service);
         linter.ports(name, service);
@@ -48,10 +50,25 @@ pub(crate) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mu
     }
 }
 
+/// Of each service that others wait for the first one that waits until it is healthy.
+fn first_waiting(project: &Project) -> BTreeMap<&str, &str> {
+    let mut first = BTreeMap::new();
+    for (waiting, service) in &project.services {
+        for (name, dependency) in &service.depends_on {
+            if dependency.condition == Condition::Healthy {
+                first.entry(name.as_str()).or_insert(waiting.as_str());
+            }
+        }
+    }
+    first
+}
+
 /// Lints of single services.
 struct Linter<'a> {
     project: &'a Project,
     place: Place<'a>,
+    /// Of each service the first one that waits until it is healthy.
+    waiting: BTreeMap<&'a str, &'a str>,
     report: &'a mut Report,
 }
 
@@ -74,15 +91,5 @@ impl Linter<'_> {
         }
         let (root, path) = (Path::ROOT, format!("services.{service}{text}"));
         self.report.warning(at, &root.key(&path), message).code(code)
-    }
-
-    /// The services that wait until this one is healthy.
-    fn waiting_for(&self, name: &str) -> Vec<&str> {
-        let healthy = |service: &Service| {
-            let dependency = service.depends_on.get(name);
-            dependency.is_some_and(|it| it.condition == crate::project::Condition::Healthy)
-        };
-        let services = self.project.services.iter();
-        services.filter(|(_, service)| healthy(service)).map(|(name, _)| name.as_str()).collect()
     }
 }

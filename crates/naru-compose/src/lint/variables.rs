@@ -30,13 +30,15 @@ const LIMIT: usize = 200;
 pub(super) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mut Report)) {
     let mut unread = None;
     let services = subject.tree.as_map().and_then(|map| map.map("services"));
+    let (root, section) = (Path::ROOT, "services");
+    let services_path = root.key(section);
     for (name, node) in services.into_iter().flat_map(|map| map.iter()) {
         let Some(service) = node.as_map().filter(|_| subject.project.services.contains_key(name))
         else {
             continue;
         };
         let mut texts = Vec::new();
-        collect(node, &format!("services.{name}"), false, &mut texts);
+        collect(node, &services_path.key(name), false, &mut texts);
         let (mut files, mut told, mut looked_up) = (None, BTreeSet::new(), 0);
         for text in texts {
             let Some(scope) = subject.scopes.get(text.scope as usize) else { continue };
@@ -68,10 +70,10 @@ pub(super) fn check(subject: &Subject<'_>, (sources, report): (&mut Sources, &mu
 }
 
 /// Every text below a node that had variables in it.
-fn collect<'a>(node: &'a Node, path: &str, command: bool, texts: &mut Vec<Text<'a>>) {
+fn collect<'a>(node: &'a Node, path: &Path, command: bool, texts: &mut Vec<Text<'a>>) {
     for step in node.steps() {
         if let (How::Template(scope), Value::Text(template)) = (step.how, &step.node.value) {
-            let path = path.to_owned();
+            let path = path.to_string();
             texts.push(Text { template, at: step.node.at, path, scope, command });
         }
     }
@@ -79,12 +81,12 @@ fn collect<'a>(node: &'a Node, path: &str, command: bool, texts: &mut Vec<Text<'
         Value::Map(map) => {
             for (key, node) in map.iter() {
                 let command = command || matches!(key.as_str(), "command" | "entrypoint" | "test");
-                collect(node, &format!("{path}.{key}"), command, texts);
+                collect(node, &path.key(key), command, texts);
             }
         }
         Value::List(entries) => {
             for (index, node) in entries.iter().enumerate() {
-                collect(node, &format!("{path}[{index}]"), command, texts);
+                collect(node, &path.index(index), command, texts);
             }
         }
         _ => {}

@@ -14,17 +14,21 @@ pub(crate) fn sort_by_shape(document: &mut Document, shape: &Shape) {
             sort_by_shape(document, fitting.unwrap_or(&Shape::Any));
         }
         (Document::Mapping(map), Shape::Object(object)) => {
-            let known = |key: &Document| object.field(key.as_str().unwrap_or("")).is_some();
-            let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
-            entries.sort_by(|(a, _), (b, _)| match (known(a), known(b)) {
-                (false, false) => natural(a, b),
-                (a, b) => b.cmp(&a),
-            });
-            for (key, value) in &mut entries {
-                let field = object.field(key.as_str().unwrap_or(""));
+            let field = |key: &Document| object.field(key.as_str().unwrap_or(""));
+            let mut all_known = true;
+            for (key, value) in map.iter_mut() {
+                let field = field(key);
+                all_known &= field.is_some();
                 sort_by_shape(value, field.unwrap_or(&Shape::Any));
             }
-            *map = entries.into_iter().collect();
+            if all_known {
+                return;
+            }
+            let entries = std::mem::take(map).into_iter();
+            let (known, mut others): (Vec<_>, Vec<_>) =
+                entries.partition(|(key, _)| field(key).is_some());
+            others.sort_by(|(a, _), (b, _)| natural(a, b));
+            *map = known.into_iter().chain(others).collect();
         }
         (Document::Mapping(map), Shape::Map(inner) | Shape::Named(inner)) => names(map, inner),
         (Document::Mapping(map), _) => names(map, &Shape::Any),
@@ -66,6 +70,9 @@ pub(crate) enum Sort {
 
 /// Sorts the keys of one mapping as YAML is printed.
 pub(crate) fn sort_keys(map: &mut serde_yaml::Mapping) {
+    if map.keys().is_sorted_by(|a, b| natural(a, b).is_le()) {
+        return;
+    }
     let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
     entries.sort_by(|(a, _), (b, _)| natural(a, b));
     *map = entries.into_iter().collect();

@@ -151,6 +151,11 @@ struct Traits {
 
 impl Traits {
     fn of(text: &str) -> Self {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'/');
+        let harmless = |byte: u8| word(byte) || matches!(byte, b'-' | b'.');
+        if text.bytes().next().is_none_or(word) && text.bytes().all(harmless) {
+            return Self { plain: true, single: true, block: true };
+        }
         let chars: Vec<char> = text.chars().collect();
         let blank =
             |index: usize| chars.get(index).is_none_or(|c| matches!(c, ' ' | '\t') || is_break(*c));

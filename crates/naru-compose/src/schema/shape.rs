@@ -80,7 +80,10 @@ pub(crate) struct Object {
 impl Object {
     /// The shape of a key's value.
     pub(crate) fn field(&self, key: &str) -> Option<&Shape> {
-        self.fields.iter().find(|(name, ..)| *name == key).map(|(_, shape, _)| shape)
+        // Most names of the same length differ in the first byte already.
+        let first = key.as_bytes().first();
+        let named = |name: &str| name.as_bytes().first() == first && name == key;
+        self.fields.iter().find(|(name, ..)| named(name)).map(|(_, shape, _)| shape)
     }
 }
 

@@ -171,7 +171,10 @@ fn rendered(args: &Args, settings: &Settings, model: Model) -> Result<String, Co
         )),
         Model::Template(template) if json => Ok(template.to_json() + "\n"),
         Model::Template(template) => Ok(template.to_yaml()),
-        Model::Project(mut loaded) => {
+        Model::Project(loaded) => {
+            // The process ends when this is printed: taking thousands of services apart would only
+            // cost time.
+            let loaded = Box::leak(loaded);
             if pins {
                 digests::pin(&mut loaded.project, settings)?;
             }
