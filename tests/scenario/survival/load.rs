@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ pub(crate) fn answers(address: &str) {
 /// Somebody who connects all the time.
 pub(crate) struct Visitor {
     done: Arc<AtomicBool>,
+    begun: Arc<AtomicU64>,
     thread: JoinHandle<Visits>,
 }
 
@@ -43,11 +44,12 @@ impl Visitor {
     pub(crate) fn start(address: &str) -> Self {
         let address: SocketAddr = address.parse().unwrap();
         let done = Arc::new(AtomicBool::new(false));
-        let until = Arc::clone(&done);
+        let begun = Arc::new(AtomicU64::new(0));
+        let (until, counter) = (Arc::clone(&done), Arc::clone(&begun));
         let thread = std::thread::spawn(move || {
             let mut visits = Visits::default();
             while !until.load(Ordering::Relaxed) {
-                visits.count += 1;
+                visits.count = counter.fetch_add(1, Ordering::Relaxed) + 1;
                 let begin = Instant::now();
                 if let Err(error) = TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
                     visits.refused.push(error.to_string());
@@ -57,7 +59,16 @@ impl Visitor {
             }
             visits
         });
-        Self { done, thread }
+        Self { done, begun, thread }
+    }
+
+    /// Waits until a visit that has yet to begin is over.
+    pub(crate) fn once_more(&self) {
+        let before = self.begun.load(Ordering::Relaxed);
+        eventually("another whole visit", || match self.begun.load(Ordering::Relaxed) {
+            now if now >= before + 2 => Ok(()),
+            now => Err(format!("{now} visits")),
+        });
     }
 
     pub(crate) fn stop(self) -> Visits {
