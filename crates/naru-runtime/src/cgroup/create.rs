@@ -10,14 +10,18 @@ use rustix::io::Errno;
 use super::detect::MountedHierarchy;
 use super::limits::{Current, Needed, no_controller, settings};
 use super::remove::{REMOVE_DEADLINE, rmdir};
-use super::{Cgroup, cgroup_error, devices, files};
+use super::{Cgroup, cgroup_error, devices, files, is_gone};
 use crate::Error;
 
 /// The controllers of v2 that a container has even when nothing asks for them, for its statistics, its
 /// out-of-memory events and later limits.
 const USUAL: [&str; 8] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"];
 
-/// How often processes are moved out of a group: some may fork on the way.
+/// What a cpuset needs before a process can join it (cpuset(7)).
+const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+
+/// How often processes are moved out of a group: some may fork on the way; and how often
+/// groups are made again that others take away.
 const ROUNDS: usize = 20;
 
 impl Cgroup {
@@ -42,12 +46,26 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Makes the directories from the top; a new cpuset is usable only with CPUs and memory.
+    /// Makes the directories from the top; a new cpuset is usable only with CPUs and memory. Others may give up the
+    /// groups above at the same moment, when their last container has gone: then it begins again.
     pub(super) fn make(
         &self,
         hierarchy: &MountedHierarchy,
         controllers: &[Needed],
     ) -> Result<(), Error> {
+        let vanished =
+            |error: &Error| matches!(error, Error::Cgroup { source, .. } if is_gone(source));
+        let mut result = self.make_once(hierarchy, controllers);
+        for _ in 0..ROUNDS {
+            if !result.as_ref().is_err_and(vanished) {
+                break;
+            }
+            result = self.make_once(hierarchy, controllers);
+        }
+        result
+    }
+
+    fn make_once(&self, hierarchy: &MountedHierarchy, controllers: &[Needed]) -> Result<(), Error> {
         // Where v1 has the controllers, nobody asks v2 for more than it has to do.
         let usual = if self.hierarchies.len() == 1 { USUAL.as_slice() } else { &[] };
         let asks = hierarchy.is_unified() && !(controllers.is_empty() && usual.is_empty());
@@ -67,7 +85,7 @@ impl Cgroup {
                 Err(source) => return Err(cgroup_error("make", &current, source)),
             }
             if hierarchy.has("cpuset") {
-                for file in ["cpuset.cpus", "cpuset.mems"] {
+                for file in CPUSET {
                     self.inherit(&above.join(file), &current.join(file))?;
                 }
             }
@@ -75,22 +93,26 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Makes the group where the groups above it are there, which is nearly always; false where they are not.
+    /// Makes the group where the groups above it are there and in use, which is nearly always; false where they
+    /// are not, or where a cpuset may be one that another maker has not filled in yet.
     fn make_last(&self, hierarchy: &MountedHierarchy) -> Result<bool, Error> {
         let directory = self.directory(hierarchy);
         match files::make(&directory) {
             Ok(()) if hierarchy.has("cpuset") => {
                 let above = directory.parent().unwrap_or(&hierarchy.mount);
-                for file in ["cpuset.cpus", "cpuset.mems"] {
-                    let path = above.join(file);
-                    let value =
-                        files::read(&path).map_err(|source| cgroup_error("read", &path, source))?;
+                for file in CPUSET {
+                    let value = read(&above.join(file))?;
+                    if value.trim().is_empty() {
+                        return Ok(false);
+                    }
                     self.write(&directory.join(file), value.trim())?;
                 }
                 Ok(true)
             }
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Ok(!hierarchy.has("cpuset"))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(cgroup_error("make", &directory, source)),
         }
@@ -98,13 +120,15 @@ impl Cgroup {
 
     /// Fills in a cpuset's file from the group above, if it is empty.
     fn inherit(&self, above: &Path, file: &Path) -> Result<(), Error> {
-        let read =
-            |path: &Path| files::read(path).map_err(|source| cgroup_error("read", path, source));
         if read(file)?.trim().is_empty() {
             self.write(file, read(above)?.trim())?;
         }
         Ok(())
     }
+}
+
+fn read(file: &Path) -> Result<String, Error> {
+    files::read(file).map_err(|source| cgroup_error("read", file, source))
 }
 
 /// Lets the groups below `directory` use controllers: the needed ones, or it is an error, and of the usual ones
@@ -113,13 +137,9 @@ fn enable(directory: &Path, needed: &[Needed], usual: &[&str]) -> Result<(), Err
     if needed.is_empty() && usual.is_empty() {
         return Ok(());
     }
-    let read = |name: &str| {
-        let path = directory.join(name);
-        files::read(&path).map_err(|source| cgroup_error("read", &path, source))
-    };
-    let (available, enabled) = (read("cgroup.controllers")?, read("cgroup.subtree_control")?);
-    let listed = |text: &str, name: &str| text.split_whitespace().any(|word| word == name);
     let file = directory.join("cgroup.subtree_control");
+    let (available, enabled) = (read(&directory.join("cgroup.controllers"))?, read(&file)?);
+    let listed = |text: &str, name: &str| text.split_whitespace().any(|word| word == name);
     let enable = |name: &str| files::write(&file, &format!("+{name}"));
     for Needed { controller, field } in needed {
         if !listed(&available, controller) {

@@ -24,6 +24,8 @@ crate::tests![
     devices_that_are_not_allowed_cannot_be_used,
     cgroup_v2_alone_filters_devices_by_a_program,
     joining_does_not_wait_for_the_kernel,
+    groups_made_at_the_same_time_below_a_new_one_can_all_be_joined,
+    a_group_is_made_while_those_above_it_are_given_up_by_others,
 ];
 
 /// A group of this test, removed at its end.
@@ -338,4 +340,59 @@ fn joining_does_not_wait_for_the_kernel() {
     // An emulated machine is a hundred times slower, and as uneven.
     let most = (4 * usual).max(Duration::from_millis(30));
     assert!(quiet < most, "{quiet:?} instead of {usual:?}");
+}
+
+/// Has two threads each make `group(0)` and `group(1)` at the same moment, and returns what they made.
+fn made_at_once(group: impl Fn(usize) -> Cgroup + Sync) -> [Cgroup; 2] {
+    let together = std::sync::Barrier::new(2);
+    let made = |number| {
+        let cgroup = group(number);
+        together.wait();
+        cgroup.create(&LinuxResources::default()).unwrap();
+        cgroup
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| made(1));
+        [made(0), other.join().unwrap()]
+    })
+}
+
+/// Moves a process of its own into every group of `cgroup`, and ends it.
+fn join(cgroup: &Cgroup) {
+    let mut process = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let joined = cgroup.admit(i32::try_from(process.id()).unwrap());
+    process.kill().unwrap();
+    process.wait().unwrap();
+    joined.unwrap();
+}
+
+fn groups_made_at_the_same_time_below_a_new_one_can_all_be_joined() {
+    let hierarchies = Hierarchies::detect().unwrap();
+    for round in 0..100 {
+        let above = format!("/naru-test-{}-{round}", std::process::id());
+        let group = |number| Cgroup::within(&hierarchies, format!("{above}/{number}")).unwrap();
+        for cgroup in made_at_once(group) {
+            join(&cgroup);
+            cgroup.remove_upwards();
+        }
+    }
+}
+
+fn a_group_is_made_while_those_above_it_are_given_up_by_others() {
+    let hierarchies = Hierarchies::detect().unwrap();
+    let above = format!("/naru-test-{}", std::process::id());
+    let group = |number| Cgroup::within(&hierarchies, format!("{above}/{number}/project")).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..2 {
+            let group = &group;
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    let cgroup = group(number);
+                    cgroup.create(&LinuxResources::default()).unwrap();
+                    join(&cgroup);
+                    cgroup.remove_upwards();
+                }
+            });
+        }
+    });
 }
