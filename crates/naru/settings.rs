@@ -148,8 +148,12 @@ impl Settings {
     ///
     /// # Errors
     /// With everything that is wrong in the files.
-    pub(crate) fn read_template(&self, skip: Skip) -> Result<Template, Problems> {
-        naru_compose::load_template(&LoadRequest { skip, ..self.request(&[]) })
+    pub(crate) fn read_template(
+        &self,
+        services: &[String],
+        skip: Skip,
+    ) -> Result<Template, Problems> {
+        naru_compose::load_template(&LoadRequest { skip, ..self.request(services) })
     }
 
     /// Whether networks, volumes, secrets and configs that no service uses are kept.

@@ -10,7 +10,7 @@ use crate::merge::{
 };
 use crate::path::{Cursor, Path, Table};
 use crate::report::Report;
-use crate::tree::{Node, Value};
+use crate::tree::{Made, Node, Value};
 
 /// What a value is turned into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +202,12 @@ fn apply(node: &mut Node, form: Form, path: &Path, (budget, report): (&mut Budge
         }
         Form::Texts => text_to_list(node),
         Form::Names => names_to_map(node, nothing),
-        Form::Dependencies => names_to_map(node, dependency),
+        Form::Dependencies => {
+            names_to_map(node, dependency);
+            if report.has_templates() {
+                require(node);
+            }
+        }
         Form::Command => words::command(node, path, report),
         Form::Test => words::test(node),
         Form::Build => build_to_map(node),
@@ -235,6 +240,16 @@ fn fill_empty(node: &mut Node) {
             value.value = Value::Text(String::new());
         } else if let Some(text) = value.scalar_text() {
             value.value = Value::Text(text);
+        }
+    }
+}
+
+/// Says of each dependency that it is required, when it does not say whether it is.
+fn require(node: &mut Node) {
+    for (_, dependency) in node.as_map_mut().into_iter().flat_map(|map| map.iter_mut()) {
+        let at = dependency.at;
+        if let Some(map) = dependency.as_map_mut().filter(|map| !map.has("required")) {
+            map.set("required", Node::made(at, Value::Bool(true), Made::Dependency));
         }
     }
 }

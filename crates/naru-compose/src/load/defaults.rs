@@ -20,6 +20,9 @@ pub(super) fn apply(tree: &mut Node, report: &mut Report) {
         }
         each(service, "secrets", secret);
         each(service, "ports", port);
+        if !report.has_templates() {
+            each(service, "ports", published);
+        }
         each(service, "gpus", request);
         let deploy = service.map_mut("deploy").and_then(|deploy| deploy.map_mut("resources"));
         if let Some(kept) = deploy.and_then(|resources| resources.map_mut("reservations")) {
@@ -104,6 +107,9 @@ fn secret(secret: &mut Map) {
 fn port(port: &mut Map) {
     set_text(port, "mode", "ingress", Made::PortMode);
     set_text(port, "protocol", "tcp", Made::PortProtocol);
+}
+
+fn published(port: &mut Map) {
     if let Some(published) = port.get_mut("published") {
         number_to_text(published);
     }

@@ -107,9 +107,20 @@ impl Reader<'_> {
 
     fn label_files(&mut self, service: &Map, path: &Path) -> dotenv::Variables {
         let mut labels = dotenv::Variables::new();
-        self.lookup = &|_| None;
         for (index, file) in service.list("label_file").iter().enumerate() {
-            self.file(file, (false, false), &path.index(index), &mut labels);
+            // What an earlier file says wins over what this one says before.
+            let earlier = labels.clone();
+            let lookup = |label: &str| earlier.get(label).cloned();
+            let mut reader = Reader {
+                read: std::mem::take(&mut self.read),
+                lookup: &lookup,
+                directory: self.directory,
+                sources: &mut *self.sources,
+                budget: &mut *self.budget,
+                report: &mut *self.report,
+            };
+            reader.file(file, (false, false), &path.index(index), &mut labels);
+            self.read = reader.read;
         }
         labels
     }

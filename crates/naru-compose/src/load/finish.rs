@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::place::Place;
 use super::request::{LoadRequest, Loaded, Past, State};
-use super::template::Template;
+use super::template::{self, Template};
 use super::{consistency, cycle, env_file, normalize, profiles, resources};
 use crate::advice;
 use crate::budget;
@@ -48,8 +48,10 @@ pub(super) fn finish(
     if !budget.pay(services * budget::SERVICE, tree.at, &Path::ROOT.key("services"), report) {
         return Err(state.fail());
     }
+    let said = tree.as_map().and_then(|map| map.text("name")).filter(|name| !name.is_empty());
+    let said = said.filter(|_| state.skip.normalization && origin.name_from.is_none());
     let mut project = Project {
-        name: origin.name,
+        name: said.map(str::to_owned).unwrap_or(origin.name),
         working_directory: origin.directory,
         compose_files: origin.files,
         ..typed(&tree, &mut broken, &mut state.report)
@@ -63,7 +65,11 @@ pub(super) fn finish(
     }
     let place = Place(&tree);
     if !state.incomplete && !state.skip.consistency {
-        consistency::check(&project, (&broken, &lost), (place, &mut state.report));
+        consistency::check(
+            &project,
+            (&request.services, &broken, &lost),
+            (place, &mut state.report),
+        );
         cycle::check(&project, place, &mut state.report);
     }
     let mut folded = Default::default();
@@ -101,8 +107,10 @@ pub(super) fn finish(
 pub(super) fn template(
     mut tree: Node,
     origin: Origin,
+    request: &LoadRequest,
     mut state: State,
 ) -> Result<Template, Problems> {
+    let listed = origin.environment.get("COMPOSE_PROFILES").cloned();
     if !state.skip.normalization {
         normalize::normalize(&mut tree, &origin.name);
         if let Some(map) = tree.as_map_mut() {
@@ -114,7 +122,8 @@ pub(super) fn template(
         return Err(state.fail());
     }
     let warnings = std::mem::take(&mut state.report).into_problems(&state.sources);
-    Ok(Template { warnings, tree })
+    let enabled = template::enabled(&tree, request, listed.as_deref());
+    Ok(Template { warnings, tree, enabled, all_resources: request.all_resources })
 }
 
 /// Tells what is known about the values that are wrong; before those are swept away, and at the end.

@@ -70,6 +70,9 @@ fn name_in_files(
     let mut names = documents.filter_map(|document| document.as_map()?.get("name"));
     let mut node = names.find(|node| node.as_text().is_some_and(|name| !name.is_empty()))?.clone();
     let lookup = |name: &str| environment.get(name).cloned();
+    if state.templates {
+        return Some(node);
+    }
     let path = Path::ROOT;
     let State { sources, budget, report, .. } = state;
     interpolate(&mut node, &path.key("name"), &lookup, (sources, budget, report));

@@ -126,9 +126,7 @@ fn depend(service: &mut Map) {
         }
         let mut node = dependency(at);
         if let Some(map) = node.as_map_mut() {
-            if restart {
-                map.set("restart", Node::new(at, Value::Bool(true)));
-            }
+            map.set("restart", Node::new(at, Value::Bool(restart)));
             for (_, part) in map.iter_mut() {
                 part.made = Some(Made::ImpliedDependency);
             }

@@ -157,7 +157,7 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
 /// All problems of all its files when at least one of them is an error.
 pub fn load_template(request: &LoadRequest) -> Result<Template, Problems> {
     let (tree, origin, state) = merged(request, true)?;
-    finish::template(tree, origin, state)
+    finish::template(tree, origin, request, state)
 }
 
 /// The tree of all files, checked and in its long form.

@@ -23,6 +23,31 @@ pub(crate) fn pairs_to_map(node: &mut Node) {
     node.value = Value::Map(map);
 }
 
+/// Turns a mapping into a list of `KEY=VALUE`; a key without a value stands alone. One with a value that
+/// is no scalar stays as it is.
+pub(crate) fn pairs_to_list(node: &mut Node) {
+    let Some(map) = node.as_map() else { return };
+    let pair = |(key, value): (&String, &Node)| {
+        if value.is_null() {
+            return Some(Node::text(value.at, key.clone()));
+        }
+        Some(Node::text(value.at, format!("{key}={}", value.scalar_text()?)))
+    };
+    if let Some(pairs) = map.iter().map(pair).collect() {
+        node.value = Value::List(pairs);
+    }
+}
+
+/// Sorts a mapping as the list of its `KEY=VALUE` is sorted.
+pub(crate) fn sort_pairs(node: &mut Node) {
+    let Some(map) = node.as_map_mut() else { return };
+    let pair = |key: &String, entry: &Entry| match entry.node.scalar_text() {
+        Some(text) => format!("{key}={text}"),
+        None => key.clone(),
+    };
+    map.0.sort_by(|key, entry, other, other_entry| pair(key, entry).cmp(&pair(other, other_entry)));
+}
+
 /// Reports entries of a list of `KEY=VALUE` that have a space before the `=`.
 pub(crate) fn refuse_spaces(node: &Node, path: &Path, report: &mut Report) {
     for (index, entry) in node.as_list().iter().enumerate() {

@@ -33,7 +33,9 @@ pub(crate) enum Rule {
 pub(super) static RULES: LazyLock<Table<Rule>> = LazyLock::new(|| {
     Table::new(&[
         ("networks.*.ipam.config", Rule::Pools),
+        ("configs.*.labels", Rule::Pairs),
         ("networks.*.labels", Rule::Pairs),
+        ("secrets.*.labels", Rule::Pairs),
         ("volumes.*.labels", Rule::Pairs),
         ("services.*.annotations", Rule::Pairs),
         ("services.*.build", Rule::Build),

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::convert::{
-    build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_map, refuse_spaces,
-    text_to_list,
+    build_to_map, dependency, hosts_to_list, names_to_map, nothing, pairs_to_list, pairs_to_map,
+    refuse_spaces, sort_pairs, text_to_list,
 };
 use super::rules::{RULES, Rule};
 use crate::path::{Cursor, Path};
@@ -46,13 +46,23 @@ fn values(left: &mut Node, mut right: Node, at: Cursor<'_, Rule>, (path, report)
         Some(Rule::Replace) => return replace(left, right, report),
         _ if right.is_null() => return,
         Some(rule) => {
+            let listed = rule == Rule::Pairs && report.has_templates();
+            if listed {
+                sort_pairs(left);
+                sort_pairs(&mut right);
+            }
             align(left, rule);
             if rule == Rule::Pairs {
                 refuse_spaces(&right, path, report);
             }
             align(&mut right, rule);
             match rule {
-                Rule::Pairs if overlay(left, &mut right, report) => return,
+                Rule::Pairs if overlay(left, &mut right, report) => {
+                    if listed {
+                        pairs_to_list(left);
+                    }
+                    return;
+                }
                 Rule::Hosts => return hosts(left, right),
                 Rule::Pools => return pools(left, right, at, (path, report)),
                 Rule::Logging if drivers_differ(left, &right) => {

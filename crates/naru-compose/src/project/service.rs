@@ -163,6 +163,9 @@ pub struct Service {
     /// Where its output goes.
     #[serde(skip_serializing_if = "is_default")]
     pub logging: Option<Logging>,
+    /// Largest memory in bytes; 0 means not set.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mem_limit: Bytes,
     /// Memory in bytes below which it is not reclaimed; 0 means not set.
     #[serde(skip_serializing_if = "is_default")]
     pub mem_reservation: Bytes,
@@ -175,9 +178,6 @@ pub struct Service {
     /// Hardware address.
     #[serde(skip_serializing_if = "is_default")]
     pub mac_address: String,
-    /// Largest memory in bytes; 0 means not set.
-    #[serde(skip_serializing_if = "is_default")]
-    pub mem_limit: Bytes,
     /// Language models it uses, by key.
     #[serde(skip_serializing_if = "is_default")]
     pub models: BTreeMap<String, Option<ModelReference>>,

@@ -2,6 +2,7 @@
 
 use super::{Directory, load_text};
 use crate::Project;
+use crate::project::Dollar;
 
 /// The project of two files, the second merged over the first.
 fn merged(first: &str, second: &str) -> Project {
@@ -92,4 +93,53 @@ fn a_warning_too_many_hides_no_error() {
     let names: String = (0..300).map(|number| format!("$U{number} ")).collect();
     let yaml = format!("services: {{a: {{image: x, command: '{names}', wrong: 1}}}}\n");
     assert!(load_text(&yaml).unwrap_err().to_string().contains("wrong"));
+}
+
+#[test]
+fn labels_of_configs_and_secrets_are_merged_by_name() {
+    let file = |labels: &str| {
+        format!(
+            "services: {{a: {{image: x, configs: [c], secrets: [s]}}}}\n\
+             configs: {{c: {{content: x, labels: {labels}}}}}\n\
+             secrets: {{s: {{file: x, labels: {labels}}}}}\n"
+        )
+    };
+    let project = merged(&file("{a: 1, b: 2}"), &file("[b=3, c]"));
+    let labels = serde_json::to_string(&project.configs["c"].labels).unwrap();
+    assert_eq!(labels, r#"{"a":"1","b":"3","c":""}"#);
+    assert_eq!(labels, serde_json::to_string(&project.secrets["s"].labels).unwrap());
+}
+
+#[test]
+fn a_label_file_refers_to_what_earlier_label_files_say_before_what_it_says_itself() {
+    let directory = Directory::with(&[
+        ("compose.yaml", "services: {a: {image: x, label_file: [one, two]}}\n"),
+        ("one", "A=1\n"),
+        ("two", "A=2\nB=${A}\nC=3\nD=${C}${SHELL_SET}\n"),
+    ]);
+    let project = crate::load(&directory.request(&[("SHELL_SET", "never")])).unwrap().project;
+    let labels = serde_json::to_string(&project.services["a"].labels).unwrap();
+    assert_eq!(labels, r#"{"A":"2","B":"1","C":"3","D":"3"}"#);
+}
+
+#[test]
+fn attributes_are_printed_in_the_order_of_docker_compose() {
+    let yaml = "services: {a: {image: x, mac_address: 'aa:bb:cc:dd:ee:ff', memswap_limit: 3m, \
+                mem_swappiness: 5, mem_reservation: 1m, mem_limit: 2m, logging: {driver: none}}}\n";
+    let printed = load_text(yaml).unwrap().project.to_yaml(Dollar::Plain);
+    let keys =
+        printed.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     "));
+    let keys: Vec<&str> = keys.filter_map(|line| line.trim().split(':').next()).collect();
+    let expected = [
+        "image",
+        "logging",
+        "mem_limit",
+        "mem_reservation",
+        "memswap_limit",
+        "mem_swappiness",
+        "mac_address",
+        "networks",
+        "name",
+    ];
+    assert_eq!(keys, expected);
 }

@@ -168,3 +168,98 @@ fn remote_compose_files_are_refused_by_name() {
         }
     }
 }
+
+#[test]
+fn without_normalisation_the_name_stays_as_the_file_says_it() {
+    let yaml = "name: My ${X}\nservices: {a: {image: '${COMPOSE_PROJECT_NAME}'}}\n";
+    let directory = Directory::with(&[("compose.yaml", yaml)]);
+    let skip = Skip { normalization: true, ..Skip::default() };
+    let request = LoadRequest { skip, ..directory.request(&[("X", "Shop")]) };
+    let project = crate::load(&request).unwrap().project;
+    assert_eq!((project.name.as_str(), &*project.services["a"].image), ("My Shop", "myshop"));
+    let named = LoadRequest { project_name: Some("given".to_owned()), ..request };
+    assert_eq!(crate::load(&named).unwrap().project.name, "given");
+}
+
+/// The template of two files.
+fn merged_template(first: &str, second: &str, change: fn(&mut LoadRequest)) -> crate::Template {
+    let directory = Directory::with(&[("compose.yaml", first), ("compose.override.yaml", second)]);
+    let mut request = directory.request(&[]);
+    change(&mut request);
+    crate::load_template(&request).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn in_a_template_the_name_is_what_its_variables_leave_of_it() {
+    let yaml = "name: ${SHOP:-Y}\nservices: {a: {image: x}}\n";
+    let template = merged_template(yaml, "services: {}\n", |_| {});
+    assert_eq!(template.project_name(), "shop-y");
+}
+
+#[test]
+fn in_a_template_pairs_of_several_files_are_one_list() {
+    let first = "services: {a: {image: x, labels: {z: 1, b: $B, n: }, sysctls: {a: 1}}}\n";
+    let second = "services: {a: {labels: [b=2, $C]}}\n";
+    let json = merged_template(first, second, |_| {}).to_json();
+    let service: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let service = &service["services"]["a"];
+    assert_eq!(service["labels"].to_string(), r#"["b=2","n","z=1","$C"]"#);
+    assert_eq!(service["sysctls"].to_string(), r#"{"a":1}"#);
+}
+
+#[test]
+fn in_a_template_dependencies_say_what_is_implied_and_published_ports_stay_as_they_are() {
+    let first = "services: {a: {image: x, volumes_from: [c], ports: [{target: 80, published: 90}], \
+                 depends_on: {b: {condition: service_started}}}, b: {image: y}, c: {image: z}}\n";
+    let json = merged_template(first, "services: {}\n", |_| {}).to_json();
+    let service: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let service = &service["services"]["a"];
+    let expected = r#"{"b":{"condition":"service_started","required":true},"c":{"condition":"service_started","required":true,"restart":false}}"#;
+    assert_eq!(service["depends_on"].to_string(), expected);
+    assert_eq!(service["ports"][0]["published"], 90);
+}
+
+#[test]
+fn lists_of_a_template_name_what_takes_part() {
+    let yaml = "\
+services:
+  a: {image: '$A', networks: [n], depends_on: [c]}
+  b: {image: b, volumes: ['data:/d'], profiles: [p], models: [m]}
+  c: {build: .}
+networks: {n: , unused: }
+volumes: {data: }
+models: {m: {model: '$M'}}
+";
+    let none: &[String] = &[];
+    let template = merged_template(yaml, "services: {}\n", |_| {});
+    assert_eq!(template.used("networks"), ["default", "n"]);
+    assert!(template.used("volumes").is_empty() && template.models().is_empty());
+    let images = |template: &crate::Template, services: &[String]| {
+        template.images(services).into_iter().map(|(_, image)| image).collect::<Vec<_>>()
+    };
+    assert_eq!(images(&template, none), ["$A", ""]);
+    assert_eq!(images(&template, &["c".to_owned()]), [""]);
+    assert_eq!(template.profiles(), ["p"]);
+    let template =
+        merged_template(yaml, "services: {}\n", |request| request.profiles.push("p".to_owned()));
+    assert_eq!(
+        (template.used("volumes"), template.models()),
+        (vec!["data".into()], vec!["$M".into()])
+    );
+    assert_eq!(images(&template, none), ["$A", "b", ""]);
+    let template = merged_template(yaml, "services: {}\n", |request| request.all_resources = true);
+    assert_eq!(template.used("networks"), ["default", "n", "unused"]);
+}
+
+#[test]
+fn one_container_name_for_two_services_is_no_problem_when_only_one_of_them_is_asked_for() {
+    let yaml = "services: {a: {extends: b}, b: {image: x, container_name: one}, c: {image: y}}\n";
+    let directory = Directory::with(&[("compose.yaml", yaml)]);
+    let load = |service: &str| {
+        let services = vec![service.to_owned()];
+        crate::load(&LoadRequest { services, ..directory.request(&[]) })
+    };
+    assert!(load("a").is_ok() && load("c").is_ok());
+    let problems = crate::load(&directory.request(&[])).unwrap_err().to_string();
+    assert!(problems.contains("the container name `one` is in use by service `a`"), "{problems}");
+}

@@ -39,6 +39,12 @@ impl Lists {
         self.is_about_all_services() || self.profiles || self.images
     }
 
+    /// Whether the profiles are asked for: those of all services, although naming one that does not exist
+    /// is an error.
+    pub(super) fn is_about_profiles(&self) -> bool {
+        self.profiles
+    }
+
     /// Whether the list is the same whichever services are named.
     pub(super) fn is_about_all_services(&self) -> bool {
         let Self { only_services, volumes, networks, models, .. } = *self;
@@ -58,7 +64,7 @@ pub(super) fn lines(
         Lists { networks: true, .. } => model.names("networks"),
         Lists { models: true, .. } => model.models(),
         Lists { hash: Some(hash), .. } => hashes(hash, model)?,
-        Lists { profiles: true, .. } => model.profiles(services),
+        Lists { profiles: true, .. } => model.profiles(),
         Lists { images: true, .. } => model.images(services),
         _ => return Ok(None),
     };
@@ -67,11 +73,11 @@ pub(super) fn lines(
 
 impl Model {
     fn names(&self, section: &str) -> Vec<String> {
-        let Self::Project(loaded) = self else {
-            let Self::Template(template) = self else { return Vec::new() };
-            return template.names(section);
+        let project = match self {
+            Self::Template(template) if section == "services" => return template.names(section),
+            Self::Template(template) => return template.used(section),
+            Self::Project(loaded) => &loaded.project,
         };
-        let project = &loaded.project;
         match section {
             "volumes" => project.volumes.keys().cloned().collect(),
             "networks" => project.networks.keys().cloned().collect(),
@@ -86,26 +92,20 @@ impl Model {
                 let models = loaded.project.models.values().map(|model| model.model.clone());
                 models.filter(|model| !model.is_empty()).collect()
             }
-            Self::Template(template) => {
-                template.texts("models", "model").into_iter().flat_map(|(_, texts)| texts).collect()
-            }
+            Self::Template(template) => template.models(),
         }
     }
 
-    fn profiles(&self, services: &[String]) -> Vec<String> {
-        let profiles: BTreeSet<String> = match self {
+    fn profiles(&self) -> Vec<String> {
+        match self {
             Self::Project(loaded) => {
                 let Project { services, disabled_services, .. } = &loaded.project;
                 let all = services.values().chain(disabled_services.values());
-                all.flat_map(|service| service.profiles.clone()).collect()
+                let profiles = all.flat_map(|service| service.profiles.clone());
+                profiles.collect::<BTreeSet<String>>().into_iter().collect()
             }
-            Self::Template(template) => {
-                let named = template.texts("services", "profiles").into_iter();
-                let named = named.filter(|(name, _)| is_wanted(services, name));
-                named.flat_map(|(_, texts)| texts).collect()
-            }
-        };
-        profiles.into_iter().collect()
+            Self::Template(template) => template.profiles(),
+        }
     }
 
     /// The image of each service; of one that is only built, the name that its image gets.
@@ -119,20 +119,12 @@ impl Model {
                 project.services.iter().map(name).collect()
             }
             Self::Template(template) => {
-                let images = template.texts("services", "image").into_iter();
-                let images = images.filter(|(name, _)| is_wanted(services, name));
+                let images = template.images(services).into_iter();
                 let project = template.project_name();
-                let one = |(name, texts): (String, Vec<String>)| {
-                    or_built(project, &name, texts.first().map_or("", String::as_str))
-                };
-                images.map(one).collect()
+                images.map(|(name, image)| or_built(project, &name, &image)).collect()
             }
         }
     }
-}
-
-fn is_wanted(services: &[String], name: &String) -> bool {
-    services.is_empty() || services.contains(name)
 }
 
 fn or_built(project: &str, service: &str, image: &str) -> String {

@@ -117,9 +117,12 @@ fn text(args: &Args, settings: &Settings, printer: &Printer) -> Result<String, C
         Err(problems) if in_json => return Err(diagnostics::on_stdout(problems, printer)?),
         result => result.map_err(CommandError::config)?,
     };
-    if let (Model::Project(loaded), false) = (&model, args.listing.is_about_all_services()) {
-        let all = &loaded.project.services;
-        if let Some(name) = args.services.iter().find(|name| !all.contains_key(*name)) {
+    if !args.listing.is_about_all_services() {
+        let is_unknown = |name: &&String| match &model {
+            Model::Project(loaded) => !loaded.project.services.contains_key(*name),
+            Model::Template(template) => args.listing.is_asked() && !template.has_service(name),
+        };
+        if let Some(name) = args.services.iter().find(is_unknown) {
             return Err(CommandError::user(format!("no such service: {name}")));
         }
     }
@@ -147,13 +150,15 @@ fn load(args: &Args, settings: &Settings) -> Result<Model, Problems> {
         consistency: args.phases.no_consistency,
         environment: args.phases.no_env_resolution || lists,
     };
-    if (args.variables && !args.listing.is_asked()) || no_interpolate {
-        return settings.read_template(skip).map(Model::Template);
-    }
     let all = args.listing.is_about_all_services();
     let services = if all { [].as_slice() } else { &args.services };
+    if (args.variables && !args.listing.is_asked()) || no_interpolate {
+        return settings.read_template(services, skip).map(Model::Template);
+    }
     let mut loaded = settings.read_without(services, skip)?;
-    loaded.select(services, settings.keeps_all_resources());
+    if !args.listing.is_about_profiles() {
+        loaded.select(services, settings.keeps_all_resources());
+    }
     Ok(Model::Project(Box::new(loaded)))
 }
 

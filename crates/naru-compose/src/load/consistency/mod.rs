@@ -15,7 +15,7 @@ use crate::report::{Finding, Report};
 /// looked at; what refers to `lost` resources, which have problems themselves, is passed over.
 pub(super) fn check(
     project: &Project,
-    (broken, lost): (&BTreeSet<String>, &BTreeSet<String>),
+    (named, broken, lost): (&[String], &BTreeSet<String>, &BTreeSet<String>),
     (place, report): (Place<'_>, &mut Report),
 ) {
     let mut checker = Checker { project, lost, place, report };
@@ -25,7 +25,22 @@ pub(super) fn check(
         }
         checker.references(name, service);
     }
-    checker.container_names();
+    checker.container_names(&taking_part(project, named));
+}
+
+/// The services that are named and those they depend on; all when none is named.
+fn taking_part<'p>(project: &'p Project, named: &'p [String]) -> BTreeSet<&'p str> {
+    if named.is_empty() {
+        return project.services.keys().map(String::as_str).collect();
+    }
+    let (mut found, mut open) = (BTreeSet::new(), Vec::from_iter(named.iter().map(String::as_str)));
+    while let Some(name) = open.pop() {
+        let Some(service) = project.services.get(name) else { continue };
+        if found.insert(name) {
+            open.extend(service.depends_on.keys().map(String::as_str));
+        }
+    }
+    found
 }
 
 struct Checker<'a> {
@@ -61,11 +76,12 @@ impl Checker<'_> {
         self.report.error(at, &root.key(&text), message)
     }
 
-    fn container_names(&mut self) {
+    /// Only services that may run at the same time are in each other's way.
+    fn container_names(&mut self, taking_part: &BTreeSet<&str>) {
         let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
         let project = self.project;
         for (name, service) in &project.services {
-            if service.container_name.is_empty() {
+            if service.container_name.is_empty() || !taking_part.contains(name.as_str()) {
                 continue;
             }
             let Some(owner) = owners.insert(&service.container_name, name) else { continue };
