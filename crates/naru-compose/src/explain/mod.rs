@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::load::Loaded;
-use crate::project::Dollar;
 use crate::source::Location;
 
 /// Where the value of an attribute comes from, or the values of everything below it.
@@ -79,8 +78,7 @@ impl Loaded {
     /// # Errors
     /// When neither the project nor anything that was taken back has such a path.
     pub fn explain(&self, path: &str) -> Result<Explanation, Unknown> {
-        let printed = self.project.to_yaml(Dollar::Plain);
-        let project: Value = serde_yaml::from_str(&printed).unwrap_or_default();
+        let project = serde_json::to_value(self.project.printed()).unwrap_or_default();
         let (way, value) = match way::find(&project, path) {
             Ok(found) => found,
             Err(unknown) => {

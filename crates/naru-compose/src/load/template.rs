@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_yaml::Mapping;
-
 use super::profiles::Active;
 use super::request::LoadRequest;
 use crate::interpolate::variables;
-use crate::print::{self, Document, Sort};
+use crate::print::{self, Document, Mapping, Sort};
 use crate::problem::Problem;
 use crate::tree::{Map, Node, Value};
 
@@ -66,7 +64,7 @@ impl Template {
     pub fn to_json(&self) -> String {
         let mut document = document(&self.tree);
         print::sort_all(&mut document, Sort::Bytes);
-        print::to_json(&document, 2)
+        print::to_json(document, 2)
     }
 
     /// The text of `config --no-interpolate`.
@@ -170,21 +168,17 @@ impl Template {
     pub fn variables_to_yaml(&self) -> String {
         let row = |(name, variable): (String, Variable)| {
             let Variable { default, alternative, required } = variable;
-            let fields: Mapping = [
-                ("name".into(), name.as_str().into()),
-                ("defaultvalue".into(), default.into()),
-                ("presencevalue".into(), alternative.into()),
-                ("required".into(), required.into()),
-            ]
-            .into_iter()
-            .collect();
-            (Document::from(name), Document::from(fields))
+            let fields = vec![
+                ("name".into(), Document::Text(name.clone())),
+                ("defaultvalue".into(), Document::Text(default)),
+                ("presencevalue".into(), Document::Text(alternative)),
+                ("required".into(), Document::Bool(required)),
+            ];
+            (name.into(), Document::Map(fields))
         };
-        let mut rows = Document::Mapping(self.variables().into_iter().map(row).collect());
-        if let Document::Mapping(map) = &mut rows {
-            print::sort_keys(map);
-        }
-        print::to_yaml(&rows, 4)
+        let mut rows: Mapping = self.variables().into_iter().map(row).collect();
+        print::sort_keys(&mut rows);
+        print::to_yaml(&Document::Map(rows), 4)
     }
 
     /// The variables as `config --variables --format json` prints them.
@@ -192,18 +186,16 @@ impl Template {
     pub fn variables_to_json(&self) -> String {
         let row = |(name, variable): (String, Variable)| {
             let Variable { default, alternative, required } = variable;
-            let fields: Mapping = [
-                ("Name".into(), name.as_str().into()),
-                ("DefaultValue".into(), default.into()),
-                ("PresenceValue".into(), alternative.into()),
-                ("Required".into(), required.into()),
-            ]
-            .into_iter()
-            .collect();
-            (Document::from(name), Document::from(fields))
+            let fields = vec![
+                ("Name".into(), Document::Text(name.clone())),
+                ("DefaultValue".into(), Document::Text(default)),
+                ("PresenceValue".into(), Document::Text(alternative)),
+                ("Required".into(), Document::Bool(required)),
+            ];
+            (name.into(), Document::Map(fields))
         };
-        let rows: Mapping = self.variables().into_iter().map(row).collect();
-        print::to_json(&rows.into(), 4)
+        let rows = self.variables().into_iter().map(row).collect();
+        print::to_json(Document::Map(rows), 4)
     }
 
     /// The project's name; empty without normalisation when no file says it.
@@ -253,14 +245,14 @@ fn uses(service: &Node, section: &str) -> Vec<String> {
 fn document(node: &Node) -> Document {
     match &node.value {
         Value::Null | Value::Broken => Document::Null,
-        Value::Bool(value) => (*value).into(),
-        Value::Int(value) => (*value).into(),
-        Value::Float(value) => (*value).into(),
-        Value::Text(text) | Value::Date(text) => text.as_str().into(),
-        Value::List(entries) => entries.iter().map(document).collect::<Vec<_>>().into(),
+        Value::Bool(value) => Document::Bool(*value),
+        Value::Int(value) => Document::Int(*value),
+        Value::Float(value) => Document::Float(*value),
+        Value::Text(text) | Value::Date(text) => Document::Text(text.clone()),
+        Value::List(entries) => Document::List(entries.iter().map(document).collect()),
         Value::Map(map) => {
-            let entries = map.iter().map(|(key, node)| (key.as_str().into(), document(node)));
-            entries.collect::<Mapping>().into()
+            let entry = |(key, node): (&String, &Node)| (key.clone().into(), document(node));
+            Document::Map(map.iter().map(entry).collect())
         }
     }
 }

@@ -7,8 +7,7 @@ use super::Document;
 
 /// The text with `indent` spaces per level, without a newline at its end. Whole numbers have no point, and the characters that
 /// mean something in HTML are escaped.
-pub(crate) fn to_json(document: &Document, indent: usize) -> String {
-    let mut document = document.clone();
+pub(crate) fn to_json(mut document: Document, indent: usize) -> String {
     shorten(&mut document);
     let (mut bytes, indent) = (Vec::new(), " ".repeat(indent));
     let formatter = PrettyFormatter::with_indent(indent.as_bytes());
@@ -27,15 +26,10 @@ fn shorten(document: &mut Document) {
     /// Above this a double does not hold every whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match document {
-        Document::Number(number) if number.is_f64() => {
-            let value = number.as_f64().unwrap_or_default();
-            if value.fract() == 0.0 && value.abs() < EXACT {
-                let whole: Option<i64> = format!("{value:.0}").parse().ok();
-                whole.into_iter().for_each(|whole| *number = whole.into());
-            }
+        Document::Float(value) if value.fract() == 0.0 && value.abs() < EXACT => {
+            let whole: Option<i64> = format!("{value:.0}").parse().ok();
+            whole.into_iter().for_each(|whole| *document = Document::Int(whole));
         }
-        Document::Sequence(entries) => entries.iter_mut().for_each(shorten),
-        Document::Mapping(map) => map.values_mut().for_each(shorten),
-        _ => {}
+        document => document.children_mut().for_each(shorten),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::Document;
+use super::{Document, Key, Mapping};
 use crate::schema::Shape;
 
 /// Sorts the names in a document of this shape; attributes stay where they are, `x-*` come last.
@@ -13,11 +13,10 @@ pub(crate) fn sort_by_shape(document: &mut Document, shape: &Shape) {
             let fitting = shapes.iter().find(|shape| holds(shape, document));
             sort_by_shape(document, fitting.unwrap_or(&Shape::Any));
         }
-        (Document::Mapping(map), Shape::Object(object)) => {
-            let field = |key: &Document| object.field(key.as_str().unwrap_or(""));
+        (Document::Map(map), Shape::Object(object)) => {
             let mut all_known = true;
             for (key, value) in map.iter_mut() {
-                let field = field(key);
+                let field = object.field(key);
                 all_known &= field.is_some();
                 sort_by_shape(value, field.unwrap_or(&Shape::Any));
             }
@@ -26,16 +25,17 @@ pub(crate) fn sort_by_shape(document: &mut Document, shape: &Shape) {
             }
             let entries = std::mem::take(map).into_iter();
             let (known, mut others): (Vec<_>, Vec<_>) =
-                entries.partition(|(key, _)| field(key).is_some());
-            others.sort_by(|(a, _), (b, _)| natural(a, b));
-            *map = known.into_iter().chain(others).collect();
+                entries.partition(|(key, _)| object.field(key).is_some());
+            sort_keys(&mut others);
+            *map = known;
+            map.append(&mut others);
         }
-        (Document::Mapping(map), Shape::Map(inner) | Shape::Named(inner)) => names(map, inner),
-        (Document::Mapping(map), _) => names(map, &Shape::Any),
-        (Document::Sequence(entries), Shape::List(inner) | Shape::Set(inner)) => {
+        (Document::Map(map), Shape::Map(inner) | Shape::Named(inner)) => names(map, inner),
+        (Document::Map(map), _) => names(map, &Shape::Any),
+        (Document::List(entries), Shape::List(inner) | Shape::Set(inner)) => {
             entries.iter_mut().for_each(|entry| sort_by_shape(entry, inner));
         }
-        (Document::Sequence(entries), _) => {
+        (Document::List(entries), _) => {
             entries.iter_mut().for_each(|entry| sort_by_shape(entry, &Shape::Any));
         }
         _ => {}
@@ -44,19 +44,13 @@ pub(crate) fn sort_by_shape(document: &mut Document, shape: &Shape) {
 
 /// Sorts the keys of all mappings with this order.
 pub(crate) fn sort_all(document: &mut Document, order: Sort) {
-    match document {
-        Document::Mapping(map) => {
-            let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
-            entries.sort_by(|(a, _), (b, _)| match order {
-                Sort::Natural => natural(a, b),
-                Sort::Bytes => a.as_str().cmp(&b.as_str()),
-            });
-            entries.iter_mut().for_each(|(_, value)| sort_all(value, order));
-            *map = entries.into_iter().collect();
+    if let Document::Map(map) = document {
+        match order {
+            Sort::Natural => sort_keys(map),
+            Sort::Bytes => map.sort_by(by_bytes),
         }
-        Document::Sequence(entries) => entries.iter_mut().for_each(|entry| sort_all(entry, order)),
-        _ => {}
     }
+    document.children_mut().for_each(|child| sort_all(child, order));
 }
 
 /// An order of keys.
@@ -69,32 +63,28 @@ pub(crate) enum Sort {
 }
 
 /// Sorts the keys of one mapping as YAML is printed.
-pub(crate) fn sort_keys(map: &mut serde_yaml::Mapping) {
-    if map.keys().is_sorted_by(|a, b| natural(a, b).is_le()) {
-        return;
-    }
-    let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
-    entries.sort_by(|(a, _), (b, _)| natural(a, b));
-    *map = entries.into_iter().collect();
+pub(crate) fn sort_keys(map: &mut Mapping) {
+    map.sort_by(|(a, _), (b, _)| compare(a, b));
 }
 
-fn names(map: &mut serde_yaml::Mapping, inner: &Shape) {
+/// The order of two entries as JSON is printed.
+pub(crate) fn by_bytes((a, _): &(Key, Document), (b, _): &(Key, Document)) -> Ordering {
+    a.cmp(b)
+}
+
+fn names(map: &mut Mapping, inner: &Shape) {
     sort_keys(map);
-    map.values_mut().for_each(|value| sort_by_shape(value, inner));
+    map.iter_mut().for_each(|(_, value)| sort_by_shape(value, inner));
 }
 
 /// Whether a mapping or list can have this shape.
 fn holds(shape: &Shape, document: &Document) -> bool {
     match shape {
         Shape::Optional(inner) => holds(inner, document),
-        Shape::Object(_) | Shape::Map(_) | Shape::Named(_) => document.is_mapping(),
-        Shape::List(_) | Shape::Set(_) => document.is_sequence(),
+        Shape::Object(_) | Shape::Map(_) | Shape::Named(_) => matches!(document, Document::Map(_)),
+        Shape::List(_) | Shape::Set(_) => matches!(document, Document::List(_)),
         _ => false,
     }
-}
-
-fn natural(a: &Document, b: &Document) -> Ordering {
-    compare(a.as_str().unwrap_or(""), b.as_str().unwrap_or(""))
 }
 
 /// The order of go-yaml: runs of digits by their value, other signs before letters, but letters

@@ -2,18 +2,17 @@
 //! line. A text is quoted when go-yaml, whose dialect Compose files are written in, would read it
 //! as something else: `012`, `1_000`, `2020-01-01`, `yes`.
 
-use super::Document;
+use super::{Document, Mapping};
 use crate::tree::{is_plain_text, shortest_float};
 
 /// The text, with `indent` spaces per level.
 pub(crate) fn to_yaml(document: &Document, indent: usize) -> String {
     let mut printer = Printer { text: String::new(), indent };
     match document {
-        Document::Mapping(map) if !map.is_empty() => printer.mapping(map, 0, false),
-        Document::Sequence(entries) if !entries.is_empty() => printer.sequence(entries, 0, false),
+        Document::Map(map) if !map.is_empty() => printer.mapping(map, 0, false),
+        Document::List(entries) if !entries.is_empty() => printer.sequence(entries, 0, false),
         scalar => {
-            let text = printer.scalar(scalar, 0);
-            printer.text.push_str(&text);
+            printer.scalar(scalar, 0);
             printer.end_line();
         }
     }
@@ -26,6 +25,10 @@ struct Printer {
 }
 
 impl Printer {
+    fn begin_line(&mut self, column: usize) {
+        self.text.extend(std::iter::repeat_n(' ', column));
+    }
+
     fn end_line(&mut self) {
         if !self.text.ends_with('\n') {
             self.text.push('\n');
@@ -33,27 +36,25 @@ impl Printer {
     }
 
     /// `begun` when the first entry stands behind a dash.
-    fn mapping(&mut self, map: &serde_yaml::Mapping, column: usize, begun: bool) {
+    fn mapping(&mut self, map: &Mapping, column: usize, begun: bool) {
         for (index, (key, value)) in map.iter().enumerate() {
             if index > 0 || !begun {
-                self.text.push_str(&" ".repeat(column));
+                self.begin_line(column);
             }
-            let key = key_text(key.as_str().unwrap_or(""));
-            self.text.push_str(&key);
+            self.key(key);
             self.text.push(':');
             match value {
-                Document::Mapping(map) if !map.is_empty() => {
+                Document::Map(map) if !map.is_empty() => {
                     self.text.push('\n');
                     self.mapping(map, column + self.indent, false);
                 }
-                Document::Sequence(entries) if !entries.is_empty() => {
+                Document::List(entries) if !entries.is_empty() => {
                     self.text.push('\n');
                     self.sequence(entries, column + self.indent, false);
                 }
                 value => {
-                    let text = self.scalar(value, column + self.indent);
                     self.text.push(' ');
-                    self.text.push_str(&text);
+                    self.scalar(value, column + self.indent);
                     self.end_line();
                 }
             }
@@ -63,17 +64,14 @@ impl Printer {
     fn sequence(&mut self, entries: &[Document], column: usize, begun: bool) {
         for (index, entry) in entries.iter().enumerate() {
             if index > 0 || !begun {
-                self.text.push_str(&" ".repeat(column));
+                self.begin_line(column);
             }
             self.text.push_str("- ");
             match entry {
-                Document::Mapping(map) if !map.is_empty() => self.mapping(map, column + 2, true),
-                Document::Sequence(list) if !list.is_empty() => {
-                    self.sequence(list, column + 2, true);
-                }
+                Document::Map(map) if !map.is_empty() => self.mapping(map, column + 2, true),
+                Document::List(list) if !list.is_empty() => self.sequence(list, column + 2, true),
                 entry => {
-                    let text = self.scalar(entry, column + self.indent);
-                    self.text.push_str(&text);
+                    self.scalar(entry, column + self.indent);
                     self.end_line();
                 }
             }
@@ -81,61 +79,97 @@ impl Printer {
     }
 
     /// A scalar, or an empty collection.
-    fn scalar(&self, value: &Document, column: usize) -> String {
+    fn scalar(&mut self, value: &Document, column: usize) {
         match value {
-            Document::Bool(value) => value.to_string(),
-            Document::Number(number) if number.is_f64() => {
-                shortest_float(number.as_f64().unwrap_or_default())
-            }
-            Document::Number(number) => number.to_string(),
-            Document::String(text) => self.string(text, column),
-            Document::Sequence(_) => "[]".to_owned(),
-            Document::Mapping(_) => "{}".to_owned(),
-            Document::Null | Document::Tagged(_) => "null".to_owned(),
+            Document::Bool(value) => self.text.push_str(if *value { "true" } else { "false" }),
+            Document::Float(number) => self.text.push_str(&shortest_float(*number)),
+            Document::Int(number) => self.text.push_str(&number.to_string()),
+            Document::Large(number) => self.text.push_str(&number.to_string()),
+            Document::Text(text) => self.string(text, column),
+            Document::List(_) => self.text.push_str("[]"),
+            Document::Map(_) => self.text.push_str("{}"),
+            Document::Null => self.text.push_str("null"),
         }
     }
 
-    fn string(&self, text: &str, column: usize) -> String {
+    fn key(&mut self, key: &str) {
+        let traits = Traits::of(key);
+        if key.contains('\n') { self.double_quoted(key) } else { self.one_line(key, &traits) }
+    }
+
+    fn string(&mut self, text: &str, column: usize) {
         let traits = Traits::of(text);
-        if text.contains('\n') {
-            return if traits.block { self.literal(text, column) } else { double_quoted(text) };
+        match (text.contains('\n'), traits.block) {
+            (true, true) => self.literal(text, column),
+            (true, false) => self.double_quoted(text),
+            (false, _) => self.one_line(text, &traits),
         }
-        one_line(text, &traits)
     }
 
-    fn literal(&self, text: &str, column: usize) -> String {
-        let mut result = "|".to_owned();
+    fn literal(&mut self, text: &str, column: usize) {
+        self.text.push('|');
         if text.starts_with([' ', '\n']) {
-            result.push_str(&self.indent.to_string());
+            self.text.push_str(&self.indent.to_string());
         }
         if !text.ends_with('\n') {
-            result.push('-');
+            self.text.push('-');
         } else if text == "\n" || text.ends_with("\n\n") {
-            result.push('+');
+            self.text.push('+');
         }
-        result.push('\n');
+        self.text.push('\n');
         for line in text.split_inclusive('\n') {
             if line != "\n" {
-                result.push_str(&" ".repeat(column));
+                self.begin_line(column);
             }
-            result.push_str(line);
+            self.text.push_str(line);
         }
-        result
+    }
+
+    fn one_line(&mut self, text: &str, traits: &Traits) {
+        match traits {
+            _ if !is_plain_text(text) => self.double_quoted(text),
+            Traits { plain: true, .. } => self.text.push_str(text),
+            Traits { single: true, .. } => {
+                self.text.push('\'');
+                self.text.push_str(&text.replace('\'', "''"));
+                self.text.push('\'');
+            }
+            _ => self.double_quoted(text),
+        }
+    }
+
+    fn double_quoted(&mut self, text: &str) {
+        self.text.push('"');
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.text.extend(['\\', c]),
+                '\0' => self.text.push_str("\\0"),
+                '\u{7}' => self.text.push_str("\\a"),
+                '\u{8}' => self.text.push_str("\\b"),
+                '\t' => self.text.push_str("\\t"),
+                '\n' => self.text.push_str("\\n"),
+                '\u{b}' => self.text.push_str("\\v"),
+                '\u{c}' => self.text.push_str("\\f"),
+                '\r' => self.text.push_str("\\r"),
+                '\u{1b}' => self.text.push_str("\\e"),
+                '\u{85}' => self.text.push_str("\\N"),
+                '\u{2028}' => self.text.push_str("\\L"),
+                '\u{2029}' => self.text.push_str("\\P"),
+                c if is_printable(c) => self.text.push(c),
+                c => self.text.push_str(&by_number(c)),
+            }
+        }
+        self.text.push('"');
     }
 }
 
-fn key_text(key: &str) -> String {
-    if key.contains('\n') { double_quoted(key) } else { one_line(key, &Traits::of(key)) }
-}
-
-fn one_line(text: &str, traits: &Traits) -> String {
-    if !is_plain_text(text) {
-        return double_quoted(text);
+/// A sign by its number.
+fn by_number(c: char) -> String {
+    match u32::from(c) {
+        number @ ..=0xff => format!("\\x{number:02X}"),
+        number @ ..=0xffff => format!("\\u{number:04X}"),
+        number => format!("\\U{number:08X}"),
     }
-    if traits.plain {
-        return text.to_owned();
-    }
-    if traits.single { format!("'{}'", text.replace('\'', "''")) } else { double_quoted(text) }
 }
 
 /// The styles that a text can be written in.
@@ -151,40 +185,32 @@ struct Traits {
 
 impl Traits {
     fn of(text: &str) -> Self {
-        let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'/');
-        let harmless = |byte: u8| word(byte) || matches!(byte, b'-' | b'.');
-        if text.bytes().next().is_none_or(word) && text.bytes().all(harmless) {
+        if is_harmless(text.as_bytes()) {
             return Self { plain: true, single: true, block: true };
         }
-        let chars: Vec<char> = text.chars().collect();
-        let blank =
-            |index: usize| chars.get(index).is_none_or(|c| matches!(c, ' ' | '\t') || is_break(*c));
+        let is_blank = |c: char| matches!(c, ' ' | '\t') || is_break(c);
         let mut indicators = text.starts_with("---") || text.starts_with("...");
         let (mut tab, mut special, mut breaks) = (false, false, false);
         let (mut space_break, mut break_space) = (false, false);
-        for (index, &c) in chars.iter().enumerate() {
+        let (mut before, mut chars) = (None, text.chars().peekable());
+        while let Some(c) = chars.next() {
+            let ends = chars.peek().is_none_or(|next| is_blank(*next));
             indicators |= match c {
                 '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"'
-                | '%' | '@' | '`'
-                    if index == 0 =>
-                {
-                    true
-                }
-                '?' | ':' | '-' if index == 0 => blank(1),
-                ':' => blank(index + 1),
-                '#' => blank(index - 1),
+                | '%' | '@' | '`' => before.is_none() || c == '#' && before.is_some_and(is_blank),
+                '?' | '-' => before.is_none() && ends,
+                ':' => ends,
                 _ => false,
             };
             tab |= c == '\t';
             special |= c != '\t' && !is_printable(c);
             breaks |= is_break(c);
-            let before = index.checked_sub(1).map(|before| chars[before]);
             space_break |= is_break(c) && before == Some(' ');
             break_space |= c == ' ' && before.is_some_and(is_break);
+            before = Some(c);
         }
-        let starts = chars.first().is_some_and(|c| *c == ' ' || is_break(*c));
-        let (ends_space, ends_break) =
-            (chars.last() == Some(&' '), chars.last().is_some_and(|c| is_break(*c)));
+        let starts = text.starts_with(|c| c == ' ' || is_break(c));
+        let (ends_space, ends_break) = (before == Some(' '), before.is_some_and(is_break));
         let quoted = space_break || tab || special || break_space;
         Self {
             plain: !(quoted || starts || ends_space || ends_break || breaks || indicators),
@@ -192,6 +218,17 @@ impl Traits {
             block: !(ends_space || space_break || special),
         }
     }
+}
+
+/// Whether it is a word, a path, an address or the like: most texts are, and can stand anywhere.
+fn is_harmless(text: &[u8]) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'/');
+    let inside = |(index, byte): (usize, &u8)| match byte {
+        b'-' | b'.' => true,
+        b':' => text.get(index + 1).is_some_and(word),
+        byte => word(byte),
+    };
+    text.first().is_none_or(word) && text.iter().enumerate().all(inside)
 }
 
 fn is_break(c: char) -> bool {
@@ -204,42 +241,14 @@ fn is_printable(c: char) -> bool {
             | '\u{10000}'..)
 }
 
-fn double_quoted(text: &str) -> String {
-    let mut result = String::with_capacity(text.len() + 2);
-    result.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => result.extend(['\\', c]),
-            '\0' => result.push_str("\\0"),
-            '\u{7}' => result.push_str("\\a"),
-            '\u{8}' => result.push_str("\\b"),
-            '\t' => result.push_str("\\t"),
-            '\n' => result.push_str("\\n"),
-            '\u{b}' => result.push_str("\\v"),
-            '\u{c}' => result.push_str("\\f"),
-            '\r' => result.push_str("\\r"),
-            '\u{1b}' => result.push_str("\\e"),
-            '\u{85}' => result.push_str("\\N"),
-            '\u{2028}' => result.push_str("\\L"),
-            '\u{2029}' => result.push_str("\\P"),
-            c if is_printable(c) => result.push(c),
-            c if u32::from(c) <= 0xff => result.push_str(&format!("\\x{:02X}", u32::from(c))),
-            c if u32::from(c) <= 0xffff => result.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => result.push_str(&format!("\\U{:08X}", u32::from(c))),
-        }
-    }
-    result.push('"');
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(text: &str, expect: &str) {
-        let document = Document::Mapping([("k".into(), text.into())].into_iter().collect());
+        let document = Document::Map(vec![("k".into(), Document::Text(text.into()))]);
         assert_eq!(to_yaml(&document, 2), format!("k: {expect}\n"), "{text:?}");
-        let read: Document = serde_yaml::from_str(&to_yaml(&document, 2)).unwrap();
+        let read: serde_yaml::Value = serde_yaml::from_str(&to_yaml(&document, 2)).unwrap();
         assert_eq!(read["k"].as_str(), Some(text), "an independent reader reads the same");
     }
 
@@ -277,9 +286,10 @@ mod tests {
 
     #[test]
     fn collections_are_indented_below_their_key() {
-        let document: Document =
+        let document: serde_yaml::Value =
             serde_yaml::from_str("{a: {b: [1, {c: d, e: []}, [f, g]], h: {}}, i: 1.5, j: null}")
                 .unwrap();
+        let document = Document::of(&document);
         let expected = "\
 a:
   b:

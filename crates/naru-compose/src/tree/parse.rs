@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use indexmap::map::Entry as Slot;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::scalar::resolve;
@@ -92,7 +93,7 @@ impl Builder<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.room(at, budget::scalar(&text), 1)?;
-                self.scalar(at, &text, style, (anchor, tag))?;
+                self.scalar(at, text, style, (anchor, tag))?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.room(at, VALUE, 1)?;
@@ -132,22 +133,22 @@ impl Builder<'_> {
     fn scalar(
         &mut self,
         at: Position,
-        text: &str,
+        text: Cow<'_, str>,
         style: ScalarStyle,
         (anchor, tag): (usize, Tagged),
     ) -> Option<()> {
         let plain = style == ScalarStyle::Plain;
+        let merge = plain && tag.is_none() && text == "<<" && self.expects_key();
         let forced = tag.as_ref().filter(|tag| tag.is_yaml_core_schema());
         let value = match forced.map(|tag| tag.suffix.as_str()) {
-            Some("str") => Value::Text(text.to_owned()),
-            None if !plain || tag.is_some() => Value::Text(text.to_owned()),
+            Some("str") => Value::Text(text.into_owned()),
+            None if !plain || tag.is_some() => Value::Text(text.into_owned()),
             Some("float") => match resolve(text) {
                 Value::Int(number) => Value::Float(number.to_string().parse().unwrap_or(0.0)),
                 other => other,
             },
             _ => resolve(text),
         };
-        let merge = plain && tag.is_none() && text == "<<" && self.expects_key();
         let node = Node { mark: mark(&tag), ..Node::new(at, value) };
         if !merge {
             return self.add(anchor, node);
@@ -233,13 +234,13 @@ impl Builder<'_> {
                 None
             }
             Content::Map { map, key, merged } => match key.take() {
-                Some(Key::Text(key, key_at)) => {
-                    let earlier = map.0.get(&key).map(|entry| (key.clone(), key_at, entry.key_at));
-                    if earlier.is_none() {
-                        map.0.insert(key, Entry { key_at, node });
+                Some(Key::Text(key, key_at)) => match map.0.entry(key) {
+                    Slot::Occupied(own) => Some((own.key().clone(), key_at, own.get().key_at)),
+                    Slot::Vacant(slot) => {
+                        slot.insert(Entry { key_at, node });
+                        None
                     }
-                    earlier
-                }
+                },
                 Some(Key::Merge) => {
                     merged.push(node);
                     None

@@ -1,45 +1,69 @@
 //! What a scalar without quotes means. These are the rules of go-yaml, which mix YAML 1.1 and 1.2:
 //! `012` is octal and `1_000` a number, but `yes` is a text.
 
+use std::borrow::Cow;
+
 use super::Value;
 
 /// The value of a scalar without quotes.
-pub(super) fn resolve(text: &str) -> Value {
+pub(super) fn resolve(text: Cow<'_, str>) -> Value {
+    special(&text).unwrap_or_else(|| Value::Text(text.into_owned()))
+}
+
+/// The value of a scalar without quotes that is no text.
+fn special(text: &str) -> Option<Value> {
+    if starts_number(text) {
+        return number(text);
+    }
+    Some(match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        _ => return None,
+    })
+}
+
+fn starts_number(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
+}
+
+fn number(text: &str) -> Option<Value> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
+        ".nan" | ".NaN" | ".NAN" => return Some(Value::Float(f64::NAN)),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
-            return Value::Float(f64::INFINITY);
+            return Some(Value::Float(f64::INFINITY));
         }
-        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => return Some(Value::Float(f64::NEG_INFINITY)),
         _ => {}
     }
-    let starts_number =
-        text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
-    if !starts_number {
-        return Value::Text(text.to_owned());
-    }
     if is_date(text) {
-        return Value::Date(text.to_owned());
+        return Some(Value::Date(text.to_owned()));
     }
     let plain = text.replace('_', "");
-    integer(&plain)
-        .map(Value::Int)
-        .or_else(|| float(&plain).map(Value::Float))
-        .unwrap_or_else(|| Value::Text(text.to_owned()))
+    integer(&plain).map(Value::Int).or_else(|| float(&plain).map(Value::Float))
 }
 
 /// Whether a text without quotes is read as this very text, also by readers that know the booleans
 /// and the numbers of YAML 1.1 (`yes`, `12:30`).
 pub(crate) fn is_plain_text(text: &str) -> bool {
     const BOOLEANS: [&str; 8] = ["y", "yes", "on", "n", "no", "off", "true", "false"];
-    let lower = text.to_ascii_lowercase();
-    let boolean = BOOLEANS.contains(&lower.as_str())
-        && (text == lower || text.to_ascii_uppercase() == text || is_capitalized(text));
-    let text_as_such = matches!(resolve(text), Value::Text(_));
-    text_as_such && !boolean && text != "<<" && !is_sexagesimal(text)
+    /// No word that means something else has more bytes.
+    const LONGEST: usize = "false".len();
+    if starts_number(text) {
+        return number(text).is_none() && !is_sexagesimal(text);
+    }
+    if text.len() > LONGEST {
+        return true;
+    }
+    let boolean = BOOLEANS.iter().any(|word| word.eq_ignore_ascii_case(text))
+        && (is_lower(text)
+            || is_capitalized(text)
+            || !text.bytes().any(|c| c.is_ascii_lowercase()));
+    special(text).is_none() && !boolean && text != "<<"
+}
+
+fn is_lower(text: &str) -> bool {
+    !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 fn is_capitalized(text: &str) -> bool {
@@ -101,7 +125,7 @@ fn is_date(text: &str) -> bool {
         None => (text, None),
     };
     let mut parts = date.split('-');
-    let mut next = |lengths, largest| number(parts.next()?, lengths, largest);
+    let mut next = |lengths, largest| digits(parts.next()?, lengths, largest);
     let (Some(year), Some(month), Some(day)) =
         (next(4..=4, 9999), next(1..=2, 12), next(1..=2, 31))
     else {
@@ -117,7 +141,7 @@ fn is_date(text: &str) -> bool {
     exists && time.is_none_or(|(separator, time)| is_time(time, separator != " "))
 }
 
-fn number(text: &str, lengths: std::ops::RangeInclusive<usize>, largest: u32) -> Option<u32> {
+fn digits(text: &str, lengths: std::ops::RangeInclusive<usize>, largest: u32) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| *number <= largest);
     number.filter(|_| digits && lengths.contains(&text.len()))
@@ -133,13 +157,13 @@ fn is_time(text: &str, zoned: bool) -> bool {
         b"Z" => zoned,
         [_, ..] => {
             let (hours, minutes) = zone[1..].split_once(':').unwrap_or_default();
-            zoned && number(hours, 2..=2, 24).is_some() && number(minutes, 2..=2, 60).is_some()
+            zoned && digits(hours, 2..=2, 24).is_some() && digits(minutes, 2..=2, 60).is_some()
         }
     };
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
     let mut parts = clock.split(':');
     let mut next =
-        |largest| parts.next().is_some_and(|part| number(part, 1..=2, largest).is_some());
+        |largest| parts.next().is_some_and(|part| digits(part, 1..=2, largest).is_some());
     let is_clock = next(23) && next(59) && next(59);
     let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
     is_zone && is_clock && parts.next().is_none() && is_fraction
@@ -150,7 +174,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expect: &str) {
-        assert_eq!(format!("{:?}", resolve(text)), expect, "{text}");
+        assert_eq!(format!("{:?}", resolve(text.into())), expect, "{text}");
     }
 
     #[test]
