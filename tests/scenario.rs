@@ -22,6 +22,7 @@ mod restart;
 mod samples;
 mod secrets;
 mod survival;
+mod sweep;
 mod upgrade;
 mod verbs;
 mod volumes;

@@ -33,19 +33,15 @@ pub fn is_on() -> Result<bool, Error> {
     Ok(fs::read_to_string(PATH).map_err(Error::Read)?.trim() != "0")
 }
 
-/// Switches forwarding on; true when it was off, that is when [`switch_off`] is owed later.
+/// Switches forwarding on. Who finds it off ([`is_on`]) owes [`switch_off`] later.
 ///
 /// # Errors
-/// When the setting cannot be read or written.
-pub fn switch_on() -> Result<bool, Error> {
-    let was_off = !is_on()?;
-    if was_off {
-        fs::write(PATH, "1").map_err(|source| Error::Write { on: true, source })?;
-    }
-    Ok(was_off)
+/// When the setting cannot be written.
+pub fn switch_on() -> Result<(), Error> {
+    fs::write(PATH, "1").map_err(|source| Error::Write { on: true, source })
 }
 
-/// Switches forwarding off again, for whoever got true from [`switch_on`].
+/// Switches forwarding off again, for whoever switched it on.
 ///
 /// # Errors
 /// When the setting cannot be written.

@@ -15,6 +15,11 @@ pub fn bridge(network: &str) -> String {
     format!("{BRIDGE_PREFIX}{:012x}", hash(network) & 0xffff_ffff_ffff)
 }
 
+/// Whether an interface of a project's group is one of its bridges.
+pub fn is_bridge(name: &str) -> bool {
+    name.starts_with(BRIDGE_PREFIX)
+}
+
 /// The name of the host's end of the link between a container and a network.
 pub fn host_side(container: &str, network: &str) -> String {
     let id = hash(&format!("{container}\0{network}"));

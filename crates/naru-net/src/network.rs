@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use ipnetwork::Ipv4Network;
+use nix::libc;
 
 use crate::netlink::link::{NewBridge, NewVeth};
 use crate::netlink::{Refused, Socket, address, forwarding_table, link, route};
@@ -126,22 +127,45 @@ const LOOPBACK: &str = "lo";
 /// When any step fails; the bridge is then deleted again.
 pub fn create(network: &Network) -> Result<(), Error> {
     let mut socket = Socket::new();
-    let refused = |source| Error::Create {
-        network: network.id.clone(),
-        bridge: network.bridge.clone(),
-        source,
-    };
-    let bridge = NewBridge {
+    let refused = |source| refused(network, source);
+    link::create_bridge(&mut socket, &new_bridge(network)).map_err(refused)?;
+    set_up_bridge(&mut socket, network, refused).inspect_err(|_| {
+        // The first error is the one to tell; what is left carries the project's group.
+        drop(link::delete(&mut socket, &network.bridge));
+    })
+}
+
+/// Makes what is missing of a network: all of it after a restart of the machine, its address and its being up when
+/// whoever made it was killed on the way.
+///
+/// # Errors
+/// When any step fails.
+pub fn restore(network: &Network) -> Result<(), Error> {
+    let mut socket = Socket::new();
+    let refused = |source| refused(network, source);
+    existing(link::create_bridge(&mut socket, &new_bridge(network))).map_err(refused)?;
+    set_up_bridge(&mut socket, network, refused)
+}
+
+fn new_bridge(network: &Network) -> NewBridge<'_> {
+    NewBridge {
         name: &network.bridge,
         group: network.group,
         // A fixed address: else the bridge takes that of its first port and changes it later.
         mac: MacAddress::of(network.gateway),
         mtu: network.mtu,
-    };
-    link::create_bridge(&mut socket, &bridge).map_err(refused)?;
-    set_up_bridge(&mut socket, network, refused).inspect_err(|_| {
-        // The first error is the one to tell; what is left carries the project's group.
-        drop(link::delete(&mut socket, &network.bridge));
+    }
+}
+
+fn refused(network: &Network, source: Refused) -> Error {
+    Error::Create { network: network.id.clone(), bridge: network.bridge.clone(), source }
+}
+
+/// That it is there already is as good.
+fn existing(made: Result<(), Refused>) -> Result<(), Refused> {
+    made.or_else(|refused| match refused.errno() {
+        Some(libc::EEXIST) => Ok(()),
+        _ => Err(refused),
     })
 }
 
@@ -153,7 +177,8 @@ fn set_up_bridge(
     disable_ipv6(&network.bridge, &network.bridge, "1")?;
     let bridge = bridge_index(socket, network)?;
     let own = interface_address(network.gateway, network.subnet);
-    address::add(socket, bridge, own).map_err(&refused)?;
+    existing(address::add(socket, bridge, own)).map_err(&refused)?;
+    // Last: a bridge that is up is a whole one.
     link::set_up(socket, &network.bridge).map_err(&refused)
 }
 

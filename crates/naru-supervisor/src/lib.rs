@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use naru_state::{ContainerId, Directories, ProjectName};
 
 use role::Role;
+pub use supervisor::has_bridges;
 
 /// First argument of the process that takes a project's links away while nobody waits for it.
 pub(crate) const UNLINK_ROLE: &str = "unlink:";

@@ -75,7 +75,16 @@ impl Snapshot {
     /// When after five seconds something still differs.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
-        within(DEADLINE, "everything is as it was before", || {
+        self.assert_nothing_left_after("all of this");
+    }
+
+    /// Waits until everything is as it was; `what` has happened, for the message.
+    ///
+    /// # Panics
+    /// When after five seconds something still differs.
+    #[track_caller]
+    pub fn assert_nothing_left_after(&self, what: &str) {
+        within(DEADLINE, &format!("everything is as it was before {what}"), || {
             let difference = self.difference();
             if difference.is_empty() { Ok(()) } else { Err(format!("\n{}", difference.join("\n"))) }
         });

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     Ok(0)
 }
 
-/// Whether there are records of containers, networks or (if they are to go) volumes.
+/// Whether there are records of containers, networks or (if they are to go) volumes, or bridges without a record.
 fn is_something_left(
     target: &Target,
     volumes: bool,
@@ -71,6 +71,9 @@ fn is_something_left(
     let networks: Option<record::Networks> =
         atomic::load(&target.directories.networks_file()).host(&doing)?;
     if networks.is_some_and(|networks| !networks.networks.is_empty()) {
+        return Ok(true);
+    }
+    if naru_supervisor::has_bridges(&settings.directories, &target.name).host(&doing)? {
         return Ok(true);
     }
     Ok(volumes && has_volumes(target, settings))

@@ -107,10 +107,10 @@ impl Recovery {
 }
 
 /// Numbers for a test that shall not repeat itself; the seed is the clock's.
-pub(super) struct Rng(u64);
+pub(in crate::scenario) struct Rng(u64);
 
 impl Rng {
-    pub(super) fn new() -> Self {
+    pub(in crate::scenario) fn new() -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         Self(now.subsec_nanos().into())
     }
@@ -120,7 +120,7 @@ impl Rng {
         from.get(usize::try_from(number).ok()?)
     }
 
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(in crate::scenario) fn below(&mut self, end: u64) -> u64 {
         // A linear congruential generator with Knuth's constants: its high bits are good enough to choose by.
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

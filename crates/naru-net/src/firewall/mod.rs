@@ -132,6 +132,19 @@ pub fn remove(id: &str) -> Result<(), Error> {
     }
 }
 
+/// Whether the project has its table, or could not have one.
+///
+/// # Errors
+/// When the kernel does not list its tables.
+pub fn is_there(id: &str) -> Result<bool, Error> {
+    let table = names::table(id);
+    match nft::tables(&mut Socket::new()) {
+        Ok(tables) => Ok(tables.contains(&table)),
+        Err(refused) if refused.is_withheld() => Ok(true),
+        Err(refused) => Err(Error::List(refused)),
+    }
+}
+
 /// The ids of the projects that have a table here.
 ///
 /// # Errors

@@ -54,6 +54,8 @@ pub struct Link {
     pub name: String,
     /// Group number; 0 is the kernel's default group.
     pub group: u32,
+    /// Whether it was brought up.
+    pub up: bool,
 }
 
 /// Makes a bridge that is still down.
@@ -208,6 +210,7 @@ pub(crate) fn list(socket: &mut Socket) -> Result<Vec<Link>, Refused> {
                 index: header.ifi_index.cast_unsigned(),
                 name: name.unwrap_or_default(),
                 group: attributes.get_group().unwrap_or(0),
+                up: header.ifi_flags & libc::IFF_UP.cast_unsigned() != 0,
             });
         },
     )?;

@@ -32,6 +32,7 @@ mod up;
 mod volumes;
 mod waiting;
 
+pub use networks::has_bridges;
 pub(crate) use networks::unlink;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -51,9 +51,8 @@ impl Networks {
 }
 
 impl Supervisor {
-    /// What tells this project's kernel objects from those of a project of the same name in another root.
     pub(super) fn kernel_id(&self) -> String {
-        format!("{}-{}", self.directories.root_id(), self.project)
+        kernel_id(&self.directories, &self.project)
     }
 
     /// Makes the network of this key.
@@ -85,26 +84,36 @@ impl Supervisor {
         self.replace_firewall()
     }
 
-    /// Makes the bridges of recorded networks again that are gone, as all are after a restart of the machine.
+    /// Makes the kernel's networks those that are recorded: bridges that no record tells of go (who made or deleted
+    /// them was killed on the way); those that are gone come back, as after a restart of the machine, and with them
+    /// the firewall.
     pub(super) fn restore_networks(&mut self) -> Result<(), Failure> {
-        if self.networks.record.networks.is_empty() {
-            return Ok(());
-        }
         let failed = |error: &dyn std::error::Error| Failure::from_error(error);
         let id = self.kernel_id();
-        let links = network::links_of_group(names::group(&id)).map_err(|error| failed(&error))?;
+        let mut bridges = bridges(&id).map_err(|error| failed(&error))?;
         let keys = self.networks.record.networks.keys();
-        let recorded = keys.filter_map(|key| self.networks.get(&id, key));
-        let is_gone =
-            |network: &naru_net::Network| links.iter().all(|link| link.name != network.bridge);
-        let gone: Vec<_> = recorded.filter(is_gone).collect();
-        if gone.is_empty() {
+        let recorded: Vec<_> = keys.filter_map(|key| self.networks.get(&id, key)).collect();
+        bridges.retain(|link| {
+            let is_recorded = recorded.iter().any(|network| network.bridge == link.name);
+            if !is_recorded && let Err(error) = network::detach(&link.name) {
+                tracing::warn!(%error, "a bridge that belongs to no network is left");
+            }
+            is_recorded
+        });
+        if recorded.is_empty() {
             return Ok(());
         }
-        for network in &gone {
-            network::create(network).map_err(|error| failed(&error))?;
+        let is_whole = |network: &naru_net::Network| {
+            bridges.iter().any(|link| link.name == network.bridge && link.up)
+        };
+        let missing: Vec<_> = recorded.iter().filter(|network| !is_whole(network)).collect();
+        for network in &missing {
+            network::restore(network).map_err(|error| failed(&error))?;
         }
-        self.replace_firewall()
+        match missing.is_empty() && firewall::is_there(&id).map_err(|error| failed(&error))? {
+            true => Ok(()),
+            false => self.replace_firewall(),
+        }
     }
 
     fn choose_subnet(
@@ -152,12 +161,16 @@ impl Supervisor {
         let has_egress = bridges.iter().any(|bridge| !bridge.internal);
         let marker = self.directories.run().join("forwarding-was-off");
         if has_egress {
-            match forwarding::switch_on() {
-                Ok(true) => drop(fs_err::write(&marker, "")),
-                Ok(false) => {}
-                Err(error) => {
-                    self.note(&format!("containers have no way out of the host: {error}"))
+            // The marker first: whoever finds it owes to switch it off.
+            let switched = forwarding::is_on().and_then(|is_on| match is_on {
+                true => Ok(()),
+                false => {
+                    drop(fs_err::write(&marker, ""));
+                    forwarding::switch_on()
                 }
+            });
+            if let Err(error) = switched {
+                self.note(&format!("containers have no way out of the host: {error}"));
             }
         }
         let id = self.kernel_id();
@@ -297,6 +310,29 @@ pub(crate) fn unlink(group: &str) -> std::process::ExitCode {
         Ok(Ok(())) => std::process::ExitCode::SUCCESS,
         _ => std::process::ExitCode::FAILURE,
     }
+}
+
+/// The bridges of a project that the kernel has.
+fn bridges(kernel_id: &str) -> Result<Vec<naru_net::Link>, network::Error> {
+    let mut links = network::links_of_group(names::group(kernel_id))?;
+    links.retain(|link| names::is_bridge(&link.name));
+    Ok(links)
+}
+
+/// Whether a killed supervisor has left bridges of the project that no record tells of.
+///
+/// # Errors
+/// When the kernel does not list its links.
+pub fn has_bridges(
+    directories: &Directories,
+    project: &ProjectName,
+) -> Result<bool, network::Error> {
+    Ok(!bridges(&kernel_id(directories, project))?.is_empty())
+}
+
+/// What tells a project's kernel objects from those of a project of the same name in another root.
+fn kernel_id(directories: &Directories, project: &ProjectName) -> String {
+    format!("{}-{project}", directories.root_id())
 }
 
 /// Subnets that other projects of this root have recorded; their bridges may be gone for a moment.
