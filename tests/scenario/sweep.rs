@@ -2,6 +2,8 @@
 //! answer, the next `up` gives what the file asks for, and the next `down` leaves nothing.
 
 use naru_test::leak::Snapshot;
+use std::io::Write as _;
+
 use naru_test::tracer::{Death, death_at};
 use naru_test::{Project, TestHost};
 
@@ -65,6 +67,8 @@ fn dies(
 
 /// No command hangs or lies, and everything converges.
 fn recovers(project: &Project<'_>, before: &Snapshot, what: &str) {
+    // Shown only when something fails, whatever that is.
+    writeln!(std::io::stderr(), "after {what}").unwrap();
     let told = |step: &str| format!("after {what}: {step}");
     let listed = project.naru(["ps", "-a", "--format", "json"]);
     assert_eq!(listed.code, 0, "{}", told(&listed.to_string()));
@@ -93,4 +97,9 @@ fn any_death_during_down_is_repaired_by_the_next_command() {
 #[test]
 fn any_death_during_restart_is_repaired_by_the_next_command() {
     sweep(&["up", "-d"], &["restart", "-t", "0"]);
+}
+
+#[test]
+fn any_death_while_containers_are_recreated_is_repaired_by_the_next_command() {
+    sweep(&["up", "-d"], &["up", "-d", "--force-recreate", "-t", "0"]);
 }

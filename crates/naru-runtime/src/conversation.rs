@@ -13,6 +13,7 @@ use crate::namespaces::{Opened, inside_pid_namespace};
 use crate::plan::{Plan, flags};
 use crate::process::wait;
 use crate::seccomp::Program;
+use crate::untold::{self, Seen};
 use crate::user::Privileges;
 use crate::wire::{Channel, Report};
 use crate::{Binary, Cgroup, Error, role};
@@ -168,6 +169,18 @@ impl Conversation {
     /// Waits until the process has entered the container and left the rest to its copy there, which
     /// is the one that counts from then on.
     pub(crate) fn follow_inside(&mut self) -> Result<(), Error> {
+        let entered = self.entered();
+        if entered.is_err() && self.parent == Parent::Own {
+            let entering = Seen::of(self.pid);
+            // Both fail only when it has ended and was reaped.
+            let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+            let _ = wait(self.pidfd.as_fd());
+            entering.as_ref().map(untold::reap_copies);
+        }
+        entered
+    }
+
+    fn entered(&mut self) -> Result<(), Error> {
         match self.channel.receive_report().map_err(Error::Channel)? {
             Some((Report::Entered { pid }, descriptors)) => {
                 let inside = descriptors.into_iter().next().ok_or(Error::Vanished)?;

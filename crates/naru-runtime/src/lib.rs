@@ -55,6 +55,7 @@ mod sources;
 mod start;
 mod stdio;
 pub mod store;
+mod untold;
 mod user;
 mod wire;
 

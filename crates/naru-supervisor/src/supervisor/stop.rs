@@ -5,11 +5,13 @@
 //! grace period. Its children, which can, are sent the signal instead, and waited for while they have a
 //! handler that may be at work.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use fs_err as fs;
 use naru_state::ContainerId;
 use naru_state::record::Phase;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
 use tokio::time::Instant;
 
@@ -127,8 +129,10 @@ impl Supervisor {
         }
         let Some(live) = self.containers.get_mut(id) else { return };
         let (Some(running), Some(stopping)) = (&live.running, &mut live.stopping) else { return };
-        // Also where the cgroup could not do it: the kernel ends the others with the first.
-        let gone = pidfd_send_signal(&running.pidfd, Signal::KILL) == Err(rustix::io::Errno::SRCH);
+        // Also where the cgroup could not do it: the kernel ends the others with the first. One that waits to be reaped
+        // can be sent a signal.
+        let gone = pidfd_send_signal(&running.pidfd, Signal::KILL).is_err()
+            || has_ended(running.pidfd.as_fd());
         let killed = *stopping.killed.get_or_insert(now);
         if gone && now - killed >= TOLD {
             tracing::error!(container = %live.record.name, "nobody told of its end");
@@ -140,6 +144,12 @@ impl Supervisor {
         }
         self.timers.add(now + TOLD, Due::StopCheck(id.clone(), live.state.generation));
     }
+}
+
+/// Whether a process has ended, reaped or not.
+fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+    let mut all = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    poll(&mut all, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ended| ended > 0)
 }
 
 /// Reads the signal masks of proc_pid_status(5). SIGKILL needs no handler.
