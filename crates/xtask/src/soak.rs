@@ -13,6 +13,8 @@ pub(crate) enum Command {
     Deaths(Duration),
     /// Bring a project up and down again and again, and compare what is there afterwards
     Cycles(Cycles),
+    /// Kill whichever process is about to make the n-th change of the world, during up, down, restart and recreate
+    Sweep(Sweep),
     /// Try the races of the attacks on the runtime and through Compose files
     Attacks(Attacks),
     /// Make and remove containers with the runtime alone, and compare descriptors, mounts, cgroups, processes and threads
@@ -33,6 +35,14 @@ pub(crate) struct Cycles {
     /// Times up and down
     #[arg(long, default_value_t = 200)]
     cycles: u64,
+}
+
+/// How many.
+#[derive(Debug, Args)]
+pub(crate) struct Sweep {
+    /// Deaths in each command, spread over all its changes
+    #[arg(long, default_value_t = 500)]
+    deaths: u64,
 }
 
 /// How often.
@@ -67,6 +77,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         }
         Command::Cycles(Cycles { cycles }) => step("up and down", || {
             tests("test(/^scenario::lifecycle::ten_times/)", "NARU_SOAK_CYCLES", *cycles)
+        }),
+        Command::Sweep(Sweep { deaths }) => step("a death at any system call", || {
+            tests("test(/^scenario::sweep::/)", "NARU_SOAK_DEATHS", *deaths)
         }),
         Command::Attacks(Attacks { attempts }) => {
             step("attacks", || tests("test(/attacks::/)", "NARU_TEST_ATTEMPTS", *attempts))
