@@ -35,6 +35,7 @@ impl Bundle {
             drop_unknown_capabilities(process, ui);
         }
         resolve_bind_sources(&mut value, &directory);
+        map_root(&mut value);
         let spec: Spec = serde_json::from_value(value)
             .with_context(|| format!("cannot parse {}", file.display()))?;
         Ok(Self { directory, spec })
@@ -70,6 +71,25 @@ fn resolve_bind_sources(value: &mut Value, directory: &Path) {
             mount["source"] = Value::from(directory.join(source).to_string_lossy());
         }
     }
+}
+
+/// A new user namespace without any mappings has the caller's ids for its root, as crun makes it.
+fn map_root(value: &mut Value) {
+    let Some(linux) = value.get_mut("linux").and_then(Value::as_object_mut) else { return };
+    let is_new =
+        |one: &Value| one["type"] == "user" && one["path"].as_str().is_none_or(str::is_empty);
+    let namespaces = linux.get("namespaces").and_then(Value::as_array);
+    if !namespaces.is_some_and(|list| list.iter().any(is_new)) {
+        return;
+    }
+    let is_mapped =
+        |name: &str| linux.get(name).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    if is_mapped("uidMappings") || is_mapped("gidMappings") {
+        return;
+    }
+    let range = |id: u32| serde_json::json!([{"containerID": 0, "hostID": id, "size": 1}]);
+    linux.insert("uidMappings".to_owned(), range(rustix::process::geteuid().as_raw()));
+    linux.insert("gidMappings".to_owned(), range(rustix::process::getegid().as_raw()));
 }
 
 /// The version must be one (semver.org), of the first major version.

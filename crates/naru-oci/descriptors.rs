@@ -2,10 +2,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use naru_runtime::Stdio;
 use oci_spec::runtime::Process;
 use rustix::fs::{FileType, Gid, Uid};
+
+use crate::ui::Ui;
 
 /// The first descriptor after the standard files.
 const FIRST: u32 = 3;
@@ -14,12 +16,15 @@ const FIRST: u32 = 3;
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
     files: Vec<OwnedFd>,
+    /// The first that was asked for and is not open.
+    missing: Option<i32>,
 }
 
 impl Inherited {
-    /// Copies `preserve` of them and those of `LISTEN_FDS`; to be called before this program opens anything.
+    /// Copies `preserve` of them and those of `LISTEN_FDS`, as far as they are open: what comes after the
+    /// first gap has no place. To be called before this program opens anything.
     pub(crate) fn take(preserve: u32) -> anyhow::Result<Self> {
-        let mut files = Vec::new();
+        let mut inherited = Self::default();
         let count = preserve.checked_add(listening()).context("too many descriptors")?;
         for index in 0..count {
             let number = i32::try_from(FIRST + index).context("too many descriptors")?;
@@ -29,11 +34,14 @@ impl Inherited {
                 rustix::io::fcntl_dupfd_cloexec(file, above)
             });
             match copy {
-                Some(copy) => files.push(copy.context("cannot copy a descriptor")?),
-                None => bail!("preserved-fd {index} (descriptor {number}) is not open"),
+                Some(copy) => inherited.files.push(copy.context("cannot copy a descriptor")?),
+                None => {
+                    inherited.missing = Some(number);
+                    break;
+                }
             }
         }
-        Ok(Self { files })
+        Ok(inherited)
     }
 }
 
@@ -41,7 +49,16 @@ impl Inherited {
 ///
 /// With a terminal the standard files are not passed on. Descriptors of `LISTEN_FDS` (sd_listen_fds(3))
 /// come first.
-pub(crate) fn collect(process: &mut Process, inherited: Inherited) -> anyhow::Result<Stdio> {
+pub(crate) fn collect(
+    process: &mut Process,
+    inherited: Inherited,
+    ui: &Ui,
+) -> anyhow::Result<Stdio> {
+    if let Some(number) = inherited.missing {
+        ui.warning(&format!(
+            "descriptor {number} is not open: it and what follows are not passed on"
+        ));
+    }
     let listening = listening();
     if listening > 0 {
         let mut variables = process.env().clone().unwrap_or_default();

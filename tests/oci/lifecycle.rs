@@ -138,3 +138,46 @@ fn paused_processes_stand_still_and_go_on() {
         bundle.oci(["resume", "c"]).exits_with(1);
     });
 }
+
+#[test]
+fn containers_are_deleted_by_a_regular_expression() {
+    inside(|| {
+        let bundle = Bundle::new();
+        for id in ["web-1", "web-2", "db-1"] {
+            bundle.edit(|config| config["linux"]["cgroupsPath"] = json!(format!("/x-{id}")));
+            bundle.oci(["run", "-d", id]).succeeds();
+        }
+        bundle.oci(["delete", "--regex", "^web-"]).exits_with(1).says("running state");
+        bundle.oci(["delete", "--force", "--regex", "^web-[0-9]$"]).succeeds();
+        assert_eq!(bundle.oci(["list", "-q"]).succeeds().stdout, "db-1\n");
+        bundle.oci(["delete", "--regex", "("]).exits_with(1).says("regular expression");
+    });
+}
+
+#[test]
+fn a_poststop_hook_that_fails_is_told_and_keeps_nothing() {
+    inside(|| {
+        let bundle = Bundle::running(&["true"]);
+        let ran = bundle.file("ran");
+        let last = format!("echo >{}", ran.display());
+        bundle.edit(|config| {
+            config["hooks"]["poststop"] = json!([
+                {"path": "/bin/sh", "args": ["sh", "-c", "echo no luck; exit 3"]},
+                {"path": "/bin/sh", "args": ["sh", "-c", last]},
+            ]);
+        });
+        let outcome = bundle.oci(["run", "c"]).succeeds();
+        let words =
+            "error running poststop hook #0: /bin/sh: it exited with code 3, saying: no luck";
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+        assert!(ran.exists());
+        fs_err::remove_file(&ran).unwrap();
+        bundle.oci(["create", "c"]).succeeds();
+        let words = ["--log", "log", "--log-format", "json", "delete", "c"];
+        bundle.oci(words).succeeds();
+        let log = fs_err::read_to_string(bundle.file("log")).unwrap();
+        assert!(log.contains("\"level\":\"warning\"") && log.contains("poststop hook #0"), "{log}");
+        assert!(ran.exists());
+        bundle.oci(["state", "c"]).exits_with(1);
+    });
+}

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
     let terminal = process.terminal() == Some(true);
     let receiver = console::receiver(terminal, args.detach, args.console_socket.as_deref())?;
     let pidfd_receiver = args.pidfd_socket.as_deref().map(Receiver::connect).transpose()?;
-    let stdio = descriptors::collect(&mut process, inherited)?;
+    let stdio = descriptors::collect(&mut process, inherited, ui)?;
     // Before the process, so that no signal is lost in between.
     let signals = if args.detach { None } else { Some(signals::take()?) };
     let running = container.exec(Further {

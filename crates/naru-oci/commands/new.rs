@@ -13,6 +13,9 @@ use crate::descriptors::Inherited;
 use crate::ui::Ui;
 use crate::{descriptors, pid_file};
 
+/// The annotation by which crun is told a socket for the pidfd.
+const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+
 /// The container and its files.
 #[derive(Debug, clap::Args)]
 pub(crate) struct NewArgs {
@@ -62,8 +65,9 @@ pub(crate) fn create(
     let mut process = bundle.spec.process().clone().unwrap_or_default();
     let terminal = process.terminal() == Some(true);
     let receiver = console::receiver(terminal, detached, args.console_socket.as_deref())?;
-    let pidfd_receiver = args.pidfd_socket.as_deref().map(Receiver::connect).transpose()?;
-    let stdio = descriptors::collect(&mut process, inherited)?;
+    let pidfd_receiver =
+        pidfd_socket(args, &bundle.spec).map(|path| Receiver::connect(&path)).transpose()?;
+    let stdio = descriptors::collect(&mut process, inherited, ui)?;
     bundle.spec.set_process((!is_missing).then_some(process));
     let (container, process) = store.create(NewContainer {
         id: &id,
@@ -83,6 +87,12 @@ pub(crate) fn create(
             Err(error)
         }
     }
+}
+
+/// Where the pidfd goes: the flag says it, or crun's annotation.
+fn pidfd_socket(args: &NewArgs, spec: &Spec) -> Option<PathBuf> {
+    let annotated = spec.annotations().as_ref().and_then(|all| all.get(PIDFD_RECEIVER));
+    args.pidfd_socket.clone().or_else(|| annotated.map(PathBuf::from))
 }
 
 fn hand_over(

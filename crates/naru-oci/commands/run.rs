@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
     if !args.keep {
         let deleted = container.delete(true);
         let code = code?;
-        deleted?;
+        deleted?.iter().for_each(|warning| ui.warning(warning));
         return Ok(code);
     }
     code

@@ -13,7 +13,7 @@ use crate::plan::{self, JoinNamespace, Plan, RootSource, flags};
 use crate::process::start_time;
 use crate::seccomp::Program;
 use crate::user::Privileges;
-use crate::{Binary, Cgroup, Error, Process, Stdio, labels, listener, role, sources};
+use crate::{Binary, Cgroup, Error, Process, Stdio, labels, listener, nodes, role, sources};
 
 /// What [`create`] needs.
 #[derive(Debug)]
@@ -103,6 +103,13 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
         plan.joins.push(JoinNamespace { kind, flag: namespace.flag, descriptor });
         envelope.push(namespace.file.as_fd());
     }
+    let home = namespaces.leaves_mounts.then(own_mounts).transpose()?;
+    if let Some(home) = &home {
+        plan.returns_to = Some(envelope.len());
+        envelope.push(home.as_fd());
+    }
+    let nodes = nodes::make(&plan, &namespaces.ids)?;
+    nodes::enclose(&nodes, &mut plan, &mut envelope);
     let sources = sources::open(&plan, &opened, create.binary)?;
     sources::enclose(&sources, &mut plan, &mut envelope);
     plan.process = plan.process.with_stdio(create.stdio.enclose(&mut envelope));
@@ -127,7 +134,7 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     let mut plan = Plan::Container(Box::new(plan));
     let entry = Entry {
         role: role::Role::Container,
-        namespaces: namespaces.fresh & !inside,
+        namespaces: namespaces.to_make() & !inside,
         join: &before,
         privileges,
         parent: create.parent,
@@ -176,6 +183,11 @@ fn duplicate(file: &OwnedFd) -> Result<OwnedFd, Error> {
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path)
         .map_err(|error| Error::host(format!("resolve {}", path.display()), error))
+}
+
+fn own_mounts() -> Result<OwnedFd, Error> {
+    rustix::fs::open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| Error::host("open the mount namespace", errno))
 }
 
 fn network_namespace(pid: i32) -> Result<OwnedFd, rustix::io::Errno> {

@@ -1,12 +1,14 @@
 //! Running a further process in a container, from the caller's side.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::{ContainerState, Process as OciProcess, Spec, State};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::conversation::Entry;
 use crate::plan::{self, Plan};
-use crate::process::start_time;
+use crate::process::{has_ended, start_time};
 use crate::seccomp::Program;
 use crate::{Binary, Cgroup, Error, Parent, Process, Stdio, labels, listener, role};
 
@@ -48,6 +50,12 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     let mut envelope = vec![exec.container];
     let mut plan = plan::exec_plan(exec.spec, exec.process, 0, exec.cgroup.tasks())?;
     labels::check(&mut plan.process)?;
+    let has_mounts = plan.namespaces & plan::flags::MOUNT.cast_unsigned() != 0;
+    let root = (!has_mounts).then(|| root_of(exec.container)).transpose()?;
+    if let Some(root) = &root {
+        plan.root = Some(envelope.len());
+        envelope.push(root.as_fd());
+    }
     plan.process = plan.process.with_stdio(exec.stdio.enclose(&mut envelope));
     let seccomp = exec.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let filter = seccomp.map(Program::of).transpose()?;
@@ -77,4 +85,17 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
     let pidfd = pidfd.map_err(|error| Error::host("copy a descriptor", error))?;
     let (terminal, warnings) = conversation.finish(false, None)?;
     Ok(Process { pid, pidfd, start_time, terminal, warnings })
+}
+
+/// The root directory of a process that runs.
+fn root_of(pidfd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    let failed = |errno| Error::host("open the container's root", errno);
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = fs_err::read_to_string(path)
+        .map_err(|error| Error::host("look at the container", error))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")).map_or("0", str::trim);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty());
+    // The number was still this process's when the directory was opened.
+    if has_ended(pidfd) { Err(failed(Errno::SRCH)) } else { root.map_err(failed) }
 }

@@ -46,6 +46,7 @@ mod labels;
 mod limits;
 mod listener;
 mod namespaces;
+mod nodes;
 mod plan;
 mod process;
 pub mod profile;

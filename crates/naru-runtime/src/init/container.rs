@@ -36,11 +36,11 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     cgroups::isolate(&plan.cgroup)?;
 
     let (mut mask, sources) = take_from_host(plan, session)?;
-    let nodes = devices::open_bound(&plan.devices)?;
+    let nodes = devices::open_bound(&plan.devices, session)?;
     let new_root = root::open(&plan.root, session)?;
     let tree = root::attach(&new_root, plan)?;
     if plan.user.is_some() {
-        namespaces::become_root()?;
+        namespaces::become_root(process.groups.is_none())?;
     }
 
     let proc = Proc::open()?;
@@ -82,6 +82,9 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     let null = files::null_of(&tree).unwrap_or(null);
     command::place_stdio(&process.stdio, console.as_ref(), &null, session)?;
     drop((proc, mask, tree, new_root, null, console));
+    if let Some(slot) = plan.returns_to {
+        root::return_to(&session.take(slot)?)?;
+    }
     identity::warn_of_missing(process, session)?;
     identity::become_user(process)?;
     command::enter_directory(&process.cwd)?;
@@ -111,13 +114,13 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
 fn take_from_host(
     plan: &ContainerPlan,
     session: &mut Session,
-) -> Result<(Mask, Vec<Option<OwnedFd>>), Failure> {
+) -> Result<(Mask, Vec<Option<mounts::Source>>), Failure> {
     let shared = plan.root.propagation.is_some_and(Propagation::is_shared);
     if !shared {
         root::isolate()?;
     }
     let mask = Mask::new(&files::open_null()?)?;
-    let sources = mounts::open_sources(&plan.mounts, session)?;
+    let sources = mounts::open_sources(plan, session)?;
     if shared {
         root::isolate()?;
     }
@@ -128,7 +131,7 @@ fn take_from_host(
 fn mount_all(
     plan: &ContainerPlan,
     tree: &Tree,
-    sources: Vec<Option<OwnedFd>>,
+    sources: Vec<Option<mounts::Source>>,
     nodes: Vec<Option<OwnedFd>>,
 ) -> Result<(), Failure> {
     let mut nodes = Some(nodes);

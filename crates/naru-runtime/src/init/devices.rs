@@ -6,6 +6,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::Session;
 use super::root::{attach_on, clone_of};
 use super::tree::{Tree, create_file};
 use crate::error::{At, Failure, Stage};
@@ -54,11 +55,17 @@ pub(super) fn make(tree: &Tree, device: &DeviceNode) -> Result<(), Failure> {
     make().at(Stage::Device, what)
 }
 
-/// The host's nodes of the devices that are bound, verified; while the host can be seen.
-pub(super) fn open_bound(devices: &[DeviceNode]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+/// The nodes of the devices that are bound: the caller's, or the host's, verified; while the host can be seen.
+pub(super) fn open_bound(
+    devices: &[DeviceNode],
+    session: &mut Session,
+) -> Result<Vec<Option<OwnedFd>>, Failure> {
     let open = |device: &DeviceNode| {
         if !device.bound {
             return Ok(None);
+        }
+        if let Some(slot) = device.made {
+            return session.take(slot).map(Some);
         }
         let what = || format!("open the host's device {}", device.path.display());
         open_node(device).map(Some).at(Stage::Device, what)

@@ -13,7 +13,7 @@ use super::container::new_session;
 use super::files::{self, Proc};
 use super::masks::Mask;
 use super::tree::Tree;
-use super::{Session, cgroups, hide, identity, kernel, namespaces, terminal};
+use super::{Session, cgroups, hide, identity, kernel, namespaces, root, terminal};
 use crate::error::{At, Failure, Stage};
 use crate::plan::{ExecPlan, ProcessPlan, flags};
 use crate::wire::Report;
@@ -41,11 +41,16 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
 
     let container = session.take(plan.container)?;
     let namespaces = ThreadNameSpaceType::from_bits_retain(plan.namespaces);
-    rustix::thread::move_into_thread_name_spaces(container.as_fd(), namespaces)
-        .at(Stage::Namespaces, || "enter the container".to_owned())?;
+    if !namespaces.is_empty() {
+        rustix::thread::move_into_thread_name_spaces(container.as_fd(), namespaces)
+            .at(Stage::Namespaces, || "enter the container".to_owned())?;
+    }
     drop(container);
+    if let Some(slot) = plan.root {
+        root::take_for_root(&session.take(slot)?)?;
+    }
     if plan.user {
-        namespaces::become_root()?;
+        namespaces::become_root(process.groups.is_none())?;
     }
     let inside;
     let process = if plan.namespaces & flags::PID.cast_unsigned() == 0 {

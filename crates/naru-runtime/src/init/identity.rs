@@ -37,9 +37,11 @@ pub(super) fn warn_of_missing(plan: &ProcessPlan, session: &mut Session) -> Resu
 pub(super) fn become_user(plan: &ProcessPlan) -> Result<(), Failure> {
     let what = |step: &'static str| move || step.to_owned();
     drop_bounding(plan.capabilities.bounding)?;
-    let groups: Vec<Gid> = plan.groups.iter().map(|group| Gid::from_raw(*group)).collect();
-    rustix::thread::set_thread_groups(&groups)
-        .at(Stage::Identity, what("set the additional groups"))?;
+    if let Some(groups) = &plan.groups {
+        let groups: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
+        rustix::thread::set_thread_groups(&groups)
+            .at(Stage::Identity, what("set the additional groups"))?;
+    }
     let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid)
         .at(Stage::Identity, || format!("become group {}", plan.gid))?;

@@ -1,44 +1,83 @@
 //! The mounts of the plan, all by descriptor.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use naru_sys::mount::{Attributes, set_attributes};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
-use super::root::{attach_on, clone_tree};
+use super::root::{attach_on, clone_of, hold_tree};
 use super::tree::{Tree, is_directory};
 use super::{Session, cgroups, copy_up, files};
 use crate::error::{At, Failure, Stage};
-use crate::plan::{Atime, MountOp, Options, Propagation, READ_ONLY};
+use crate::plan::{Atime, ContainerPlan, MountOp, Options, Propagation, READ_ONLY, RootSource};
 
 const ATIME_MASK: u64 = 0x70;
 const NO_ATIME: u64 = 0x10;
 const STRICT_ATIME: u64 = 0x20;
 
+/// What is bound: a mount that is made already, or a file of the host from which it is made at its turn. The
+/// kernel lists mounts by their age, and they are to be listed in the order of the specification.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A mount that is attached nowhere.
+    Made(OwnedFd),
+    /// A file of the host.
+    Held(OwnedFd),
+}
+
 /// What the plan's mounts need from the host, opened while it can still be seen: one entry for each
 /// mount, with something in it for binds.
 pub(super) fn open_sources(
-    mounts: &[MountOp],
+    plan: &ContainerPlan,
     session: &mut Session,
-) -> Result<Vec<Option<OwnedFd>>, Failure> {
+) -> Result<Vec<Option<Source>>, Failure> {
+    let shared = plan.root.propagation.is_some_and(Propagation::is_shared);
+    let root = match &plan.root.source {
+        RootSource::Path(path) => Some(path.as_path()),
+        RootSource::Mount(_) => None,
+    };
     let open = |mount: &MountOp| match mount {
-        MountOp::Bind { opened: Some(slot), .. } => session.take(*slot).map(Some),
-        MountOp::Bind { source, recursive, .. } => clone_tree(source, *recursive)
-            .map(Some)
-            .at(Stage::Mount, || format!("open {} for a mount", source.display())),
+        MountOp::Bind { opened: Some(slot), .. } => {
+            session.take(*slot).map(|made| Some(Source::Made(made)))
+        }
+        MountOp::Bind { source, recursive, .. } => {
+            let what = || format!("open {} for a mount", source.display());
+            let held = hold_tree(source).at(Stage::Mount, what)?;
+            // What is shared has to be so before this namespace is isolated, and what the root file
+            // system will be attached in must not bring that along.
+            let at_once = shared || *recursive && leads_to(&held, root);
+            let made = at_once.then(|| clone_of(&held, *recursive)).transpose();
+            Ok(Some(made.at(Stage::Mount, what)?.map_or(Source::Held(held), Source::Made)))
+        }
         MountOp::Filesystem { .. } | MountOp::Cgroup { .. } => Ok(None),
     };
-    mounts.iter().map(open).collect()
+    plan.mounts.iter().map(open).collect()
+}
+
+/// The root file system, which is attached at its path or on the root, will be below this directory.
+fn leads_to(directory: &OwnedFd, root: Option<&Path>) -> bool {
+    let path = |file: &OwnedFd| {
+        let link = rustix::fs::readlink(format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new());
+        link.map(|link| PathBuf::from(OsStr::from_bytes(link.as_bytes())))
+    };
+    let Ok(directory) = path(directory) else { return true };
+    let below = |root: &Path| {
+        let root = hold_tree(root).and_then(|root| path(&root));
+        root.map_or(true, |root| root.starts_with(&directory))
+    };
+    directory == Path::new("/") || root.is_some_and(below)
 }
 
 /// Mounts one entry of the plan.
 pub(super) fn mount(
     tree: &Tree,
     operation: &MountOp,
-    source: Option<OwnedFd>,
+    source: Option<Source>,
 ) -> Result<(), Failure> {
     let what = || describe(operation);
     match operation {
@@ -54,8 +93,13 @@ pub(super) fn mount(
             let target = directory(tree, kind, target)?;
             attach_on(&mount, &target).at(Stage::Mount, what)
         }
-        MountOp::Bind { target, options, .. } => {
-            let source = source.ok_or(Errno::BADF).at(Stage::Mount, what)?;
+        MountOp::Bind { target, options, recursive, .. } => {
+            let source = match source {
+                Some(Source::Made(mount)) => Ok(mount),
+                Some(Source::Held(file)) => clone_of(&file, *recursive),
+                None => Err(Errno::BADF),
+            };
+            let source = source.at(Stage::Mount, what)?;
             change_attributes(&source, options).at(Stage::Mount, what)?;
             let is_directory = is_directory(source.as_fd()).at(Stage::Mount, what)?;
             let place =

@@ -37,14 +37,18 @@ pub(super) fn join(plan: &ContainerPlan, session: &mut Session) -> Result<(), Fa
 
 /// Becomes the root of the user namespace, whose maps are written by now: what is made from here on
 /// belongs to the container. What belongs to the host has to be opened before.
-pub(super) fn become_root() -> Result<(), Failure> {
+///
+/// With `keeps_groups` those of the caller stay, also where they have no name inside.
+pub(super) fn become_root(keeps_groups: bool) -> Result<(), Failure> {
     let what = || "become the root of the user namespace".to_owned();
     let (uid, gid) = ROOT;
     let become_root = || {
-        match rustix::thread::set_thread_groups(&[]) {
-            // A namespace that an ordinary user made, where groups may not be dropped.
-            Err(Errno::PERM) => {}
-            result => result?,
+        if !keeps_groups {
+            match rustix::thread::set_thread_groups(&[]) {
+                // A namespace that an ordinary user made, where groups may not be dropped.
+                Err(Errno::PERM) => {}
+                result => result?,
+            }
         }
         rustix::thread::set_thread_res_gid(gid, gid, gid)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid)

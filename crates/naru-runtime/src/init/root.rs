@@ -47,6 +47,11 @@ pub(super) fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, Errno>
     rustix::mount::open_tree(CWD, path, flags)
 }
 
+/// A file of the host, held by its path; links are followed and what is to be mounted there is.
+pub(super) fn hold_tree(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::mount::open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLOEXEC)
+}
+
 /// Attaches the root file system on top of the old root, where no path of the host is needed, or at
 /// its own path when there are hooks that look for it; from then on things can be mounted below it.
 pub(super) fn attach(root: &OwnedFd, plan: &ContainerPlan) -> Result<Tree, Failure> {
@@ -81,6 +86,24 @@ pub(super) fn enter(root: &OwnedFd) -> Result<(), Failure> {
         }
     }
     rustix::process::chdir("/").at(Stage::Root, what("enter the new root"))
+}
+
+/// Goes back to the caller's mount namespace, with the root file system and its mounts as they are, but
+/// attached nowhere: they last as long as a process has them for its root.
+pub(super) fn return_to(namespace: &OwnedFd) -> Result<(), Failure> {
+    let what = || "return to the mount namespace of the caller".to_owned();
+    let tree = clone_tree(Path::new("/"), true).at(Stage::Root, what)?;
+    let kind = Some(rustix::thread::LinkNameSpaceType::Mount);
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).at(Stage::Root, what)?;
+    take_for_root(&tree)
+}
+
+/// Makes a directory this process's root, whatever mount namespace it belongs to.
+pub(super) fn take_for_root(directory: &OwnedFd) -> Result<(), Failure> {
+    let what = || "enter the root file system".to_owned();
+    rustix::process::fchdir(directory).at(Stage::Root, what)?;
+    rustix::process::chroot(".").at(Stage::Root, what)?;
+    rustix::process::chdir("/").at(Stage::Root, what)
 }
 
 /// Sets how mounts made in the root reach others; only now, since pivot_root(2) refuses a shared one.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
 use serde::{Deserialize, Serialize};
 
+use super::Slot;
 use super::mounts::normalized;
 use crate::Error;
 
@@ -21,6 +22,8 @@ pub(crate) struct DeviceNode {
     pub(crate) gid: u32,
     /// The host's node is shown in its place, since a user namespace may not make any.
     pub(crate) bound: bool,
+    /// The node that the caller has made for it, with its mode and owner.
+    pub(crate) made: Option<Slot>,
 }
 
 /// The devices every container has (OCI config-linux, "Default Devices").
@@ -33,6 +36,16 @@ const DEFAULT_DEVICES: [(&str, u32, u32); 6] = [
     ("/dev/tty", 5, 0),
 ];
 
+impl DeviceNode {
+    /// It is what every container has at this path.
+    pub(crate) fn is_default(&self) -> bool {
+        let numbers = (self.major, self.minor, self.mode, self.uid, self.gid);
+        DEFAULT_DEVICES.iter().any(|(path, major, minor)| {
+            self.path == Path::new(path) && numbers == (*major, *minor, 0o666, 0, 0)
+        })
+    }
+}
+
 /// The listed devices, then the default ones that are not among them.
 pub(super) fn device_plan(linux: &Linux, bound: bool) -> Result<Vec<DeviceNode>, Error> {
     let mut devices: Vec<DeviceNode> = Vec::new();
@@ -42,7 +55,17 @@ pub(super) fn device_plan(linux: &Linux, bound: bool) -> Result<Vec<DeviceNode>,
     for (path, major, minor) in DEFAULT_DEVICES {
         if devices.iter().all(|device| device.path != Path::new(path)) {
             let (path, kind, mode) = (PathBuf::from(path), 'c', 0o666);
-            devices.push(DeviceNode { path, kind, major, minor, mode, uid: 0, gid: 0, bound });
+            devices.push(DeviceNode {
+                path,
+                kind,
+                major,
+                minor,
+                mode,
+                uid: 0,
+                gid: 0,
+                bound,
+                made: None,
+            });
         }
     }
     Ok(devices)
@@ -75,5 +98,6 @@ fn device_node(field: &str, device: &LinuxDevice, bound: bool) -> Result<DeviceN
         uid: device.uid().unwrap_or(0),
         gid: device.gid().unwrap_or(0),
         bound: bound && kind != 'p',
+        made: None,
     })
 }

@@ -67,6 +67,9 @@ impl Plan {
 pub(crate) struct ContainerPlan {
     /// Namespaces that exist already and were not joined by the clone.
     pub(crate) joins: Vec<JoinNamespace>,
+    /// The caller's mount namespace, when the container has none of its own: the root file system is put
+    /// together in one that is left at the end.
+    pub(crate) returns_to: Option<Slot>,
     /// It is in a user namespace.
     pub(crate) user: Option<UserPlan>,
     /// Hooks that run inside, or that are waited for.
@@ -110,6 +113,8 @@ pub(crate) struct ExecPlan {
     pub(crate) container: Slot,
     /// `CLONE_NEW*` flags of the namespaces to join.
     pub(crate) namespaces: u32,
+    /// The container's root, when it has no mount namespace of its own to have it.
+    pub(crate) root: Option<Slot>,
     /// A user namespace is among them.
     pub(crate) user: bool,
     /// Control groups to join.

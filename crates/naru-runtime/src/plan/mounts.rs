@@ -186,11 +186,13 @@ fn bind_op(
         let reason = format!("{} is not an absolute path", source.display());
         return Err(Error::invalid(format!("{field}.source"), reason));
     }
-    // They would change the host's file system.
-    let foreign = options.data.first().map(|(key, _)| key).or(options.whole.first());
-    if let Some(option) = foreign {
+    // They would change the host's file system; an unknown word may be a misspelt restriction.
+    let unknown = options.data.iter().find(|(_, value)| value.is_none()).map(|(key, _)| key);
+    if let Some(option) = unknown.or(options.whole.first()) {
         return Err(Error::unsupported_value(format!("{field}.options"), option));
     }
+    // What has a value (`mode=755`) is for a file system that is made; mount(2) ignores it here.
+    let options = Options { data: Vec::new(), ..options };
     let recursive = options.bind != Some(false);
     Ok(MountOp::Bind { source, recursive, target, options, opened: None, ids })
 }

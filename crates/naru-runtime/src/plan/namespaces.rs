@@ -32,6 +32,8 @@ pub(crate) struct Namespaces {
     pub(crate) ids: IdMaps,
     /// Lines for `timens_offsets` of a time namespace.
     pub(crate) offsets: Option<String>,
+    /// The container is in the mount namespace of its caller, with a root of its own.
+    pub(crate) leaves_mounts: bool,
 }
 
 /// A namespace that exists.
@@ -74,6 +76,12 @@ impl Namespaces {
     /// It exists and is joined.
     pub(crate) fn joins(&self, flag: i32) -> bool {
         self.joined.iter().any(|joined| joined.flag == flag.cast_unsigned())
+    }
+
+    /// The flags of those to make, with the mount namespace that is only worked in.
+    pub(crate) fn to_make(&self) -> u32 {
+        let mounts = if self.leaves_mounts { flags::MOUNT.cast_unsigned() } else { 0 };
+        self.fresh | mounts
     }
 
     /// The flags of all that are not the host's.
@@ -119,8 +127,10 @@ pub(super) fn namespaces(linux: &Linux) -> Result<Namespaces, Error> {
             }
         }
     }
-    if !namespaces.owns(flags::MOUNT) {
-        return Err(Error::invalid("linux.namespaces", "there is no mount namespace"));
+    namespaces.leaves_mounts = !namespaces.owns(flags::MOUNT);
+    if namespaces.leaves_mounts && namespaces.owns(flags::USER) {
+        let reason = "a user namespace needs a mount namespace beside it";
+        return Err(Error::invalid("linux.namespaces", reason));
     }
     namespaces.ids = IdMaps {
         uid: id_ranges("linux.uidMappings", linux.uid_mappings().as_deref())?,

@@ -1,5 +1,6 @@
 //! The user's program: who it is and what it may do.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{ContainerProcessState, PosixRlimitType, Process};
@@ -18,7 +19,8 @@ pub(crate) struct ProcessPlan {
     pub(crate) cwd: PathBuf,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    pub(crate) groups: Vec<u32>,
+    /// The additional groups; nothing leaves those of the caller.
+    pub(crate) groups: Option<Vec<u32>>,
     pub(crate) umask: u32,
     pub(crate) capabilities: CapabilityPlan,
     /// Resource number, soft limit, hard limit.
@@ -74,7 +76,7 @@ pub(super) fn process_plan(process: &Process) -> Result<ProcessPlan, Error> {
     if args.first().is_none_or(String::is_empty) {
         return Err(Error::invalid("process.args", "there is no command"));
     }
-    let env = process.env().clone().unwrap_or_default();
+    let env = last_of_each(process.env().as_deref().unwrap_or_default());
     if args.iter().chain(&env).any(|string| string.contains('\0')) {
         return Err(Error::invalid("process", "an argument or variable contains a NUL byte"));
     }
@@ -89,7 +91,7 @@ pub(super) fn process_plan(process: &Process) -> Result<ProcessPlan, Error> {
         cwd: process.cwd().clone(),
         uid: user.uid(),
         gid: user.gid(),
-        groups: user.additional_gids().clone().unwrap_or_default(),
+        groups: Some(user.additional_gids().clone().unwrap_or_default()),
         umask: user.umask().unwrap_or(0o022),
         capabilities: capability_plan(process.capabilities().as_ref())?,
         rlimits: rlimit_plan(process)?,
@@ -103,6 +105,16 @@ pub(super) fn process_plan(process: &Process) -> Result<ProcessPlan, Error> {
         terminal: process.terminal().unwrap_or(false).then(|| console_size(process)),
         stdio: StdioPlan::default(),
     })
+}
+
+/// Of a variable that is listed twice, the later one: programs disagree about which they look at.
+fn last_of_each(variables: &[String]) -> Vec<String> {
+    let name = |variable: &String| variable.split_once('=').map(|(name, _)| name.to_owned());
+    let mut seen = HashSet::new();
+    let is_last = |variable: &&String| name(variable).is_none_or(|name| seen.insert(name));
+    let mut last: Vec<String> = variables.iter().rev().filter(is_last).cloned().collect();
+    last.reverse();
+    last
 }
 
 /// The plan of a container without a process, which cannot be started.

@@ -17,6 +17,10 @@ use super::{
 use crate::Error;
 use crate::seccomp::filter_flags;
 
+/// The annotation by which crun is asked, and podman asks with `--group-add keep-groups`, to leave the
+/// additional groups as they are.
+const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+
 /// The plan of a new container, without the namespaces to join, which need descriptors.
 pub(crate) fn container_plan(
     spec: &Spec,
@@ -47,6 +51,7 @@ pub(crate) fn container_plan(
     }
     let plan = ContainerPlan {
         joins: Vec::new(),
+        returns_to: None,
         user: namespaces.owns(flags::USER).then(|| UserPlan {
             expected: (namespaces.joins(flags::USER) && !namespaces.ids.is_empty())
                 .then(|| namespaces.ids.clone()),
@@ -72,7 +77,7 @@ pub(crate) fn container_plan(
         loopback: namespaces.makes(flags::NET),
         reaper: false,
         waits_at: None,
-        process: confined(process, linux)?,
+        process: confined(process, spec, linux)?,
     };
     Ok((plan, namespaces))
 }
@@ -88,7 +93,7 @@ pub(crate) fn exec_plan(
     let linux = spec.linux().as_ref().unwrap_or(&default);
     let namespaces = namespaces(linux)?;
     let inherited = spec.process().as_ref().and_then(|process| process.no_new_privileges());
-    let mut plan = confined(process_plan(process)?, linux)?;
+    let mut plan = confined(process_plan(process)?, spec, linux)?;
     let affinity = process.exec_cpu_affinity().as_ref();
     let processors = |name: &str, list: Option<&String>| {
         schedule::processors(&format!("process.execCPUAffinity.{name}"), list)
@@ -97,6 +102,7 @@ pub(crate) fn exec_plan(
     Ok(ExecPlan {
         container,
         namespaces: namespaces.all(),
+        root: None,
         user: namespaces.owns(flags::USER),
         cgroup: CgroupPlan { tasks, unshare: false },
         affinity: (
@@ -134,8 +140,12 @@ fn root_propagation(linux: &Linux) -> Result<Option<Propagation>, Error> {
     linux.rootfs_propagation().as_ref().filter(|name| !name.is_empty()).map(named).transpose()
 }
 
-/// The process with the filter and the execution domain that its container has.
-fn confined(mut plan: ProcessPlan, linux: &Linux) -> Result<ProcessPlan, Error> {
+/// The process with the filter, the execution domain and the groups that its container has.
+fn confined(mut plan: ProcessPlan, spec: &Spec, linux: &Linux) -> Result<ProcessPlan, Error> {
+    let annotations = spec.annotations().as_ref();
+    if annotations.and_then(|map| map.get(KEEP_GROUPS)).is_some_and(|value| value != "0") {
+        plan.groups = None;
+    }
     plan.seccomp_flags = linux.seccomp().as_ref().map(filter_flags).transpose()?;
     plan.personality = schedule::personality_plan(linux)?;
     Ok(plan)

@@ -25,9 +25,11 @@ pub(super) fn sysctl_plan(
             let reason = format!("{name} would change the host");
             return Err(Error::invalid("linux.sysctl", reason));
         }
-        let contradicts = |field: &Option<String>| field.as_ref().is_some_and(|set| set != value);
-        if (path == "kernel/hostname" && contradicts(spec.hostname()))
-            || (path == "kernel/domainname" && contradicts(spec.domainname()))
+        if path == "kernel/hostname" {
+            let reason = format!("{name} is what `hostname` is for");
+            return Err(Error::invalid("linux.sysctl", reason));
+        }
+        if path == "kernel/domainname" && spec.domainname().as_ref().is_some_and(|set| set != value)
         {
             let reason = format!("{name} contradicts the name in the specification");
             return Err(Error::invalid("linux.sysctl", reason));

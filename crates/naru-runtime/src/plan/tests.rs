@@ -84,7 +84,16 @@ fn what_is_not_supported_is_refused_by_its_name() {
     let namespace = |kind: &str| serde_json::json!({"linux": {"namespaces": [{"type": kind}]}});
     let mount = |mount: serde_json::Value| serde_json::json!({"mounts": [mount]});
     let cases = [
-        (namespace("ipc"), "`linux.namespaces` is invalid: there is no mount namespace"),
+        (namespace("user"), "`linux.namespaces` is invalid: a user namespace needs a mount"),
+        (
+            serde_json::json!({"linux": {"sysctl": {"kernel.hostname": "x"}}}),
+            "`linux.sysctl` is invalid: kernel.hostname is what `hostname` is for",
+        ),
+        (
+            mount(serde_json::json!({"destination": "/a", "source": "/b",
+                "options": ["bind", "readonly"]})),
+            "`mounts[0].options` is not supported: readonly",
+        ),
         (serde_json::json!({"linux": {"intelRdt": {}}}), "`linux.intelRdt` is not supported"),
         (
             serde_json::json!({"linux": {"sysctl": {"vm.swappiness": "1"}}}),

@@ -35,11 +35,11 @@ impl Container {
     /// Removes its control groups, with what is still in them, and its record.
     ///
     /// `force` kills it first if it runs. One that waits for its start is killed in any case: nothing
-    /// of its program is lost.
+    /// of its program is lost. What is returned are sentences about poststop hooks that failed.
     ///
     /// # Errors
     /// [`Error::Status`] when it runs; [`Error::Alive`] when it cannot be killed.
-    pub fn delete(&self, force: bool) -> Result<(), Error> {
+    pub fn delete(&self, force: bool) -> Result<Vec<String>, Error> {
         let _lock = self.lock()?;
         match self.status()? {
             Status::Stopped => {}
@@ -60,8 +60,7 @@ impl Container {
             source,
         })?;
         let record = self.record();
-        super::warn(crate::hooks::poststop(&record.config, &record.state()));
-        Ok(())
+        Ok(crate::hooks::poststop(&record.config, &record.state()))
     }
 
     /// Kills all its processes and waits until the first one has ended.

@@ -22,6 +22,8 @@ crate::tests![
     nothing_is_mounted_inside_proc,
     a_missing_source_names_the_path,
     nothing_is_left_on_the_host,
+    mounts_are_listed_in_the_order_of_the_specification,
+    the_hosts_root_is_bound_without_the_containers,
 ];
 
 fn mount_line<'a>(mountinfo: &'a str, target: &str) -> &'a str {
@@ -209,4 +211,28 @@ fn nothing_is_left_on_the_host() {
     let after = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
     assert_eq!(before, after);
     assert!(!after.contains("naru-runtime-test"));
+}
+
+fn mounts_are_listed_in_the_order_of_the_specification() {
+    let mut bundle = Bundle::new(&["cat", "/proc/self/mountinfo"]);
+    bundle.mount(mount("tmpfs", "tmpfs", "/one", &[]));
+    bundle.mount(bind("/etc", "/two", &["rbind"]));
+    bundle.mount(mount("tmpfs", "tmpfs", "/three", &[]));
+    bundle.mount(bind("/etc", "/four", &["bind", "mode=755"]));
+    let seen = bundle.check();
+    let place = |target: &str| {
+        let mut lines = seen.lines();
+        lines.position(|line| line.split(' ').nth(4) == Some(target)).expect(target)
+    };
+    let places = ["/", "/proc", "/one", "/two", "/three", "/four"].map(place);
+    assert!(places.is_sorted(), "{places:?}:\n{seen}");
+}
+
+fn the_hosts_root_is_bound_without_the_containers() {
+    let mut bundle = Bundle::new(&["ls", "/host", "+", "cat", "/proc/self/mountinfo"]);
+    bundle.mount(bind("/", "/host", &["rbind", "rslave"]));
+    let seen = bundle.check();
+    assert!(seen.contains("usr") && !seen.contains("checker\n"), "{seen}");
+    let of_the_container = |line: &&str| line.contains(" /host/checker ");
+    assert_eq!(seen.lines().filter(of_the_container).count(), 0, "{seen}");
 }

@@ -14,6 +14,7 @@ crate::tests![
     a_missing_path_is_an_error,
     a_kind_may_be_listed_once,
     a_namespace_that_is_not_listed_is_the_hosts,
+    without_a_mount_namespace_a_container_is_in_the_hosts_and_has_its_own_root,
     the_clocks_of_a_time_namespace_are_moved,
     a_time_namespace_can_be_joined,
     a_clock_that_cannot_be_moved_is_named,
@@ -186,4 +187,28 @@ fn a_clock_that_cannot_be_moved_is_named() {
     without.configure(json!({"linux": {"timeOffsets": {"monotonic": {"secs": 1}}}}));
     let text = without.refusal().to_string();
     assert!(text.contains("there is no new time namespace"), "{text}");
+}
+
+fn without_a_mount_namespace_a_container_is_in_the_hosts_and_has_its_own_root() {
+    let mounts = || fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    let before = mounts();
+    let own = namespace_of(std::process::id().cast_signed(), "mnt");
+    let look = ["link", "/proc/self/ns/mnt", "+", "cat", "/etc/marker", "+", "stat", "/dev/null"];
+    let expected = format!("{own}\n\nimage\n\nchar 666 0:0 1:3\n");
+    let mut bundle = Bundle::new(&look);
+    bundle.without_namespace("mount");
+    assert_eq!(bundle.check(), expected);
+    // Masks and what is read-only are there too.
+    bundle.arguments(&["write", "/proc/sys/kernel/hostname", "h", "+", "stat", "/proc/interrupts"]);
+    assert_eq!(bundle.check(), "errno 30\n\nchar 666 0:0 1:3\n");
+
+    let mut bundle = Bundle::new(&["forever"]);
+    bundle.without_namespace("mount");
+    let container = bundle.start(&Output::new()).unwrap();
+    let output = Output::new();
+    let further = bundle.exec(&container, &bundle.further(&look), &output).unwrap();
+    assert_eq!(further.wait().unwrap(), ExitStatus::Exited(0));
+    assert_eq!(output.read(), expected);
+    assert_eq!(mounts(), before);
+    end(&container);
 }

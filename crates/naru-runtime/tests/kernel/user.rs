@@ -26,6 +26,7 @@ crate::tests![
     a_mount_has_ids_of_its_own,
     a_mount_has_the_ids_of_the_container,
     only_bind_mounts_have_ids,
+    a_listed_device_has_its_mode_and_its_owner,
 ];
 
 const FIRST: u32 = 300_000;
@@ -293,4 +294,12 @@ fn only_bind_mounts_have_ids() {
     bundle.mount(bind("/etc", "/data", &["rbind", "idmap"]));
     let text = bundle.refusal().to_string();
     assert!(text.contains("`idmap` needs mappings"), "{text}");
+}
+
+fn a_listed_device_has_its_mode_and_its_owner() {
+    let mut bundle = mapped(&["stat", "/dev/foo", "+", "write", "/dev/foo", "x"]);
+    let device = json!({"path": "/dev/foo", "type": "c", "major": 1, "minor": 3, "uid": 10,
+        "gid": 11, "fileMode": 0o666 | 0o1000});
+    bundle.configure(json!({"linux": {"devices": [device]}}));
+    assert_eq!(bundle.check(), "char 1666 10:11 1:3\n\nok\n");
 }
