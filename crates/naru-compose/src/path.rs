@@ -41,6 +41,17 @@ impl<'a> Path<'a> {
         }
     }
 
+    /// The keys from the root down to here; that of an entry of a list is empty.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let Some(parent) = self.parent else { return Vec::new() };
+        let mut keys = parent.keys();
+        keys.push(match self.segment {
+            Segment::Key(key) => key.to_owned(),
+            Segment::Index(_) => String::new(),
+        });
+        keys
+    }
+
     /// Whether this is an entry of a list.
     pub(crate) fn is_entry(&self) -> bool {
         matches!(self.segment, Segment::Index(_))

@@ -8,59 +8,59 @@ use crate::tree::{Made, Map, Node, Value};
 
 /// The parts of a volume's short form.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Parts {
-    source: String,
-    target: String,
-    options: Vec<String>,
+struct Parts<'t> {
+    source: &'t str,
+    target: &'t str,
+    options: Vec<&'t str>,
     /// Whether it is so short that docker compose does not look for a source.
     bare: bool,
+    /// Whether there is nothing between two colons.
+    gap: bool,
 }
 
 /// Where a volume's short form mounts; the whole text when it is not valid.
 pub(crate) fn mount_target(text: &str) -> String {
-    split(text).map_or_else(|_| text.to_owned(), |parts| parts.target)
+    split(text).map_or(text, |parts| parts.target).to_owned()
 }
 
-fn split(text: &str) -> Result<Parts, &'static str> {
+fn split(text: &str) -> Result<Parts<'_>, &'static str> {
     if text.is_empty() {
         return Err("it is empty");
     }
     if text.len() <= 2 {
-        return Ok(Parts { target: text.to_owned(), bare: true, ..Parts::default() });
+        return Ok(Parts { target: text, bare: true, ..Parts::default() });
     }
-    let mut sections = sections(text).into_iter();
-    let mut next = || sections.next();
-    let parts = match (next(), next(), next(), next()) {
-        (_, _, _, Some(_)) => return Err("it has too many colons"),
-        (Some(target), None, ..) => Parts { target, ..Parts::default() },
-        (Some(source), Some(target), options, None) => {
-            let options = options.map(|options| options.split(',').map(str::to_owned).collect());
-            Parts { source, target, options: options.unwrap_or_default(), bare: false }
+    let sections = sections(text);
+    let gap = sections.contains(&"");
+    match sections[..] {
+        [target] => Ok(Parts { target, gap, ..Parts::default() }),
+        [source, target] => Ok(Parts { source, target, gap, ..Parts::default() }),
+        [source, target, options] => {
+            let options = options.split(',').collect();
+            Ok(Parts { source, target, options, bare: false, gap })
         }
-        (None, ..) => return Err("it is empty"),
-    };
-    Ok(parts)
+        _ => Err("it has too many colons"),
+    }
 }
 
 /// The texts between colons; a single letter before a colon is a drive of Windows, and a colon
 /// between the braces of a variable is part of it.
-fn sections(text: &str) -> Vec<String> {
-    let mut sections = vec![String::new()];
-    let (mut open, mut before) = (0_usize, ' ');
-    for c in text.chars() {
+fn sections(text: &str) -> Vec<&str> {
+    let mut sections = Vec::with_capacity(3);
+    let (mut start, mut open, mut before) = (0, 0_usize, ' ');
+    for (index, c) in text.char_indices() {
         match c {
             '{' if before == '$' || open > 0 => open += 1,
             '}' => open = open.saturating_sub(1),
+            ':' if open == 0 && !is_letter(&text[start..index]) => {
+                sections.push(&text[start..index]);
+                start = index + 1;
+            }
             _ => {}
         }
         before = c;
-        let section = sections.last().map_or("", String::as_str);
-        if c == ':' && open == 0 && !is_letter(section) {
-            sections.push(String::new());
-        } else if let Some(section) = sections.last_mut() {
-            section.push(c);
-        }
     }
+    sections.push(&text[start..]);
     sections
 }
 
@@ -79,8 +79,7 @@ fn is_path(source: &str) -> bool {
 pub(super) fn mount(node: &mut Node, path: &Path, report: &mut Report) {
     let Value::Text(text) = &node.value else { return };
     let parts = split(text).and_then(|parts| {
-        let empty = !parts.bare && sections(text).iter().any(String::is_empty);
-        if empty { Err("a part between colons is empty") } else { Ok(parts) }
+        if parts.gap { Err("a part between colons is empty") } else { Ok(parts) }
     });
     let parts = match parts {
         Ok(parts) => {
@@ -95,12 +94,12 @@ pub(super) fn mount(node: &mut Node, path: &Path, report: &mut Report) {
             return;
         }
     };
-    node.value = Value::Map(long_form(node, parts));
+    node.value = Value::Map(long_form(node.at, &parts));
 }
 
 /// A name of one letter is read as a drive of Windows, which is hardly ever meant.
 fn warn_of_drive(text: &str, parts: &Parts, at: (Position, &Path), report: &mut Report) {
-    let read = if parts.source.is_empty() { &parts.target } else { &parts.source };
+    let read = if parts.source.is_empty() { parts.target } else { parts.source };
     let Some((letter, rest)) = read.split_once(':') else { return };
     if is_letter(letter) && !rest.starts_with('\\') {
         let message = format!("`{letter}:` in `{text}` is read as a drive of Windows");
@@ -109,19 +108,19 @@ fn warn_of_drive(text: &str, parts: &Parts, at: (Position, &Path), report: &mut 
     }
 }
 
-fn long_form(node: &Node, parts: Parts) -> Map {
-    let text = |text: &str| Node::made_text(node.at, text, Made::ShortForm);
-    let flag = || Node::made(node.at, Value::Bool(true), Made::ShortForm);
-    let is_bind = is_path(&parts.source);
+fn long_form(at: Position, parts: &Parts<'_>) -> Map {
+    let text = |text: &str| Node::made_text(at, text, Made::ShortForm);
+    let flag = || Node::made(at, Value::Bool(true), Made::ShortForm);
+    let is_bind = is_path(parts.source);
     let (mut map, mut bind, mut volume) = (Map::default(), Map::default(), Map::default());
     map.set("type", text(if is_bind { "bind" } else { "volume" }));
     if !parts.source.is_empty() {
-        map.set("source", text(&parts.source));
+        map.set("source", text(parts.source));
     }
-    map.set("target", text(&parts.target));
+    map.set("target", text(parts.target));
     let mut read_only = false;
     for option in &parts.options {
-        match option.as_str() {
+        match *option {
             "ro" => read_only = true,
             "rw" => read_only = false,
             "nocopy" => volume.set("nocopy", flag()),
@@ -136,14 +135,14 @@ fn long_form(node: &Node, parts: Parts) -> Map {
         map.set("read_only", flag());
     }
     if is_bind {
-        let created = Node::made(node.at, Value::Bool(true), Made::CreateHostPath);
+        let created = Node::made(at, Value::Bool(true), Made::CreateHostPath);
         bind.set("create_host_path", created);
     }
     if !bind.0.is_empty() {
-        map.set("bind", Node::new(node.at, Value::Map(bind)));
+        map.set("bind", Node::new(at, Value::Map(bind)));
     }
     if !volume.0.is_empty() || !(is_bind || parts.bare) {
-        map.set("volume", Node::new(node.at, Value::Map(volume)));
+        map.set("volume", Node::new(at, Value::Map(volume)));
     }
     map
 }

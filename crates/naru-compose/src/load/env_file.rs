@@ -30,6 +30,9 @@ pub(super) fn fold(
     let services_path = root.key("services");
     for (name, service) in &mut project.services {
         let Some(map) = services.and_then(|services| services.map(name)) else { continue };
+        if map.list("env_file").is_empty() && map.list("label_file").is_empty() {
+            continue;
+        }
         let path = services_path.key(name);
         let own = service.environment.clone();
         let lookup = |variable: &str| {

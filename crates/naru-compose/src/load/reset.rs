@@ -1,5 +1,6 @@
 //! `!reset` and `!override`: taking back what earlier files say.
 
+use crate::path::Path;
 use crate::source::Position;
 use crate::tree::{Mark, Node, Value};
 
@@ -33,33 +34,30 @@ pub(crate) struct Taken {
 /// Finds the marks in a file. What is marked with `!reset` is removed from it.
 pub(super) fn collect(document: &mut Node) -> Paths {
     let mut paths = Paths::new();
-    walk(document, &mut Vec::new(), &mut paths);
+    walk(document, &Path::ROOT, &mut paths);
     paths
 }
 
-fn walk(node: &mut Node, way: &mut Vec<String>, paths: &mut Paths) {
+fn walk(node: &mut Node, path: &Path, paths: &mut Paths) {
     match &mut node.value {
         Value::Map(map) => {
-            map.0.retain(|key, entry| keep(&mut entry.node, key.clone(), way, paths))
+            map.0.retain(|key, entry| keep(&mut entry.node, &path.key(key), paths));
         }
         Value::List(entries) => {
             // What is marked inside a list is taken out of this list, and of no other.
-            entries.retain_mut(|entry| keep(entry, String::new(), way, &mut Paths::new()));
+            entries.retain_mut(|entry| keep(entry, &path.index(0), &mut Paths::new()));
         }
         _ => {}
     }
 }
 
-fn keep(node: &mut Node, segment: String, way: &mut Vec<String>, paths: &mut Paths) -> bool {
-    way.push(segment);
+fn keep(node: &mut Node, path: &Path, paths: &mut Paths) -> bool {
     let mark = std::mem::take(&mut node.mark);
-    if mark != Mark::Plain {
-        paths.push(TakeBack { path: way.clone(), at: node.at, mark });
-    }
     if mark == Mark::Plain {
-        walk(node, way, paths);
+        walk(node, path, paths);
+    } else {
+        paths.push(TakeBack { path: path.keys(), at: node.at, mark });
     }
-    way.pop();
     mark != Mark::Reset
 }
 

@@ -19,7 +19,7 @@ fn walk(node: &mut Node, at: Cursor<'_, Identity>, report: &mut Report) {
         Value::Map(map) => {
             map.iter_mut().for_each(|(key, value)| walk(value, at.key(key), report));
         }
-        Value::List(entries) => {
+        Value::List(entries) if entries.len() > 1 => {
             if let Some(identity) = at.value() {
                 let list = std::mem::take(entries);
                 *entries = unique(list, identity, report);

@@ -26,7 +26,13 @@ struct Printer {
 
 impl Printer {
     fn begin_line(&mut self, column: usize) {
-        self.text.extend(std::iter::repeat_n(' ', column));
+        const SPACES: &str = "                ";
+        let mut left = column;
+        while left > 0 {
+            let part = left.min(SPACES.len());
+            self.text.push_str(&SPACES[..part]);
+            left -= part;
+        }
     }
 
     fn end_line(&mut self) {

@@ -7,7 +7,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Node, Value};
+use super::{Entry, Map, Node, Value};
 use crate::source::Position;
 
 /// The key under which a typed value keeps its `x-*` attributes.
@@ -49,7 +49,7 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(text) | Value::Date(text) => visitor.visit_borrowed_str(text),
             Value::List(entries) => visitor.visit_seq(Entries { entries, index: 0 }),
-            Value::Map(map) => visitor.visit_map(Fields::new(map.iter(), &|_, _| true)),
+            Value::Map(map) => visitor.visit_map(Fields::new(map, Which::All)),
         }
     }
 
@@ -72,13 +72,8 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let Value::Map(map) = &self.value else { return self.deserialize_any(visitor) };
-        if !fields.contains(&EXTENSIONS) {
-            return visitor.visit_map(Fields::new(map.iter(), &|_, _| true));
-        }
-        let known = |key: &str, node: &Node| !key.starts_with("x-") && !node.is_null();
-        let mut entries = Fields::new(map.iter(), &known);
-        entries.extensions = Some(Fields::new(map.iter(), &|key, _| key.starts_with("x-")).entries);
-        visitor.visit_map(entries)
+        let which = if fields.contains(&EXTENSIONS) { Which::Known } else { Which::All };
+        visitor.visit_map(Fields::new(map, which))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -154,24 +149,53 @@ impl<'de> SeqAccess<'de> for Entries<'de> {
             .map(Some)
             .map_err(|error| error.inside(node.at, &format!("[{index}]")))
     }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.entries.len() - self.index)
+    }
 }
 
-type Pair<'de> = (&'de str, &'de Node);
+/// Which entries of a mapping are given to a typed value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// All of them.
+    All,
+    /// Those that say something, and all `x-*` as one called [`EXTENSIONS`] at the end.
+    Known,
+    /// Those called `x-*`.
+    Extensions,
+}
 
 struct Fields<'de> {
-    entries: Vec<Pair<'de>>,
-    index: usize,
-    extensions: Option<Vec<Pair<'de>>>,
+    map: &'de Map,
+    rest: indexmap::map::Iter<'de, String, Entry>,
+    which: Which,
+    /// The one whose key was given last.
+    current: Option<(&'de String, &'de Entry)>,
+    /// Whether there are `x-*` that were not given yet.
+    extensions: bool,
 }
 
 impl<'de> Fields<'de> {
-    fn new(
-        entries: impl Iterator<Item = (&'de String, &'de Node)>,
-        keep: &dyn Fn(&str, &Node) -> bool,
-    ) -> Self {
-        let entries = entries.map(|(key, node)| (key.as_str(), node));
-        let entries = entries.filter(|(key, node)| keep(key, node)).collect();
-        Self { entries, index: 0, extensions: None }
+    fn new(map: &'de Map, which: Which) -> Self {
+        Self { map, rest: map.0.iter(), which, current: None, extensions: false }
+    }
+
+    fn advance(&mut self) -> Option<&'de str> {
+        let Self { rest, which, extensions, .. } = self;
+        self.current = rest.find(|(key, entry)| {
+            let extension = *which != Which::All && key.starts_with("x-");
+            *extensions |= extension && *which == Which::Known;
+            match which {
+                Which::All => true,
+                Which::Known => !extension && !entry.node.is_null(),
+                Which::Extensions => extension,
+            }
+        });
+        match self.current {
+            Some((key, _)) => Some(key),
+            None => std::mem::take(extensions).then_some(EXTENSIONS),
+        }
     }
 }
 
@@ -182,24 +206,16 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Error> {
-        let key = match self.entries.get(self.index) {
-            Some((key, _)) => key,
-            None if self.extensions.as_ref().is_some_and(|entries| !entries.is_empty()) => {
-                EXTENSIONS
-            }
-            None => return Ok(None),
-        };
+        let Some(key) = self.advance() else { return Ok(None) };
         let key: StrDeserializer<'_, Error> = key.into_deserializer();
         seed.deserialize(key).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        if let Some((key, node)) = self.entries.get(self.index) {
-            self.index += 1;
-            return seed.deserialize(*node).map_err(|error| error.inside(node.at, key));
+        if let Some((key, Entry { node, .. })) = self.current.take() {
+            return seed.deserialize(node).map_err(|error| error.inside(node.at, key));
         }
-        let entries = self.extensions.take().unwrap_or_default();
-        let map = Fields { entries, index: 0, extensions: None };
-        seed.deserialize(serde::de::value::MapAccessDeserializer::new(map))
+        let extensions = Self::new(self.map, Which::Extensions);
+        seed.deserialize(serde::de::value::MapAccessDeserializer::new(extensions))
     }
 }

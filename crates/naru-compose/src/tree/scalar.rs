@@ -39,7 +39,7 @@ fn number(text: &str) -> Option<Value> {
     if is_date(text) {
         return Some(Value::Date(text.to_owned()));
     }
-    let plain = text.replace('_', "");
+    let plain = if text.contains('_') { text.replace('_', "").into() } else { Cow::from(text) };
     integer(&plain).map(Value::Int).or_else(|| float(&plain).map(Value::Float))
 }
 
@@ -103,8 +103,11 @@ fn integer(text: &str) -> Option<i64> {
     if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
-    let sign = if negative { "-" } else { "" };
-    i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()
+    match (negative, radix) {
+        (_, 10) => text.parse().ok(),
+        (false, _) => i64::from_str_radix(digits, radix).ok(),
+        (true, _) => i64::from_str_radix(&format!("-{digits}"), radix).ok(),
+    }
 }
 
 /// A number with a point or an exponent: `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`.
@@ -120,6 +123,9 @@ fn float(text: &str) -> Option<f64> {
 /// Whether go-yaml reads it as a point in time: `2020-01-01`, alone, with a time after a space, or
 /// with a time and its zone after a `T`.
 fn is_date(text: &str) -> bool {
+    if text.as_bytes().get(4) != Some(&b'-') {
+        return false;
+    }
     let (date, time) = match text.find(['T', 't', ' ']) {
         Some(end) => (&text[..end], Some((&text[end..=end], &text[end + 1..]))),
         None => (text, None),
