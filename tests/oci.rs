@@ -3,6 +3,7 @@
 mod bundle;
 mod lifecycle;
 mod limits;
+mod process;
 mod run;
 mod terminal;
 

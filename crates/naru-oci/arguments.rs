@@ -1,10 +1,10 @@
 //! Arguments: global flags and one command.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use crate::commands::Command;
 use crate::ui;
@@ -13,7 +13,7 @@ use crate::ui;
 const VERSION: &str =
     concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: unknown\nspec: 1.2.1");
 
-/// An OCI container runtime.
+/// Open Container Initiative runtime
 #[derive(Debug, Parser)]
 #[command(name = "naru-oci", version = VERSION, disable_version_flag = true)]
 #[command(disable_help_subcommand = true)]
@@ -69,18 +69,37 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Parses the command line.
+/// Parses the command line; help and version have the name by which this program was called.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(words)
+    let words: Vec<OsString> = words.collect();
+    let called = words.first().and_then(|word| Path::new(word).file_name());
+    let name = called.and_then(OsStr::to_str).unwrap_or("naru-oci").to_owned();
+    let mut command = Cli::command().help_template(help(&name));
+    let verbs: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    for verb in verbs {
+        let template = help(&format!("{name} {verb}"));
+        command = command.mut_subcommand(verb, |one| one.help_template(template));
+    }
+    let command = command.display_name(name.clone()).bin_name(name);
+    Cli::from_arg_matches(&command.try_get_matches_from(words)?)
+}
+
+/// The help of a command in runc's form, of which tools read the first lines.
+fn help(name: &str) -> String {
+    format!("NAME:\n   {name} - {{about}}\n\nUSAGE:\n   {{usage}}\n\n{{all-args}}")
 }
 
 /// Prints help or what is wrong with the arguments.
 pub(crate) fn explain(refused: &clap::Error) -> ExitCode {
-    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, InvalidSubcommand};
     match refused.kind() {
         DisplayHelp | DisplayVersion => ui::print(&refused.to_string()),
-        _ => {
+        kind => {
             ui::say_line(refused.to_string().trim_end());
+            let verb = refused.get(clap::error::ContextKind::InvalidSubcommand);
+            if let (InvalidSubcommand, Some(verb)) = (kind, verb) {
+                ui::say_line(&format!("No help topic for '{verb}'"));
+            }
             return ExitCode::FAILURE;
         }
     }

@@ -33,6 +33,7 @@ impl Bundle {
         check_version(&value)?;
         if let Some(process) = value.get_mut("process") {
             drop_unknown_capabilities(process, ui);
+            rename_scheduler_flags(process);
         }
         resolve_bind_sources(&mut value, &directory);
         map_root(&mut value);
@@ -48,6 +49,7 @@ pub(crate) fn load_process(file: &Path, ui: &Ui) -> anyhow::Result<Process> {
     let parsing = || format!("cannot parse {}", file.display());
     let mut value: Value = serde_json::from_slice(&text).with_context(parsing)?;
     drop_unknown_capabilities(&mut value, ui);
+    rename_scheduler_flags(&mut value);
     if let Value::Object(fields) = &mut value {
         fields.entry("user").or_insert_with(|| serde_json::json!({"uid": 0, "gid": 0}));
         fields.entry("cwd").or_insert_with(|| Value::String(String::new()));
@@ -57,6 +59,19 @@ pub(crate) fn load_process(file: &Path, ui: &Ui) -> anyhow::Result<Process> {
         bail!("cwd property must not be empty");
     }
     Ok(process)
+}
+
+/// Two flags have names in the specification that the types which read it do not know.
+fn rename_scheduler_flags(process: &mut Value) {
+    let flags = process.pointer_mut("/scheduler/flags").and_then(Value::as_array_mut);
+    for flag in flags.into_iter().flatten() {
+        let known = match flag.as_str() {
+            Some("SCHED_FLAG_RESET_ON_FORK") => "SCHED_RESET_ON_FORK",
+            Some("SCHED_FLAG_DL_OVERRUN") => "SCHED_FLAG_D_L_OVERRUN",
+            _ => continue,
+        };
+        *flag = Value::from(known);
+    }
 }
 
 /// What is bound by a relative path lies in the bundle (runtime-spec, config.md, mounts).

@@ -49,14 +49,14 @@ fn what_the_state_does_not_allow_fails_and_changes_nothing() {
         bundle.oci(["resume", "c"]).exits_with(1);
         assert_eq!(bundle.status("c"), "created");
         bundle.oci(["start", "c"]).succeeds();
-        bundle.oci(["start", "c"]).exits_with(1).says("running state");
-        bundle.oci(["delete", "c"]).exits_with(1).says("running state");
+        bundle.oci(["start", "c"]).exits_with(1).says("cannot start an already running container");
+        bundle.oci(["delete", "c"]).exits_with(1).says("that is not stopped: running");
         assert_eq!(bundle.status("c"), "running");
         bundle.oci(["kill", "c", "9"]).succeeds();
         bundle.until("c", "stopped");
         bundle.oci(["kill", "c", "9"]).exits_with(1).says("container not running");
-        bundle.oci(["start", "c"]).exits_with(1).says("stopped state");
-        bundle.oci(["exec", "c", "true"]).exits_with(255).says("stopped state");
+        bundle.oci(["start", "c"]).exits_with(1).says("cannot start a container that has stopped");
+        bundle.oci(["exec", "c", "true"]).exits_with(255).says("in a stopped container");
         bundle.oci(["delete", "c"]).succeeds();
     });
 }

@@ -103,7 +103,7 @@ fn processes_are_listed_as_numbers_and_as_tables() {
         assert_eq!(header, ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]);
         assert!(table.contains("sleep 777") && table.contains("sleep 888"), "{table}");
         let short = bundle.oci(["ps", "c", "-e", "-x"]).succeeds().stdout;
-        assert!(short.starts_with("PID   TTY   STAT  TIME  COMMAND"), "{short}");
+        assert!(short.starts_with("    PID TTY   STAT  TIME  COMMAND"), "{short}");
         bundle.oci(["ps", "c", "-o", "pid"]).exits_with(1).says("not supported");
         bundle.oci(["kill", "c", "KILL"]).succeeds();
         bundle.until("c", "stopped");

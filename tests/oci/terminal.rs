@@ -175,7 +175,14 @@ fn the_version_and_the_features_are_told() {
         assert!(lines[1].starts_with("commit: ") && lines[2].starts_with("spec: 1."), "{version}");
         let features = bundle.oci(["features"]).succeeds().json().remove(0);
         assert_eq!(features["linux"]["cgroup"]["v2"], true);
-        bundle.oci(["--help"]).succeeds().prints("Usage");
+        let help = bundle.oci(["--help"]).succeeds().stdout;
+        assert!(
+            help.starts_with("NAME:\n   naru-oci - Open Container Initiative runtime"),
+            "{help}"
+        );
+        let help = bundle.oci(["delete", "-h"]).succeeds().stdout;
+        assert!(help.starts_with("NAME:\n   naru-oci delete - "), "{help}");
+        bundle.oci(["foo", "-h"]).exits_with(1).says("No help topic for 'foo'");
     });
 }
 

@@ -55,12 +55,15 @@ pub(crate) struct Args {
     /// SELinux label
     #[arg(long, value_name = "LABEL")]
     process_label: Option<String>,
-    /// It gains no privileges by executing files
-    #[arg(long)]
-    no_new_privs: bool,
+    /// It gains no privileges by executing files; not said, it is as the container's own process
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_new_privs: Option<bool>,
     /// Pass so many further descriptors on, from 3 up
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) preserve_fds: u32,
+    /// A control group below the container's to run in, for all controllers or for some
+    #[arg(long, value_name = "PATH|CONTROLLER[,CONTROLLER]:PATH")]
+    cgroup: Vec<String>,
     /// Also into a paused container
     #[arg(long)]
     ignore_paused: bool,
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
     let terminal = process.terminal() == Some(true);
     let receiver = console::receiver(terminal, args.detach, args.console_socket.as_deref())?;
     let pidfd_receiver = args.pidfd_socket.as_deref().map(Receiver::connect).transpose()?;
+    check_groups(&container, &args.cgroup)?;
     let stdio = descriptors::collect(&mut process, inherited, ui)?;
     // Before the process, so that no signal is lost in between.
     let signals = if args.detach { None } else { Some(signals::take()?) };
@@ -95,8 +99,15 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
         stdio,
         parent: Parent::Own,
         binary: &Binary::open()?,
+        groups: &args.cgroup,
         ignore_paused: args.ignore_paused,
     })?;
+    ui.debug(&format!("nsexec container setup: {} has entered the container", running.pid));
+    if let Some(mask) = affinity_mask(&process) {
+        ui.debug(&format!("nsexec[{}]: affinity: {mask}", running.pid));
+    }
+    ui.debug("child process in init(): set up by the plan it was sent");
+    ui.debug(&format!("setns_init: about to exec {}", command_name(&process)));
     if let Some(master) = &running.terminal
         && !args.detach
     {
@@ -115,6 +126,38 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
         Some(signals) => foreground::attend(&running, &signals),
         None => Ok(0),
     }
+}
+
+/// The groups have to exist: nobody makes groups for a further process.
+fn check_groups(container: &Container, groups: &[String]) -> anyhow::Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    for (_, directory) in container.cgroup()?.below(groups)?.directories() {
+        let file = directory.join("cgroup.procs");
+        if !file.exists() {
+            let file = file.display();
+            bail!("error adding pid to cgroups: open {file}: no such file or directory");
+        }
+    }
+    Ok(())
+}
+
+/// The processors that the process begins on, as a mask; for the log.
+fn affinity_mask(process: &Process) -> Option<String> {
+    let list = process.exec_cpu_affinity().as_ref()?.initial().clone()?;
+    let mut mask = 0_u64;
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        for number in first.trim().parse::<u32>().ok()?..=last.trim().parse().ok()? {
+            mask |= 1_u64.checked_shl(number)?;
+        }
+    }
+    Some(format!("{mask:#x}"))
+}
+
+fn command_name(process: &Process) -> &str {
+    process.args().as_ref().and_then(|args| args.first()).map_or("", String::as_str)
 }
 
 /// The container's own process, changed by the flags.
@@ -136,7 +179,9 @@ fn from_flags(args: &Args, container: &Container, ui: &Ui) -> anyhow::Result<Pro
     if args.process_label.is_some() {
         process.set_selinux_label(args.process_label.clone());
     }
-    process.set_no_new_privileges(Some(args.no_new_privs));
+    if let Some(asked) = args.no_new_privs {
+        process.set_no_new_privileges(Some(asked));
+    }
     process.set_user(user(args, process.user())?);
     add_capabilities(&mut process, &args.cap, ui);
     Ok(process)
@@ -165,7 +210,7 @@ fn user(args: &Args, of_container: &User) -> anyhow::Result<User> {
     Ok(user)
 }
 
-/// Adds them to all sets but the inheritable one, and to the ambient one where that is inheritable.
+/// Adds them to all sets but the inheritable one, and to the ambient one of a container that inherits any.
 fn add_capabilities(process: &mut Process, names: &[String], ui: &Ui) {
     let known: Capabilities = names
         .iter()
@@ -188,6 +233,10 @@ fn add_capabilities(process: &mut Process, names: &[String], ui: &Ui) {
     };
     let (bounding, effective, permitted) =
         (with(all.bounding()), with(all.effective()), with(all.permitted()));
+    if all.inheritable().as_ref().is_some_and(|set| !set.is_empty()) {
+        let ambient = with(all.ambient());
+        all.set_ambient(ambient);
+    }
     all.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
     process.set_capabilities(Some(all));
 }

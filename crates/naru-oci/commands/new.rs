@@ -78,6 +78,10 @@ pub(crate) fn create(
         parent: Parent::Own,
         binary: &Binary::open()?,
     })?;
+    // In runc's words, which those who read its debug log look for.
+    ui.debug(&format!("nsexec container setup: {} is in the container's namespaces", process.pid));
+    ui.debug("child process in init(): set up by the plan it was sent");
+    ui.debug("init: closing the pipe to signal completion");
     process.warnings.iter().for_each(|warning| ui.warning(warning));
     match hand_over(args, &process, receiver.as_ref(), pidfd_receiver.as_ref()) {
         Ok(()) => Ok((container, process)),

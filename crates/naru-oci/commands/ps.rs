@@ -100,7 +100,7 @@ impl Table {
     fn header(self) -> Vec<String> {
         let names: &[&str] = match self {
             Self::Full => &["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"],
-            Self::Short => &["PID", "TTY", "STAT", "TIME", "COMMAND"],
+            Self::Short => &["    PID", "TTY", "STAT", "TIME", "COMMAND"],
             Self::User => &[
                 "USER", "PID", "%CPU", "%MEM", "VSZ", "RSS", "TTY", "STAT", "START", "TIME",
                 "COMMAND",
@@ -128,7 +128,7 @@ impl Table {
                 text(&process.command),
             ],
             Self::Short => vec![
-                pid,
+                format!("{pid:>7}"),
                 text(&process.terminal),
                 text(&process.state),
                 short,

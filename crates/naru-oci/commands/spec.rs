@@ -1,6 +1,6 @@
 //! `spec`: a configuration to start from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
@@ -106,7 +106,11 @@ fn mounts(rootless: bool) -> Value {
 }
 
 fn linux(rootless: bool) -> Value {
-    let mut namespaces = vec!["pid", "network", "ipc", "uts", "mount", "cgroup"];
+    let mut namespaces = vec!["pid", "network", "ipc", "uts", "mount"];
+    // Where v1 is mounted a container sees its groups by bind mounts, as engines of such hosts expect.
+    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        namespaces.push("cgroup");
+    }
     let mut linux = json!({
         "maskedPaths": [
             "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",

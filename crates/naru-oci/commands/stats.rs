@@ -98,7 +98,6 @@ fn memory(memory: &MemoryStats, pressure: Option<&Pressure>) -> Value {
         })
     };
     let optional = |part: &Option<MemoryUse>| entry(&part.clone().unwrap_or_default());
-    let event = |name: &str| memory.events.get(name).copied().unwrap_or(0);
     let value = json!({
         "cache": memory.cache,
         "usage": entry(&memory.memory),
@@ -106,10 +105,6 @@ fn memory(memory: &MemoryStats, pressure: Option<&Pressure>) -> Value {
         "kernel": optional(&memory.kernel),
         "kernelTCP": optional(&memory.kernel_tcp),
         "raw": memory.details,
-        "event_count": {
-            "low": event("low"), "high": event("high"), "max": event("max"),
-            "oom": memory.oom, "oom_kill": memory.oom_kills,
-        },
     });
     with_pressure(value, pressure)
 }

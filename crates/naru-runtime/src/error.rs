@@ -61,6 +61,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Nobody takes the listener of the system call filter.
+    #[error("failed to connect with seccomp agent {}", .0.display())]
+    Agent(PathBuf, #[source] Errno),
     /// A control group could not be made, changed or removed.
     #[error("cannot {action} the control group {}", path.display())]
     Cgroup {

@@ -182,6 +182,9 @@ impl Files {
             Some(status) if status.success() => return None,
             Some(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("it exited with code {code}"),
+                (None, Some(nix::libc::SIGSYS)) => {
+                    "it was ended by signal 31 (bad system call: the filter refuses it)".to_owned()
+                }
                 (None, signal) => format!("it was ended by signal {}", signal.unwrap_or(0)),
             },
         };
@@ -200,7 +203,13 @@ impl Files {
         if read.is_err() {
             return String::new();
         }
-        String::from_utf8_lossy(&bytes).trim().escape_debug().to_string()
+        let text = String::from_utf8_lossy(&bytes);
+        // What steers a terminal is spelled out.
+        let spelled = |letter: char| match letter.is_control() {
+            true => letter.escape_default().to_string(),
+            false => letter.to_string(),
+        };
+        text.trim().chars().map(spelled).collect()
     }
 }
 

@@ -19,8 +19,7 @@ pub(crate) fn connect(seccomp: Option<&LinuxSeccomp>) -> Result<Option<OwnedFd>,
         return Ok(None);
     };
     let connection = connect_to(path);
-    let action = || format!("connect to the seccomp agent {}", path.display());
-    connection.map(Some).map_err(|errno| Error::host(action(), errno))
+    connection.map(Some).map_err(|errno| Error::Agent(path.clone(), errno))
 }
 
 fn connect_to(path: &Path) -> Result<OwnedFd, Errno> {

@@ -71,6 +71,13 @@ impl Cgroup {
         }
     }
 
+    /// Whether any hierarchy has the group frozen, whoever froze it: a process that joins it would stand still.
+    pub(crate) fn has_frozen(&self) -> bool {
+        let places = [self.unified().map(Place::V2), self.v1("freezer").map(Place::V1)];
+        let frozen = |place: Place| place.state().is_ok_and(|state| state != Freezer::Thawed);
+        places.into_iter().flatten().any(frozen)
+    }
+
     /// Freezes or thaws without waiting; false when there is no freezer.
     pub(super) fn try_freeze(&self, freeze: bool) -> bool {
         self.freezer_place().is_ok_and(|place| place.request(freeze).is_ok())

@@ -21,7 +21,7 @@ mod stats;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -64,7 +64,7 @@ impl Cgroup {
     /// When `path` is not absolute or contains `..`.
     pub fn within(hierarchies: &Hierarchies, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+        let climbs = path.components().any(|part| part == Component::ParentDir);
         if !path.is_absolute() || climbs || path == Path::new("/") {
             let reason = format!("{} is not a path below the root", path.display());
             return Err(Error::invalid("linux.cgroupsPath", reason));
@@ -85,6 +85,55 @@ impl Cgroup {
     ) -> Result<Self, Error> {
         let path = path.filter(|path| !path.as_os_str().is_empty());
         Self::within(hierarchies, Path::new("/").join(path.unwrap_or(Path::new(id))))
+    }
+
+    /// Groups below this one, by controller, for a further process: `PATH` in all hierarchies, or several of
+    /// `CONTROLLER[,CONTROLLER]:PATH`, where the other hierarchies keep the group itself.
+    ///
+    /// # Errors
+    /// For a path that leads out of the group or is none, and for a controller that the host does not have.
+    pub fn below(&self, choices: &[String]) -> Result<Self, Error> {
+        let mut paths = vec![PathBuf::new(); self.hierarchies.len()];
+        for choice in choices {
+            let (controllers, path) = match choice.split_once(':') {
+                Some((controllers, path)) => (Some(controllers), path),
+                None if choices.len() == 1 => (None, choice.as_str()),
+                None => {
+                    let reason = format!("{choice} has no controller before it");
+                    return Err(Error::invalid("cgroup", reason));
+                }
+            };
+            let path = Path::new("/").join(path);
+            if path.components().any(|part| part == Component::ParentDir) {
+                let reason = format!("{choice} is not a sub cgroup path");
+                return Err(Error::invalid("cgroup", reason));
+            }
+            for controller in
+                controllers.map_or(vec![None], |all| all.split(',').map(Some).collect())
+            {
+                let chosen = |hierarchy: &MountedHierarchy| match controller {
+                    None => true,
+                    Some("") => hierarchy.is_unified(),
+                    Some(name) => hierarchy.has(name),
+                };
+                let mut found = false;
+                for (index, _) in self.hierarchies.iter().enumerate().filter(|(_, one)| chosen(one))
+                {
+                    paths[index] = path.strip_prefix("/").unwrap_or(&path).to_owned();
+                    found = true;
+                }
+                if !found {
+                    let reason = format!("unknown controller {}", controller.unwrap_or_default());
+                    return Err(Error::invalid("cgroup", reason));
+                }
+            }
+        }
+        let chosen = |(hierarchy, below): (&MountedHierarchy, PathBuf)| MountedHierarchy {
+            mount: self.directory(hierarchy).join(below),
+            ..hierarchy.clone()
+        };
+        let hierarchies = self.hierarchies.iter().zip(paths).map(chosen).collect();
+        Ok(Self { path: PathBuf::new(), hierarchies })
     }
 
     /// No control groups: the process stays in those of its creator.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::sched::CloneFlags;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::thread::CpuSet;
 
 use naru_sys::mount::{Attributes, set_attributes};
 
@@ -28,6 +29,15 @@ pub(super) fn join(tasks: &[PathBuf]) -> Result<(), Failure> {
         write().at(Stage::Cgroup, || format!("join the control group {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Lets this process run on all processors of its groups: since Linux 6.2 a choice that the caller was started with
+/// would outlive the join. The kernel leaves out those that there are not, or that the group does not have.
+pub(super) fn spread() {
+    let mut all = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|number| all.set(number));
+    // Where this is not allowed the caller's choice stays.
+    let _ = rustix::thread::sched_setaffinity(None, &all);
 }
 
 /// Hides the groups above the ones that were joined.

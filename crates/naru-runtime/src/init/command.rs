@@ -1,5 +1,6 @@
 //! The command: where it is, where it starts, and becoming it.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,7 +10,7 @@ use rustix::fs::{Access, AtFlags, CWD, FileType};
 use rustix::io::Errno;
 
 use super::tree::Tree;
-use super::{Session, files};
+use super::{Session, files, identity};
 use crate::error::{At, Failure, Stage};
 use crate::plan::{ProcessPlan, StdioPlan};
 
@@ -73,8 +74,20 @@ pub(super) fn make_directory(tree: &Tree, cwd: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Becomes the user, in the working directory: entered with the rights of root where these are enough, or with
+/// those of the user, who may be let in where root is not (a file system that maps root to nobody).
+pub(super) fn become_user_in_directory(process: &ProcessPlan) -> Result<(), Failure> {
+    match enter_directory(&process.cwd) {
+        Err(failure) if failure.errno == Errno::ACCESS.raw_os_error() => {
+            identity::become_user(process)?;
+            enter_directory(&process.cwd)
+        }
+        entered => entered.and_then(|()| identity::become_user(process)),
+    }
+}
+
 /// Enters the working directory, which must be inside the container.
-pub(super) fn enter_directory(cwd: &Path) -> Result<(), Failure> {
+fn enter_directory(cwd: &Path) -> Result<(), Failure> {
     let what = || format!("enter the working directory {}", cwd.display());
     rustix::process::chdir(cwd).at(Stage::Directory, what)?;
     let inside = rustix::process::getcwd(Vec::new()).at(Stage::Directory, what)?;
@@ -104,6 +117,11 @@ impl Command {
         })
     }
 
+    /// The environment it will have.
+    pub(super) fn environment(&self) -> &[CString] {
+        &self.environment
+    }
+
     /// Becomes the command, with the descriptors that are handed over.
     pub(super) fn execute(&self, session: &Session) -> Result<Infallible, Failure> {
         for (number, file) in (FIRST_FURTHER..).zip(&session.further) {
@@ -118,9 +136,15 @@ impl Command {
     }
 }
 
-/// The environment of the plan; programs expect `HOME` in it, as every runtime gives it.
+/// The environment of the plan, of a variable that it sets twice the later one; programs expect `HOME` in
+/// it, and not an empty one, as every runtime gives it.
 fn environment(plan: &ProcessPlan) -> Vec<String> {
-    let mut environment = plan.env.clone();
+    let name = |variable: &String| variable.split_once('=').map(|(name, _)| name.to_owned());
+    let mut known = HashSet::new();
+    let last = |variable: &&String| name(variable).is_none_or(|name| known.insert(name));
+    let mut environment: Vec<String> = plan.env.iter().rev().filter(last).cloned().collect();
+    environment.reverse();
+    environment.retain(|variable| variable != "HOME=");
     if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
         environment.push(format!("HOME={}", files::home_of(plan.uid)));
     }

@@ -32,6 +32,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     let process = &plan.process;
     new_session()?;
     cgroups::join(&plan.cgroup.tasks)?;
+    cgroups::spread();
     namespaces::join(plan, session)?;
     cgroups::isolate(&plan.cgroup)?;
 
@@ -52,7 +53,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     kernel::set(plan, &proc)?;
     mount_all(plan, &tree, sources, nodes)?;
     if let Some(hooks) = &plan.hooks
-        && !hooks::before_root(hooks, session)?
+        && !hooks::before_root(hooks, &new_root, session)?
     {
         return Ok(super::FAILED);
     }
@@ -86,8 +87,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
         root::return_to(&session.take(slot)?)?;
     }
     identity::warn_of_missing(process, session)?;
-    identity::become_user(process)?;
-    command::enter_directory(&process.cwd)?;
+    command::become_user_in_directory(process)?;
     let has_program = !process.args.is_empty();
     let command = has_program.then(|| Command::find(process)).transpose()?;
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(process.umask));
@@ -100,7 +100,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
         return Err(Failure::new(Stage::Plan, Errno::INVAL, text));
     };
     if let Some(hooks) = &plan.hooks {
-        hooks::before_program(hooks, process, session)?;
+        hooks::before_program(hooks, process, &command, session)?;
     }
     if plan.reaper {
         return reaper::run(process, &command, session);

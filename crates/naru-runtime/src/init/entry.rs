@@ -31,7 +31,10 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
     let process = &plan.process;
     run_on(plan.affinity.0.as_deref())?;
     cgroups::join(&plan.cgroup.tasks)?;
-    run_on(plan.affinity.1.as_deref())?;
+    match &plan.affinity {
+        (None, None) => cgroups::spread(),
+        (_, last) => run_on(last.as_deref())?,
+    }
     let null = files::open_null()?;
     let mask = Mask::new(&null)?;
     let proc = Proc::open()?;
@@ -73,8 +76,7 @@ pub(super) fn enter(plan: &ExecPlan, session: &mut Session) -> Result<i32, Failu
     command::place_stdio(&process.stdio, console.as_ref(), &null, session)?;
     drop((null, console, tree));
     identity::warn_of_missing(process, session)?;
-    identity::become_user(process)?;
-    command::enter_directory(&process.cwd)?;
+    command::become_user_in_directory(process)?;
     let command = Command::find(process)?;
     rustix::process::umask(Mode::from_bits_truncate(process.umask));
 

@@ -1,7 +1,7 @@
 //! Hooks inside the container's namespaces, run by its first process.
 
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use naru_sys::process::{Fork, fork};
 use oci_spec::runtime::{ContainerState, Hook};
@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::Session;
+use super::command::Command;
 use crate::error::{At, Failure, Stage};
 use crate::hooks::{Files, label, wait};
 use crate::plan::{HookPlan, ProcessPlan};
@@ -17,8 +18,12 @@ use crate::plan::{HookPlan, ProcessPlan};
 const CANNOT_EXECUTE: i32 = 126;
 
 /// The hooks before the root is changed: the caller's, who is told and gives the word when they are
-/// done, then the createContainer hooks. False means that the caller is gone.
-pub(super) fn before_root(plan: &HookPlan, session: &Session) -> Result<bool, Failure> {
+/// done, then the createContainer hooks, in the directory `root`. False means that the caller is gone.
+pub(super) fn before_root(
+    plan: &HookPlan,
+    root: &OwnedFd,
+    session: &Session,
+) -> Result<bool, Failure> {
     if plan.early {
         let what = || "wait for the hooks of the caller".to_owned();
         session.channel.report_hooks().at(Stage::Hook, what)?;
@@ -28,21 +33,27 @@ pub(super) fn before_root(plan: &HookPlan, session: &Session) -> Result<bool, Fa
     }
     for (index, hook) in plan.create_container.iter().enumerate() {
         let name = label("createContainer", index);
-        run(&name, hook, plan, || Ok(()))?;
+        let enter = || {
+            rustix::process::fchdir(root)
+                .at(Stage::Hook, || "enter the root file system".to_owned())
+        };
+        run(&name, hook, (plan, &[]), enter)?;
     }
     Ok(true)
 }
 
-/// The startContainer hooks, which are confined like the program.
+/// The startContainer hooks, which are confined like the program and have its environment unless they name one.
 pub(super) fn before_program(
     plan: &HookPlan,
     process: &ProcessPlan,
+    command: &Command,
     session: &Session,
 ) -> Result<(), Failure> {
+    let inherited = command.environment();
     for (index, hook) in plan.start_container.iter().enumerate() {
         let name = label("startContainer", index);
         let confine = || super::identity::confine_unheard(process, &session.filter);
-        run(&name, hook, plan, confine)?;
+        run(&name, hook, (plan, inherited), confine)?;
     }
     Ok(())
 }
@@ -50,7 +61,7 @@ pub(super) fn before_program(
 fn run(
     name: &str,
     hook: &Hook,
-    plan: &HookPlan,
+    (plan, inherited): (&HookPlan, &[CString]),
     confine: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let what = || format!("run the {name}, {}", hook.path().display());
@@ -60,7 +71,7 @@ fn run(
         Errno::from_raw_os_error(error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()))
     };
     let files = Files::new(&state).map_err(errno).at(Stage::Hook, what)?;
-    let program = Program::new(hook).at(Stage::Hook, what)?;
+    let program = Program::new(hook, inherited).at(Stage::Hook, what)?;
     let pid = match fork().at(Stage::Hook, what)? {
         Fork::Parent(pid) => Pid::from_raw(pid).ok_or(Errno::SRCH).at(Stage::Hook, what)?,
         Fork::Child => become_hook(&program, &files, confine),
@@ -83,7 +94,7 @@ struct Program {
 }
 
 impl Program {
-    fn new(hook: &Hook) -> Result<Self, Errno> {
+    fn new(hook: &Hook, inherited: &[CString]) -> Result<Self, Errno> {
         let string = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::INVAL);
         let strings = |list: &Option<Vec<String>>| {
             let list = list.iter().flatten().map(|text| string(text.as_bytes()));
@@ -94,7 +105,11 @@ impl Program {
         if arguments.is_empty() {
             arguments.push(path.clone());
         }
-        Ok(Self { path, arguments, environment: strings(hook.env())? })
+        let environment = match hook.env() {
+            Some(_) => strings(hook.env())?,
+            None => inherited.to_vec(),
+        };
+        Ok(Self { path, arguments, environment })
     }
 }
 

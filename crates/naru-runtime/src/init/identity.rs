@@ -17,7 +17,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{Session, hide};
 use crate::error::{At, Failure, Stage};
-use crate::plan::{CapabilityPlan, ProcessPlan};
+use crate::plan::{CapabilityPlan, ProcessPlan, names_of};
 
 /// Capabilities a kernel can know.
 const CAPABILITIES: u32 = 64;
@@ -29,6 +29,13 @@ pub(super) fn warn_of_missing(plan: &ProcessPlan, session: &mut Session) -> Resu
     let missing = plan.capabilities.permitted & !now.permitted.bits();
     if missing != 0 {
         session.warnings.push(format!("naru lacks these capabilities itself: {missing:#x}"));
+    }
+    let CapabilityPlan { ambient, permitted, inheritable, .. } = plan.capabilities;
+    for name in names_of(ambient & !(permitted & inheritable)) {
+        let text = format!(
+            "can't raise ambient capability {name}: it is not both permitted and inheritable"
+        );
+        session.warnings.push(text);
     }
     Ok(())
 }
@@ -51,11 +58,16 @@ pub(super) fn become_user(plan: &ProcessPlan) -> Result<(), Failure> {
     rustix::thread::set_keep_capabilities(false)
         .at(Stage::Identity, what("keep capabilities no longer"))?;
     hide()?;
-    if plan.uid != 0 && plan.seccomp_flags.is_some() && !plan.no_new_privileges {
-        // The change of user has emptied the effective set; the filter needs one of them.
+    if plan.uid != 0 {
+        // The change of user has emptied the effective set; the command is looked for with the rights that the
+        // program will have, and the filter needs one of these.
+        let mut wanted = CapabilitySet::from_bits_retain(plan.capabilities.effective);
+        if plan.seccomp_flags.is_some() && !plan.no_new_privileges {
+            wanted |= CapabilitySet::SYS_ADMIN | CapabilitySet::SETPCAP;
+        }
         let mut sets =
             rustix::thread::capabilities(None).at(Stage::Identity, what("read capabilities"))?;
-        sets.effective = sets.permitted & (CapabilitySet::SYS_ADMIN | CapabilitySet::SETPCAP);
+        sets.effective = sets.permitted & wanted;
         rustix::thread::set_capabilities(None, sets)
             .at(Stage::Identity, what("raise capabilities"))?;
     }
@@ -157,7 +169,8 @@ fn limit_capabilities(plan: &CapabilityPlan) -> Result<(), Failure> {
     rustix::thread::set_capabilities(None, sets).at(Stage::Identity, what)?;
     rustix::thread::clear_ambient_capability_set().at(Stage::Identity, what)?;
     for number in (0..CAPABILITIES).filter(|number| plan.ambient & (1 << number) != 0) {
-        let capability = CapabilitySet::from_bits_retain(1 << number) & sets.permitted;
+        let both = sets.permitted & sets.inheritable;
+        let capability = CapabilitySet::from_bits_retain(1 << number) & both;
         if !capability.is_empty() {
             rustix::thread::configure_capability_in_ambient_set(capability, true)
                 .at(Stage::Identity, what)?;

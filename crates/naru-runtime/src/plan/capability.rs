@@ -50,6 +50,12 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// Those of a set by their names.
+pub(crate) fn names_of(bits: u64) -> impl Iterator<Item = String> {
+    let named = NAMES.iter().enumerate().filter(move |(number, _)| bits & (1 << number) != 0);
+    named.map(|(_, name)| format!("CAP_{name}"))
+}
+
 /// The capabilities as the specification names them.
 pub(crate) fn capability_names() -> Vec<String> {
     NAMES.iter().map(|name| format!("CAP_{name}")).collect()
@@ -70,10 +76,6 @@ pub(super) fn capability_plan(
     if plan.effective & !plan.permitted != 0 {
         let reason = "a capability is effective but not permitted";
         return Err(Error::invalid("process.capabilities.effective", reason));
-    }
-    if plan.ambient & !(plan.permitted & plan.inheritable) != 0 {
-        let reason = "a capability is ambient but not both permitted and inheritable";
-        return Err(Error::invalid("process.capabilities.ambient", reason));
     }
     Ok(plan)
 }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use capability::capability_names;
+pub(crate) use capability::{capability_names, names_of};
 pub(crate) use devices::DeviceNode;
 pub(crate) use hooks::{HookPlan, early_hooks, state_of};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};

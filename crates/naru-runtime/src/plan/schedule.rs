@@ -111,6 +111,18 @@ fn flag(flag: Flag) -> Result<u64, Error> {
     })
 }
 
+/// SCHED_DEADLINE is for all processors of the machine: the kernel refuses it to a process that is kept to some.
+pub(super) fn check_deadline(process: Option<&Process>, linux: &Linux) -> Result<(), Error> {
+    let policy = process.and_then(|process| process.scheduler().as_ref()).map(Scheduler::policy);
+    let cpu = linux.resources().as_ref().and_then(|resources| resources.cpu().as_ref());
+    let cpus = cpu.and_then(|cpu| cpu.cpus().as_ref()).is_some_and(|cpus| !cpus.is_empty());
+    if policy == Some(&Policy::SchedDeadline) && cpus {
+        let reason = "process scheduler can't be used together with AllowedCPUs";
+        return Err(Error::invalid("process.scheduler", reason));
+    }
+    Ok(())
+}
+
 /// The domain of `linux.personality` as personality(2) takes it.
 pub(super) fn personality_plan(linux: &Linux) -> Result<Option<u32>, Error> {
     let Some(personality) = linux.personality() else { return Ok(None) };

@@ -32,6 +32,7 @@ pub(crate) fn container_plan(
     let default = Linux::default();
     let linux = spec.linux().as_ref().unwrap_or(&default);
     refuse_unsupported(spec, linux)?;
+    schedule::check_deadline(spec.process().as_ref(), linux)?;
     let namespaces = namespaces(linux)?;
     let own = |flag: i32| namespaces.owns(flag);
     // A container can be made without a process; starting it is the error.

@@ -214,6 +214,12 @@ fn check_listener(seccomp: &LinuxSeccomp, verdict: &Verdict) -> Result<(), Error
         let action = seccomp.default_action();
         return Err(Error::unsupported_value("linux.seccomp.defaultAction", action));
     }
+    let asks = |rule: &&LinuxSyscall| rule.action() == LinuxSeccompAction::ScmpActNotify;
+    let mut asked = seccomp.syscalls().iter().flatten().filter(asks).flat_map(LinuxSyscall::names);
+    if asked.any(|name| name == "write") {
+        let reason = "SCMP_ACT_NOTIFY cannot be used for the write syscall";
+        return Err(Error::invalid("linux.seccomp.syscalls", reason));
+    }
     if !path.is_some_and(|path| path.is_absolute()) {
         let reason = "SCMP_ACT_NOTIFY needs the absolute path of a socket";
         return Err(Error::invalid("linux.seccomp.listenerPath", reason));
@@ -265,8 +271,10 @@ fn verdicts(
                 conditions.push((*argument, argument.index() < narrow));
             }
             let list = rules.entry(number).or_default();
-            if list.last().is_none_or(|last| !last.conditions.is_empty()) {
-                list.push(Rule { conditions, action });
+            for conditions in alternatives(conditions) {
+                if list.last().is_none_or(|last| !last.conditions.is_empty()) {
+                    list.push(Rule { conditions, action });
+                }
             }
         }
     }
@@ -277,6 +285,17 @@ fn verdicts(
             _ => (number, Verdict::Rules(rules, default)),
         })
         .collect())
+}
+
+/// Conditions on different arguments have to hold together. One of several on the same argument is enough, as runc
+/// and Docker's profiles mean it.
+fn alternatives(conditions: Vec<(LinuxSeccompArg, bool)>) -> Vec<Vec<(LinuxSeccompArg, bool)>> {
+    let mut places: Vec<usize> = conditions.iter().map(|(argument, _)| argument.index()).collect();
+    places.sort_unstable();
+    if places.windows(2).any(|pair| pair[0] == pair[1]) {
+        return conditions.into_iter().map(|condition| vec![condition]).collect();
+    }
+    vec![conditions]
 }
 
 /// Ranges of numbers with one verdict, as their first number; they cover all numbers.

@@ -254,3 +254,35 @@ fn every_action_has_the_kernels_value() {
     let error = Program::compile(&serde_json::from_value(json).unwrap()).unwrap_err();
     assert!(error.to_string().ends_with("SCMP_ACT_ALLOW has no errno"), "{error}");
 }
+
+#[test]
+fn conditions_on_different_arguments_hold_together_and_one_of_several_on_the_same_is_enough() {
+    let filter = |second: usize| {
+        let equal = |index: usize, value: u64| serde_json::json!({"index": index, "value": value, "op": "SCMP_CMP_EQ"});
+        let json = serde_json::json!({
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [{
+                "names": ["kill"], "action": "SCMP_ACT_ALLOW",
+                "args": [equal(0, 100), equal(second, 9)],
+            }],
+        });
+        Filter::new(Machine::NATIVE, &serde_json::from_value(json).unwrap())
+    };
+    let (same, different) = (filter(0), filter(1));
+    assert_eq!(same.call("kill", &[100, 0]), ALLOW);
+    assert_eq!(same.call("kill", &[9, 0]), ALLOW);
+    assert_eq!(same.call("kill", &[10, 0]), EPERM);
+    assert_eq!(different.call("kill", &[100, 9]), ALLOW);
+    assert_eq!(different.call("kill", &[100, 0]), EPERM);
+}
+
+#[test]
+fn nobody_is_asked_about_write() {
+    let json = serde_json::json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": "/agent",
+        "syscalls": [{"names": ["read", "write"], "action": "SCMP_ACT_NOTIFY"}],
+    });
+    let error = Program::compile(&serde_json::from_value(json).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("SCMP_ACT_NOTIFY cannot be used for the write syscall"), "{error}");
+}

@@ -48,6 +48,8 @@ pub struct Further<'a> {
     pub parent: Parent,
     /// naru's own program.
     pub binary: &'a Binary,
+    /// Groups below the container's own to run in, as [`Cgroup::below`] takes them; none is its own.
+    pub groups: &'a [String],
     /// Also into a paused container, where it begins to run when the container does.
     pub ignore_paused: bool,
 }
@@ -217,7 +219,7 @@ impl Container {
             spec: &spec,
             container: container.as_fd(),
             process: further.process,
-            cgroup: &self.cgroup()?,
+            cgroup: &self.cgroup()?.below(further.groups)?,
             stdio: further.stdio,
             parent: further.parent,
             binary: further.binary,

@@ -40,12 +40,13 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Exists`] when there is one of this id, [`Error::Occupied`] when its control group is
-    /// another one's; nothing is left of one that failed.
+    /// another one's, [`Error::Frozen`] when nothing could run in it; nothing is left of one that failed.
     pub fn create(&self, new: NewContainer<'_>) -> Result<(Container, Process), Error> {
         let (directory, lock) = self.begin(new.id)?;
         let cgroup = new.cgroup.clone();
         let free = cgroup.processes().map(|processes| processes.is_empty());
         let result = match free {
+            Ok(true) if cgroup.has_frozen() => Err(Error::Frozen(cgroup.path())),
             Ok(true) => create_in(&directory, new).inspect_err(|_| {
                 // The first failure is the one to tell.
                 drop(cgroup.kill_all());

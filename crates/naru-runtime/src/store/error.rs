@@ -26,7 +26,7 @@ pub enum Error {
         id: ContainerId,
     },
     /// The container's state does not allow it.
-    #[error("cannot {action} a container in the {status} state: {id}")]
+    #[error("{}", refusal(action, id, *status))]
     Status {
         /// What was asked for.
         action: &'static str,
@@ -36,8 +36,11 @@ pub enum Error {
         status: Status,
     },
     /// The control group has processes already, which the container's end would end too.
-    #[error("the control group {} is not empty", .0.display())]
+    #[error("container's cgroup is not empty: {} has processes", .0.display())]
     Occupied(PathBuf),
+    /// Somebody has frozen the control group: nothing could run in it.
+    #[error("container's cgroup unexpectedly frozen: {}", .0.display())]
+    Frozen(PathBuf),
     /// The container still has processes after it was killed.
     #[error("processes of container {0} do not end")]
     Alive(ContainerId),
@@ -67,4 +70,20 @@ pub enum Error {
     /// The runtime refused or failed.
     #[error(transparent)]
     Runtime(#[from] crate::Error),
+}
+
+/// Why a state does not allow an action, in runc's words, which engines and people look for.
+fn refusal(action: &str, id: &ContainerId, status: Status) -> String {
+    match (action, status) {
+        ("start", Status::Running | Status::Paused) => {
+            format!("cannot start an already running container: {id}")
+        }
+        ("start", Status::Stopped) => format!("cannot start a container that has stopped: {id}"),
+        ("delete", _) => format!("cannot delete container {id} that is not stopped: {status}"),
+        ("resume", _) => format!("cannot resume container {id}: container not paused"),
+        ("pause" | "update", Status::Stopped | Status::Creating) => {
+            format!("cannot {action} container {id}: container not running")
+        }
+        _ => format!("cannot {action} a {status} container: {id}"),
+    }
 }

@@ -114,7 +114,7 @@ fn a_filter_works_with_naru_as_the_first_process() {
 fn an_agent_that_is_not_there_is_an_error() {
     let (bundle, path) = listened(&["status"]);
     let text = chain(&bundle.refusal());
-    let expected = format!("cannot connect to the seccomp agent {}: No such", path.display());
+    let expected = format!("failed to connect with seccomp agent {}: No such", path.display());
     assert!(text.starts_with(&expected), "{text}");
 }
 

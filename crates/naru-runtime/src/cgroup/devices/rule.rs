@@ -105,9 +105,11 @@ fn rule(index: usize, rule: &LinuxDeviceCgroup) -> Result<Rule, Error> {
         }
     };
     let access = rule.access().clone().filter(|access| !access.is_empty());
-    let access = access.unwrap_or_else(|| "rwm".to_owned());
-    if access.chars().any(|letter| !"rwm".contains(letter)) {
-        return Err(Error::invalid(field("access"), format!("{access} is not of r, w and m")));
+    let said = access.unwrap_or_else(|| "rwm".to_owned());
+    // Other letters beside these say nothing, as for runc.
+    let access: String = said.chars().filter(|letter| "rwm".contains(*letter)).collect();
+    if access.is_empty() {
+        return Err(Error::invalid(field("access"), format!("{said} is not of r, w and m")));
     }
     let (major, minor) = (number(rule.major(), "major")?, number(rule.minor(), "minor")?);
     Ok(Rule { allow: rule.allow(), kind, major, minor, access })

@@ -94,7 +94,8 @@ impl Writer<'_> {
                 _ => self.place(controller, field)?,
             };
             let Place::V2(index) = place else {
-                return Err(Error::unsupported_value(field, format!("{name} on cgroup v1")));
+                let detail = format!("invalid configuration, {name} on cgroup v1");
+                return Err(Error::unsupported_value(field, detail));
             };
             for line in value.lines() {
                 self.push(index, [(name.clone().into(), line.to_owned())], false);
