@@ -1,6 +1,5 @@
 //! The command: where it is, where it starts, and becoming it.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -136,14 +135,9 @@ impl Command {
     }
 }
 
-/// The environment of the plan, of a variable that it sets twice the later one; programs expect `HOME` in
-/// it, and not an empty one, as every runtime gives it.
+/// The environment of the plan; programs expect `HOME` in it, and not an empty one, as every runtime gives it.
 fn environment(plan: &ProcessPlan) -> Vec<String> {
-    let name = |variable: &String| variable.split_once('=').map(|(name, _)| name.to_owned());
-    let mut known = HashSet::new();
-    let last = |variable: &&String| name(variable).is_none_or(|name| known.insert(name));
-    let mut environment: Vec<String> = plan.env.iter().rev().filter(last).cloned().collect();
-    environment.reverse();
+    let mut environment = plan.env.clone();
     environment.retain(|variable| variable != "HOME=");
     if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
         environment.push(format!("HOME={}", files::home_of(plan.uid)));
