@@ -116,6 +116,34 @@ pub struct Container {
     pub stop_grace: Duration,
     /// Has a terminal.
     pub tty: bool,
+    /// What `run` made of it; absent for a replica of its service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_off: Option<OneOff>,
+}
+
+impl Container {
+    /// Whether `run` made it, or it runs a `pre_start` hook: it is no replica of its service.
+    pub fn is_one_off(&self) -> bool {
+        self.one_off.is_some()
+    }
+}
+
+/// What is special about a container that is no replica of its service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneOff {
+    /// Twelve hexadecimal digits that tell this one call of `run` from all others; `pre_start-0` for the first such hook.
+    pub slug: String,
+    /// It is removed when it has ended.
+    pub auto_remove: bool,
+    /// The command that made it stays until it has ended.
+    pub attended: bool,
+    /// It answers to its service's names.
+    pub use_aliases: bool,
+    /// Size of its terminal at the start: rows and columns.
+    #[serde(default)]
+    pub size: Option<(u16, u16)>,
+    /// Its service as it is for this container, since the file says something else.
+    pub definition: serde_json::Value,
 }
 
 /// A recorded `depends_on` entry.

@@ -11,7 +11,7 @@ mod reader;
 mod writer;
 
 pub use entry::{Entry, Stream};
-pub use reader::{Line, Reader};
+pub use reader::{Line, Piece, Reader};
 pub use writer::{ROTATE_AT, Source, Writer};
 
 /// Lines longer than this are cut, and the rest is a line of its own.

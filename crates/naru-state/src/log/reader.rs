@@ -24,6 +24,20 @@ pub struct Line {
     pub complete: bool,
 }
 
+/// What came from one stream, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it came from.
+    pub stream: Stream,
+    /// Which start of the container wrote it.
+    pub generation: u16,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// About how much [`Reader::pieces`] gives at once.
+const ENOUGH: usize = 1 << 20;
+
 /// Reads one container's log from its beginning and, call by call, what comes.
 #[derive(Debug)]
 pub struct Reader {
@@ -35,6 +49,8 @@ pub struct Reader {
     inode: u64,
     partial: [Option<Line>; 2],
     ready: VecDeque<Line>,
+    /// What was read for somebody who wants it as it came, instead of as lines.
+    exact: Option<Vec<Piece>>,
 }
 
 impl Reader {
@@ -47,7 +63,47 @@ impl Reader {
             inode: 0,
             partial: [None, None],
             ready: VecDeque::new(),
+            exact: None,
         }
+    }
+
+    /// A reader that gives every byte as it came, by [`Reader::pieces`]. The writer keeps what this one has not read:
+    /// where that would become too much, it waits.
+    pub fn exact(directory: &Path) -> Self {
+        Self { exact: Some(Vec::new()), ..Self::new(directory) }
+    }
+
+    /// Passes over what is there: only what comes from now on is given.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    pub fn skip_to_end(&mut self) -> io::Result<()> {
+        if self.open("")? {
+            let (_, index) = self.files.as_ref().map_or(Err(io::ErrorKind::NotFound), Ok)?;
+            let size = Entry::SIZE as u64;
+            self.position = index.metadata()?.len() / size * size;
+        }
+        Ok(())
+    }
+
+    /// What came since the last call, of a reader made by [`Reader::exact`], at most about 1 MiB of it; nothing when
+    /// all has been given.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    pub fn pieces(&mut self) -> io::Result<Vec<Piece>> {
+        self.read_rotated()?;
+        loop {
+            self.read_open_to(ENOUGH)?;
+            if self.length() >= ENOUGH || !self.follow_rotation()? {
+                return Ok(self.exact.as_mut().map(std::mem::take).unwrap_or_default());
+            }
+        }
+    }
+
+    /// How many bytes wait to be given as they came.
+    fn length(&self) -> usize {
+        self.exact.iter().flatten().map(|piece| piece.bytes.len()).sum()
     }
 
     /// The lines that were completed since the last call, in the order they came.
@@ -121,6 +177,10 @@ impl Reader {
         };
         // Tells the writer that this step is read; where that cannot be said it is read all the same.
         let _told = flock(&index, FlockOperation::NonBlockingLockShared);
+        if self.exact.is_some() {
+            // And that it must not go before it has been read.
+            let _told = flock(&raw, FlockOperation::NonBlockingLockShared);
+        }
         self.inode = index.metadata()?.ino();
         self.position = 0;
         self.files = Some((raw, index));
@@ -139,16 +199,31 @@ impl Reader {
     }
 
     fn read_open(&mut self) -> io::Result<()> {
+        self.read_open_to(usize::MAX)
+    }
+
+    /// Reads what is new in the open files, until about so many bytes wait to be given as they came.
+    fn read_open_to(&mut self, enough: usize) -> io::Result<()> {
+        let mut length = self.length();
         let Some((raw, index)) = &mut self.files else { return Ok(()) };
         let mut entries = Vec::new();
         index.seek(SeekFrom::Start(self.position))?;
         index.read_to_end(&mut entries)?;
         for bytes in entries.chunks_exact(Entry::SIZE) {
+            if length >= enough {
+                return Ok(());
+            }
             self.position += Entry::SIZE as u64;
             let Some(entry) = bytes.try_into().ok().and_then(Entry::from_bytes) else { continue };
             let mut piece = Vec::with_capacity(entry.length as usize);
             raw.seek(SeekFrom::Start(entry.offset))?;
             raw.take(u64::from(entry.length)).read_to_end(&mut piece)?;
+            if let Some(pieces) = &mut self.exact {
+                length += piece.len();
+                let Entry { stream, generation, .. } = entry;
+                pieces.push(Piece { stream, generation, bytes: piece });
+                continue;
+            }
             split(
                 &mut self.partial[usize::from(entry.stream == Stream::Stderr)],
                 &mut self.ready,
@@ -301,6 +376,51 @@ mod tests {
         write_lines(3 * steps, 7 * steps);
         assert!(fs::metadata(log.join("raw")).unwrap().len() <= ROTATE_AT + 16384);
         assert!(fs::metadata(log.join("raw.1")).unwrap().len() <= ROTATE_AT + 16384);
+    }
+
+    #[test]
+    fn who_must_have_every_byte_is_waited_for_and_gets_them_as_they_came() {
+        use std::io::Write;
+        let (read, mut write, directory) = pipe();
+        let log = directory.path().join("log");
+        let mut writer = Writer::open(&log, 1).unwrap();
+        let mut reader = Reader::exact(&log);
+        write.write_all(b"a\r\nno end").unwrap();
+        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+        let first = reader.pieces().unwrap();
+        assert_eq!((first.len(), first[0].bytes.as_slice()), (1, b"a\r\nno end".as_slice()));
+        let mut sent = 0;
+        while !writer.must_wait() {
+            write.write_all(&[b'x'; 65536]).unwrap();
+            sent += writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+        }
+        let mut received = 0;
+        loop {
+            let pieces = reader.pieces().unwrap();
+            let length: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
+            assert!(length < 2 << 20, "all at once");
+            received += length;
+            if pieces.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(received, sent);
+        assert!(!writer.must_wait());
+    }
+
+    #[test]
+    fn who_comes_late_gets_what_comes_from_then_on() {
+        use std::io::Write;
+        let (read, mut write, directory) = pipe();
+        let log = directory.path().join("log");
+        let mut writer = Writer::open(&log, 1).unwrap();
+        write.write_all(b"before").unwrap();
+        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+        let mut reader = Reader::exact(&log);
+        reader.skip_to_end().unwrap();
+        write.write_all(b"after").unwrap();
+        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
+        assert_eq!(reader.pieces().unwrap()[0].bytes, b"after");
     }
 
     #[test]

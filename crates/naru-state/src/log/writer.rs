@@ -97,7 +97,10 @@ impl Writer {
         if length > 0 {
             let length = u32::try_from(length).unwrap_or(u32::MAX);
             self.append(length, stream, generation)?;
-            if self.end > ROTATE_AT && (self.end > ROTATE_AT * PATIENCE || !self.is_behind()) {
+            let is_too_large = self.end > ROTATE_AT * PATIENCE;
+            if self.end > ROTATE_AT
+                && (!self.is_read("index.1") || (is_too_large && !self.is_read("raw.1")))
+            {
                 self.rotate()?;
             }
         }
@@ -148,9 +151,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether somebody still reads the step that the next rotation would take away.
-    fn is_behind(&self) -> bool {
-        let last = fs::File::open(self.directory.join("index.1"));
+    /// Whether the log is as large as it may become while somebody has not read what the next rotation would take away
+    /// and must have it ([`Reader::exact`](super::Reader::exact)): what comes has to wait where it is.
+    pub fn must_wait(&self) -> bool {
+        self.end > ROTATE_AT * PATIENCE && self.is_read("raw.1")
+    }
+
+    /// Whether somebody still reads this file of the step that the next rotation would take away.
+    fn is_read(&self, name: &str) -> bool {
+        let last = fs::File::open(self.directory.join(name));
         last.is_ok_and(|last| {
             flock(&last, FlockOperation::NonBlockingLockExclusive)
                 == Err(rustix::io::Errno::WOULDBLOCK)

@@ -15,6 +15,9 @@ use super::link::{Handles, Layout, Watch};
 /// How long a log that could not be written (a full disk) is left alone; the output waits in its FIFO.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// How long output waits for somebody who must have all of it and is far behind.
+const BREATH: Duration = Duration::from_millis(20);
+
 /// A container that is looked after.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -71,6 +74,14 @@ impl Output {
 
     /// Moves what has come into the log, one piece of each stream.
     pub(super) fn take(&mut self) -> usize {
+        if self.log.as_ref().is_some_and(Writer::must_wait) {
+            self.retry_at = Some(Instant::now() + BREATH);
+            return 0;
+        }
+        self.take_all()
+    }
+
+    fn take_all(&mut self) -> usize {
         match self.try_take() {
             Ok(moved) => {
                 self.retry_at = None;
@@ -105,7 +116,7 @@ impl Output {
     pub(super) fn drain(&mut self) {
         // A FIFO holds 64 KiB unless somebody made it larger: this many pieces empty it.
         for _ in 0..64 {
-            if self.take() == 0 {
+            if self.take_all() == 0 {
                 return;
             }
         }
