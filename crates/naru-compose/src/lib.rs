@@ -37,6 +37,7 @@ mod problem;
 pub mod project;
 mod report;
 mod schema;
+pub mod short;
 mod source;
 mod support;
 #[cfg(test)]

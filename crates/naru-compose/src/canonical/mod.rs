@@ -9,5 +9,7 @@ mod table;
 mod words;
 
 pub(crate) use hosts::normalize as normalize_hosts;
-pub(crate) use mounts::mount_target;
+pub(crate) use mounts::{mount_of, mount_target};
+pub(crate) use ports::ports_of;
 pub(crate) use table::canonicalize;
+pub(crate) use words::words_of;

@@ -2,6 +2,7 @@
 
 use crate::path::Path;
 use crate::problem::Code;
+use crate::project::{BindOptions, Mount, MountKind, VolumeOptions};
 use crate::report::Report;
 use crate::source::Position;
 use crate::tree::{Made, Map, Node, Value};
@@ -95,6 +96,40 @@ pub(super) fn mount(node: &mut Node, path: &Path, report: &mut Report) {
         }
     };
     node.value = Value::Map(long_form(node.at, &parts));
+}
+
+/// The mount of a text, its source as written.
+pub(crate) fn mount_of(text: &str) -> Result<Mount, String> {
+    let refuse = |reason: &str| format!("`{text}` is not a volume: {reason}");
+    let parts = split(text).map_err(refuse)?;
+    if !parts.bare && sections(text).iter().any(String::is_empty) {
+        return Err(refuse("a part between colons is empty"));
+    }
+    let is_bind = is_path(&parts.source);
+    let mut bind = BindOptions { create_host_path: true, ..BindOptions::default() };
+    let mut volume = VolumeOptions::default();
+    let mut read_only = false;
+    for option in parts.options {
+        match option.as_str() {
+            "ro" => read_only = true,
+            "rw" => read_only = false,
+            "nocopy" => volume.nocopy = true,
+            "z" | "Z" => bind.selinux = option,
+            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                bind.propagation = option;
+            }
+            _ => {}
+        }
+    }
+    Ok(Mount {
+        kind: if is_bind { MountKind::Bind } else { MountKind::Volume },
+        source: parts.source,
+        target: parts.target,
+        read_only,
+        bind: is_bind.then_some(bind),
+        volume: (!is_bind).then_some(volume),
+        ..Mount::default()
+    })
 }
 
 /// A name of one letter is read as a drive of Windows, which is hardly ever meant.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::budget::Budget;
 use crate::path::Path;
+use crate::project::{Port, UnknownProtocol};
 use crate::report::Report;
 use crate::source::Position;
 use crate::tree::{Made, Map, Node, Value};
@@ -65,6 +66,21 @@ impl Short {
         map.set("protocol", text(self.protocol));
         Node::new(at, Value::Map(map))
     }
+}
+
+/// The ports of a text, one for each port of a range.
+pub(crate) fn ports_of(text: &str, budget: &mut Budget) -> Result<Vec<Port>, String> {
+    let port = |short: Short| {
+        Ok(Port {
+            mode: "ingress".to_owned(),
+            host_ip: short.host_ip,
+            target: short.target,
+            published: (!short.published.is_empty()).then_some(short.published),
+            protocol: short.protocol.parse().map_err(|error: UnknownProtocol| error.to_string())?,
+            ..Port::default()
+        })
+    };
+    parse(text, budget)?.into_iter().map(port).collect()
 }
 
 fn parse(text: &str, budget: &mut Budget) -> Result<Vec<Short>, String> {

@@ -112,6 +112,11 @@ impl Splitter {
     }
 }
 
+/// The words of a line; `None` when a quote or bracket is not closed.
+pub(crate) fn words_of(line: &str) -> Option<Vec<String>> {
+    split_words(line).map(|words| words.words)
+}
+
 /// Turns a line into a list of words.
 pub(super) fn command(node: &mut Node, path: &Path, report: &mut Report) {
     let Value::Text(line) = &node.value else { return };

@@ -104,17 +104,22 @@ impl Base<'_> {
     }
 
     fn absolute(self, text: &str) -> String {
-        // As docker compose reads it, `~name` is a folder in one's own home directory.
-        let in_home = text.strip_prefix('~');
-        if let (Some(rest), Some(home)) = (in_home, self.home) {
-            let path = home.join(rest.trim_start_matches('/'));
-            return clean(&path).to_string_lossy().into_owned();
-        }
-        if text.starts_with('/') || is_windows(text) {
-            return text.to_owned();
-        }
-        clean(&self.directory.join(text)).to_string_lossy().into_owned()
+        absolute(text, self.directory, self.home)
     }
+}
+
+/// A path as it is from the project's directory, or from one's home directory where it begins with `~`.
+pub(crate) fn absolute(text: &str, directory: &FilePath, home: Option<&FilePath>) -> String {
+    // As docker compose reads it, `~name` is a folder in one's own home directory.
+    let in_home = text.strip_prefix('~');
+    if let (Some(rest), Some(home)) = (in_home, home) {
+        let path = home.join(rest.trim_start_matches('/'));
+        return clean(&path).to_string_lossy().into_owned();
+    }
+    if text.starts_with('/') || is_windows(text) {
+        return text.to_owned();
+    }
+    clean(&directory.join(text)).to_string_lossy().into_owned()
 }
 
 /// Whether a build context is not a directory of this machine.
