@@ -7,7 +7,7 @@ use super::resources::Changes;
 use super::selection::Selection;
 use crate::observed::Container;
 use crate::stops::{Stops, in_stop_order, subject};
-use crate::{Action, Cause, Plan, Replaced, StepId, Subject};
+use crate::{Action, Cause, OneOff, Plan, Replaced, StepId, Subject};
 
 /// The plan while its steps are written down.
 #[derive(Debug)]
@@ -147,6 +147,22 @@ impl<'a> Emitter<'_, 'a> {
                 self.create_one(service, number, Cause::Missing, None);
             }
         }
+        self.create_one_off();
+    }
+
+    /// Prepares the container that `run` asks for.
+    fn create_one_off(&mut self) {
+        let Some(OneOff { service, name, .. }) = &self.selection.options.one_off else { return };
+        let action = Action::CreateContainer {
+            service: service.clone(),
+            number: 0,
+            name: name.clone(),
+            replaces: None,
+        };
+        let needs = self.needs(service, name);
+        let created_by = self.plan.push(action, Cause::Requested, needs);
+        let name = name.clone();
+        self.units.push(Unit { service, name, created_by, replaces: None, settled: created_by });
     }
 
     fn create_one(

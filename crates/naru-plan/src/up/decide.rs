@@ -28,6 +28,10 @@ pub(crate) fn all<'a>(
     let mut decisions = BTreeMap::<&str, Decision<'_>>::new();
     let mut recreated = BTreeSet::new();
     for &name in &selection.services {
+        if !selection.has_replicas(name) {
+            decisions.insert(name, Decision::default());
+            continue;
+        }
         let mut decision = one(selection, changes, name, &recreated);
         if !decision.recreate.is_empty() {
             recreated.insert(name);

@@ -8,6 +8,9 @@
 //!    fail has failed before anything that works is stopped;
 //! 5. containers that are replaced or superfluous stop, dependents first, and go; the new ones get their names;
 //! 6. containers start, each when its gates open.
+//!
+//! `run` is the same for what a service depends on; instead of its replicas there is one more container, the last to be
+//! made and to start.
 
 mod containers;
 mod decide;
@@ -53,6 +56,20 @@ pub struct UpOptions {
     pub images: BTreeMap<String, ImageFacts>,
     /// Full names of volumes that the user agreed to lose because their definition has changed.
     pub recreate_volumes: BTreeSet<String>,
+    /// A container beside the replicas, in place of the replicas of its service: what `run` asks for. Its service is
+    /// the only one in `services`.
+    pub one_off: Option<OneOff>,
+}
+
+/// A container that `run` asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OneOff {
+    /// Its service.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// The named volumes that it mounts besides those of its service, by their key.
+    pub volumes: Vec<String>,
 }
 
 /// What the planner needs to know of an image.

@@ -122,7 +122,7 @@ fn users_that_stay(selection: &Selection<'_>, uses: impl Fn(&Container) -> bool)
         let is_removed_orphan =
             selection.options.remove_orphans && selection.orphans().iter().any(|o| o.id == c.id);
         let is_recreated = !selection.options.no_recreate && !c.one_off;
-        is_removed_orphan || (is_recreated && selection.contains(&c.service))
+        is_removed_orphan || (is_recreated && selection.has_replicas(&c.service))
     };
     let users = selection.observed.containers.iter().filter(|c| uses(c));
     let mut names: Vec<String> = users.filter(|c| !moves(c)).map(|c| c.name.clone()).collect();

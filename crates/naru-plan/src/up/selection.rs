@@ -64,6 +64,11 @@ impl<'a> Selection<'a> {
         &self.project.services[name]
     }
 
+    /// Whether a service's replicas are this command's business.
+    pub(crate) fn has_replicas(&self, service: &str) -> bool {
+        self.contains(service) && self.options.one_off.as_ref().is_none_or(|o| o.service != service)
+    }
+
     /// How many replicas it shall have.
     pub(crate) fn scale(&self, name: &str) -> u32 {
         self.options.scale.get(name).copied().unwrap_or_else(|| self.service(name).replicas())
@@ -113,11 +118,14 @@ impl<'a> Selection<'a> {
     }
 
     /// The keys of the named volumes a service mounts.
-    pub(crate) fn volumes(&self, service: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let mounts = self.service(service).volumes.iter();
+    pub(crate) fn volumes(&self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mounts = self.service(name).volumes.iter();
+        let one_off = self.options.one_off.as_ref().filter(|one_off| one_off.service == name);
+        let further = one_off.into_iter().flat_map(|one_off| &one_off.volumes);
         mounts
             .filter(|mount| mount.kind == MountKind::Volume && !mount.source.is_empty())
             .map(|mount| mount.source.as_str())
+            .chain(further.map(String::as_str))
     }
 
     /// The services whose namespaces or volumes a service uses: it cannot be made before them.
@@ -143,7 +151,7 @@ impl<'a> Selection<'a> {
                 let service = name.to_owned();
                 return Err(Error::TooManyReplicas { service, scale, most: MOST_REPLICAS });
             }
-            if scale > 1 && !service.container_name.is_empty() {
+            if scale > 1 && self.has_replicas(name) && !service.container_name.is_empty() {
                 let (service, name) = (name.to_owned(), service.container_name.clone());
                 return Err(Error::ScaledFixedName { service, name, scale });
             }

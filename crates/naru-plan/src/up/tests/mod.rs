@@ -484,3 +484,5 @@ fn absurd_scales_are_refused_before_anything_is_allocated() {
         "service \"web\" cannot be scaled to 1000000000: 10000 replicas is the most"
     );
 }
+
+mod one_off;
