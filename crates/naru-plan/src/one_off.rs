@@ -43,6 +43,8 @@ pub fn one_off(service: &Service, overrides: &Overrides) -> Service {
         deploy.replicas = None;
     }
     own.scale = None;
+    // Its output is read from its log.
+    own.logging = None;
     own.container_name.clear();
     own.tty = overrides.tty;
     own.stdin_open = overrides.stdin_open;
@@ -101,7 +103,8 @@ mod tests {
 
     #[test]
     fn it_is_not_restarted_has_no_fixed_name_and_publishes_what_it_is_told_to() {
-        let plain = one_off(&service(), &Overrides { ports: Some(Vec::new()), ..Overrides::default() });
+        let plain =
+            one_off(&service(), &Overrides { ports: Some(Vec::new()), ..Overrides::default() });
         assert_eq!(crate::restart::Policy::of(&plain).unwrap().when, crate::restart::When::Never);
         assert_eq!((plain.container_name.as_str(), plain.replicas()), ("", 1));
         assert_eq!(plain.ports, []);
@@ -124,7 +127,11 @@ mod tests {
     fn variables_mounts_and_capabilities_win_over_the_files() {
         let overrides = Overrides {
             environment: [("B".to_owned(), Some("3".to_owned())), ("A".to_owned(), None)].into(),
-            volumes: vec![Mount { source: "/src".into(), target: "/data".into(), ..Mount::default() }],
+            volumes: vec![Mount {
+                source: "/src".into(),
+                target: "/data".into(),
+                ..Mount::default()
+            }],
             cap_add: vec!["chown".into()],
             ..Overrides::default()
         };

@@ -78,8 +78,8 @@ impl Reader {
     /// # Errors
     /// When the files cannot be read.
     pub fn skip_to_end(&mut self) -> io::Result<()> {
-        if self.open("")? {
-            let (_, index) = self.files.as_ref().map_or(Err(io::ErrorKind::NotFound), Ok)?;
+        self.open("")?;
+        if let Some((_, index)) = &self.files {
             let size = Entry::SIZE as u64;
             self.position = index.metadata()?.len() / size * size;
         }

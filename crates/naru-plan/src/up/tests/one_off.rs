@@ -105,8 +105,5 @@ fn a_one_off_that_runs_is_nobodys_orphan_and_no_replica_and_one_that_has_ended_i
     let text = up_text(&shop(), &ended, &up_options());
     assert!(text.contains("[p-web-run-0123456789ab]"), "{text}");
     let options = UpOptions { remove_orphans: true, ..up_options() };
-    check(
-        &up_text(&shop(), &ended, &options),
-        "1 remove container p-web-run-0123456789ab: orphan",
-    );
+    check(&up_text(&shop(), &ended, &options), "1 remove container p-web-run-0123456789ab: orphan");
 }
