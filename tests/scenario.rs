@@ -16,6 +16,7 @@ mod limits;
 mod listing;
 mod logs;
 mod names;
+mod one_off;
 mod ports;
 mod process;
 mod restart;

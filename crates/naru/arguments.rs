@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, create, down, exec, image, kill, logs, ls, ps, remove, restart, scale, start, stop,
-    system, up, version, volume, wait,
+    attach, config, create, down, exec, image, kill, logs, ls, ps, remove, restart, run, scale,
+    start, stop, system, up, version, volume, wait,
 };
 use crate::refused;
 use crate::ui::{Ansi, Printer, ProgressMode};
@@ -93,6 +93,8 @@ pub(crate) enum Verb {
     Ps(ps::Args),
     Logs(logs::Args),
     Exec(exec::Args),
+    Run(Box<run::Args>),
+    Attach(attach::Args),
     Create(create::Args),
     Start(start::Args),
     Stop(stop::Args),

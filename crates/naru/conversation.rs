@@ -109,7 +109,9 @@ pub(crate) fn show(
             // When nobody reads it there is nobody to tell.
             let _written = printer.data(&text);
         }
-        Some(Reply::Changed(_) | Reply::Hello(_)) => {}
+        Some(
+            Reply::Changed(_) | Reply::Hello(_) | Reply::Running(_) | Reply::Ended { .. },
+        ) => {}
         Some(Reply::Done) => return Some(Ok(())),
         Some(Reply::Failed(failure)) => return Some(Err(failure)),
         None => {
@@ -128,20 +130,23 @@ pub(crate) fn listen<T: Send + 'static>(
 ) {
     thread::spawn(move || {
         loop {
-            let reply = client.next_reply().unwrap_or_else(|error| {
-                let failure = Failure {
-                    message: "the supervisor's answer cannot be read".to_owned(),
-                    causes: vec![error.to_string()],
-                    ..Failure::default()
-                };
-                Some(Reply::Failed(failure))
-            });
+            let reply = client.next_reply().unwrap_or_else(unreadable);
             let last = matches!(reply, None | Some(Reply::Done | Reply::Failed(_)));
             if sender.send(wrap(reply)).is_err() || last {
                 return;
             }
         }
     });
+}
+
+/// An answer that cannot be read, as a failure.
+pub(crate) fn unreadable(error: io::Error) -> Option<Reply> {
+    let failure = Failure {
+        message: "the supervisor's answer cannot be read".to_owned(),
+        causes: vec![error.to_string()],
+        ..Failure::default()
+    };
+    Some(Reply::Failed(failure))
 }
 
 /// The connection to a project's supervisor, which is started when there is none.

@@ -134,7 +134,9 @@ impl Source {
 
 impl Selection {
     fn has(&self, service: &str, number: u32) -> bool {
-        self.services.as_ref().is_none_or(|services| services.contains(service))
+        // What `run` makes has number 0 and no place among the replicas.
+        number > 0
+            && self.services.as_ref().is_none_or(|services| services.contains(service))
             && self.number.is_none_or(|wanted| wanted == number)
     }
 

@@ -5,6 +5,7 @@
 //! [`ui`] prints.
 
 mod arguments;
+mod attachment;
 mod commands;
 mod conversation;
 mod error;

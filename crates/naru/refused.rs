@@ -6,9 +6,8 @@ use std::ffi::{OsStr, OsString};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Commands of docker compose without a counterpart here yet.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 19] = [
     "alpha",
-    "attach",
     "bridge",
     "build",
     "commit",
@@ -21,7 +20,6 @@ const COMMANDS: [&str; 21] = [
     "publish",
     "pull",
     "push",
-    "run",
     "stats",
     "top",
     "unpause",
@@ -31,9 +29,10 @@ const COMMANDS: [&str; 21] = [
 ];
 
 /// Flags of docker compose by command; the first are those before the command.
-const FLAGS: [(&str, &[&str]); 5] = [
+const FLAGS: [(&str, &[&str]); 6] = [
     ("", &["--compatibility", "--parallel", "--verbose", "--no-ansi"]),
     ("up", &["--build", "--menu", "--quiet-build", "--watch", "-w"]),
+    ("run", &["--build", "--quiet-build"]),
     ("down", &["--rmi"]),
     ("exec", &["--detach-keys"]),
     ("kill", &["--remove-orphans"]),
@@ -86,7 +85,8 @@ mod tests {
     fn what_docker_compose_has_is_refused_by_name() {
         let cases = [
             ("naru build", "`build` is not possible yet"),
-            ("naru compose run web", "`run` is not possible yet"),
+            ("naru compose watch", "`watch` is not possible yet"),
+            ("naru run --build web", "`run --build` is not possible yet"),
             ("naru up --build", "`up --build` is not possible yet"),
             ("naru down --rmi=all", "`down --rmi` is not possible yet"),
             ("naru --parallel 2 up", "`--parallel` is not possible yet"),

@@ -3,9 +3,10 @@
 
 mod liveness;
 mod start;
+mod stream;
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use naru_state::{Directories, ProjectDirectories, ProjectName};
 use crate::protocol::{Hello, PROTOCOL, Reply, Request};
 pub(crate) use start::{make_private, start};
 pub use start::{revive, upgrade};
+use stream::Stream;
 
 /// How long a supervisor may be silent: before it says who it is, and in the middle of an answer before it is asked
 /// whether it is still there.
@@ -26,7 +28,7 @@ const TRIES: u32 = 20;
 /// A connection to a project's supervisor.
 #[derive(Debug)]
 pub struct Client {
-    lines: BufReader<UnixStream>,
+    lines: BufReader<Stream>,
     own: ProjectDirectories,
     hello: Hello,
     /// The beginning of a line.
@@ -62,7 +64,7 @@ impl Client {
     /// Connects to a supervisor of any version.
     fn connect_to_any(directories: &ProjectDirectories) -> io::Result<Option<Self>> {
         let Some(stream) = open(directories)? else { return Ok(None) };
-        let mut lines = BufReader::new(stream);
+        let mut lines = BufReader::new(Stream::new(stream));
         let own = directories.clone();
         Ok(liveness::hear_hello(&mut lines, &own)?.map(|hello| Self {
             lines,
@@ -113,6 +115,19 @@ impl Client {
         }
     }
 
+    /// What to ask the next supervisor when this one does not live to finish its answer, from now on.
+    pub fn go_on_with(&mut self, request: Request) {
+        if let Some(again) = &mut self.again {
+            again.request = Some(request);
+            again.tries = TRIES;
+        }
+    }
+
+    /// The descriptor that came beside the last reply.
+    pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.lines.get_mut().take_descriptor()
+    }
+
     /// The next line of the answer; `None` when the supervisor closed the connection. A supervisor that ends before the
     /// answer is whole was killed, or its project was taken down by somebody else: the request goes to a new one, which
     /// does what is left of it.
@@ -123,8 +138,12 @@ impl Client {
         loop {
             if let Some(line) = self.next_line()? {
                 let reply = serde_json::from_slice(&line)?;
-                if matches!(reply, Reply::Done | Reply::Failed(_)) {
-                    self.again = None;
+                match reply {
+                    Reply::Done | Reply::Failed(_) => self.again = None,
+                    Reply::Ended { .. } => {
+                        self.again.iter_mut().for_each(|again| again.request = None);
+                    }
+                    _ => {}
                 }
                 return Ok(Some(reply));
             }

@@ -2,9 +2,11 @@
 //! the supervisor answers with [`Reply`] lines, the last of which is [`Reply::Done`] or [`Reply::Failed`].
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-use naru_compose::project::Project;
+use naru_compose::project::{Project, Service};
 use naru_state::record;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +54,26 @@ pub enum Request {
     Restart(Restart),
     /// Remove stopped containers.
     Remove(Remove),
+    /// Run a one-off container.
+    Run(Box<Run>),
+    /// Tell how a running container ends ([`Reply::Ended`]), and give what is needed to take part in it until then.
+    Attach {
+        /// The container's id.
+        id: String,
+    },
+    /// The client has all that it wants of a container that has ended: one that is to be removed then is, before the
+    /// answer.
+    Leave {
+        /// The container's id.
+        id: String,
+    },
+    /// Send a signal to one container.
+    Signal {
+        /// The container's id.
+        id: String,
+        /// The signal's number.
+        signal: i32,
+    },
     /// Answer with the plan of a request ([`Reply::Plan`]) instead of carrying it out.
     DryRun(Box<Self>),
     /// Send a signal to the running containers of these services (all when empty), at once.
@@ -103,6 +125,37 @@ pub struct Up {
     /// Whom directories made for missing bind sources belong to: the user behind `sudo`.
     #[serde(default)]
     pub caller: Option<Caller>,
+}
+
+/// `naru run`. Asked again by the same client, it is answered about the same container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    /// What has to be there before: `up` of what the service depends on. Its `services` is that service alone.
+    pub up: Up,
+    /// The service.
+    pub service: String,
+    /// The container's name.
+    pub name: String,
+    /// Twelve hexadecimal digits that no other call has.
+    pub slug: String,
+    /// The service as it is for this container.
+    pub definition: Service,
+    /// Remove the container when it has ended and the client has gone.
+    pub auto_remove: bool,
+    /// Give it its service's names.
+    pub use_aliases: bool,
+    /// Whether the client stays until the container's end.
+    pub attended: bool,
+    /// The container's input: a descriptor of the client's, the reading end of a pipe.
+    pub stdin: Option<i32>,
+    /// That descriptor, opened by whoever received the request.
+    #[serde(skip)]
+    pub input: Option<Arc<OwnedFd>>,
+    /// Size of its terminal at the start: rows and columns.
+    pub size: Option<(u16, u16)>,
+    /// The client knows that it was started: it must not be started again.
+    #[serde(default)]
+    pub is_known: bool,
 }
 
 /// The user on whose behalf a command runs.
@@ -192,6 +245,13 @@ pub enum Reply {
     Plan(String),
     /// A container changed (only for [`Request::Watch`]).
     Changed(Box<Changed>),
+    /// The container that the client asked to run or to take part in was started.
+    Running(Box<Running>),
+    /// That container has ended; the last line of the answer.
+    Ended {
+        /// The exit code, or `None` when nobody saw it.
+        code: Option<u8>,
+    },
     /// The request is done.
     Done,
     /// It is not, and nothing half made was left by it.
@@ -245,6 +305,20 @@ pub enum Step {
     Error,
 }
 
+/// A container to take part in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Running {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The descriptor of its terminal is beside this line.
+    pub has_terminal: bool,
+    /// That descriptor, on the sending side.
+    #[serde(skip)]
+    pub terminal: Option<Arc<OwnedFd>>,
+}
+
 /// A container's new state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Changed {
@@ -252,6 +326,9 @@ pub struct Changed {
     pub name: String,
     /// Its service.
     pub service: String,
+    /// It is no replica of it.
+    #[serde(default)]
+    pub one_off: bool,
     /// Its state now.
     pub state: record::State,
 }
@@ -268,6 +345,9 @@ pub struct Failure {
     /// The key path in the Compose file, such as `services.web.image`, where there is one: the client
     /// knows file, line and column of it.
     pub key: Option<String>,
+    /// The exit code of a command that cannot be executed: 127 when there is none of that name, else 126.
+    #[serde(default)]
+    pub code: Option<u8>,
 }
 
 impl Failure {

@@ -1,5 +1,6 @@
 //! The commands, one file each: its arguments on top, what it does below.
 
+pub(crate) mod attach;
 pub(crate) mod config;
 pub(crate) mod create;
 mod diagnostics;
@@ -13,6 +14,7 @@ pub(crate) mod ls;
 pub(crate) mod ps;
 pub(crate) mod remove;
 pub(crate) mod restart;
+pub(crate) mod run;
 pub(crate) mod scale;
 mod services;
 pub(crate) mod start;
@@ -48,6 +50,8 @@ pub(crate) fn run(
             Verb::Down(args) => down::run(&args, settings, printer),
             Verb::Ps(args) => ps::run(&args, settings, printer),
             Verb::Logs(args) => logs::run(&args, settings, printer),
+            Verb::Run(args) => run::run(&args, settings, printer),
+            Verb::Attach(args) => attach::run(&args, settings, printer),
             Verb::Exec(args) => exec::run(&args, settings, printer),
             Verb::Create(args) => create::run(&args, settings, printer),
             Verb::Start(args) => start::run(&args, settings, printer),

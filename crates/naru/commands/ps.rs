@@ -135,6 +135,7 @@ fn is_selected(seen: &Seen, args: &Args, states: &[String], target: &Target) -> 
         states => states.iter().any(|state| state == status::word(seen.state.phase)),
     };
     in_state
+        && (args.all || !seen.record.is_one_off())
         && (args.services.is_empty() || args.services.contains(service))
         && (args.orphans || in_file())
 }

@@ -57,7 +57,7 @@ fn going(args: &Args, target: &Target, doing: &str) -> Result<Vec<String>, Comma
     let goes = |seen: &Seen| {
         let is_meant = args.services.is_empty() || args.services.contains(&seen.record.service);
         let is_idle = matches!(seen.state.phase, Phase::Created | Phase::Exited);
-        is_meant && (args.stop || is_idle)
+        is_meant && !seen.record.is_one_off() && (args.stop || is_idle)
     };
     let containers = observe::containers(&target.directories).host(doing)?;
     Ok(containers.into_iter().filter(goes).map(|seen| seen.record.name).collect())

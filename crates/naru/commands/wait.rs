@@ -100,6 +100,6 @@ fn ended(args: &Args, target: &Target, doing: &str) -> Result<Vec<(String, u8)>,
 fn take_down(target: &Target, settings: &Settings, printer: &Printer) -> Result<(), CommandError> {
     let doing = format!("take down project {}", target.name);
     let client = crate::conversation::connect_or_start(&settings.directories, &target.name)?;
-    let request = Request::Down(Down::default());
+    let request = Request::Down(Down { remove_orphans: true, ..Down::default() });
     converse(printer, client, &request, target.loaded.as_ref(), &doing)
 }

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use naru_state::{ProjectDirectories, process};
 
 use super::SILENCE;
+use super::stream::Stream;
 use crate::protocol::{Hello, Reply};
 
 /// The first line of a connection; `None` when the supervisor ended before it said anything.
@@ -13,10 +14,10 @@ use crate::protocol::{Hello, Reply};
 /// # Errors
 /// When it says nothing for too long, or what is no greeting.
 pub(super) fn hear_hello(
-    lines: &mut BufReader<UnixStream>,
+    lines: &mut BufReader<Stream>,
     own: &ProjectDirectories,
 ) -> io::Result<Option<Hello>> {
-    lines.get_ref().set_read_timeout(Some(SILENCE))?;
+    lines.get_ref().socket.set_read_timeout(Some(SILENCE))?;
     let mut line = Vec::new();
     match lines.read_until(b'\n', &mut line) {
         Ok(_) if line.last() != Some(&b'\n') => Ok(None),
@@ -25,7 +26,7 @@ pub(super) fn hear_hello(
             _ => Err(io::Error::other("what listens at the control socket is no supervisor")),
         },
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
-        Err(error) if is_silence(&error) => Err(silent(lines.get_ref(), own)),
+        Err(error) if is_silence(&error) => Err(silent(&lines.get_ref().socket, own)),
         Err(error) => Err(error),
     }
 }
@@ -36,7 +37,7 @@ pub(super) fn hear_hello(
 /// When the supervisor does not answer.
 pub(super) fn check(own: &ProjectDirectories) -> io::Result<()> {
     let Some(stream) = super::open(own)? else { return Ok(()) };
-    hear_hello(&mut BufReader::new(stream), own).map(drop)
+    hear_hello(&mut BufReader::new(Stream::new(stream)), own).map(drop)
 }
 
 /// Whether a read ended because nothing came in time.

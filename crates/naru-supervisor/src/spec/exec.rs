@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use naru_image::rootfs;
-use oci_spec::runtime::{LinuxCapabilities, Process, Spec, User};
+use oci_spec::runtime::{BoxBuilder, LinuxCapabilities, Process, Spec, User};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::{Error, capabilities};
@@ -108,6 +108,14 @@ fn capabilities_of(uid: u32, container: &LinuxCapabilities) -> LinuxCapabilities
     let own = if uid == 0 { container.bounding().clone() } else { None };
     capabilities.set_effective(own.clone()).set_permitted(own).set_ambient(None);
     capabilities
+}
+
+/// Sets the size that a terminal has at the start: rows and columns.
+pub fn set_console_size(spec: &mut Spec, (rows, columns): (u16, u16)) {
+    let size = BoxBuilder::default().height(u64::from(rows)).width(u64::from(columns)).build();
+    if let Some(process) = spec.process_mut() {
+        process.set_console_size(size.ok());
+    }
 }
 
 #[cfg(test)]

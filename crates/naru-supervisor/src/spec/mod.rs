@@ -32,7 +32,7 @@ use oci_spec::runtime::{Process, Root, Spec, UserBuilder};
 
 pub use arguments::{command, effective_user, working_directory};
 pub use error::Error;
-pub use exec::{Further, further_process, process_of, set_variable};
+pub use exec::{Further, further_process, process_of, set_console_size, set_variable};
 pub use healthcheck::{Check, healthcheck};
 pub use image::Image;
 pub use limits::limit_files;

@@ -55,6 +55,7 @@ impl Supervisor {
         self.refresh_names();
         self.release_left_ports();
         self.resume_ports();
+        self.adopt_farewells();
         // A keeper that is gone is known to be by its silence.
         let _told = self.link.send(&ToKeeper::Serving, &[]);
     }
@@ -84,7 +85,10 @@ impl Supervisor {
 
     fn adopt_container(&mut self, recorded: Recorded, watched: &mut Watched) {
         let id = recorded.record.id.clone();
-        let service = self.model.services.get(&recorded.record.service).cloned();
+        let service = match &recorded.record.one_off {
+            Some(one_off) => serde_json::from_value(one_off.definition.clone()).ok(),
+            None => self.model.services.get(&recorded.record.service).cloned(),
+        };
         let runs = recorded.state.phase == Phase::Running;
         // What the keeper has written down has ended, also while somebody else has not reaped it.
         let known_end = recorded.exit.as_ref().map(|exit| &exit.process);

@@ -170,8 +170,10 @@ impl Supervisor {
         let Then::Wait(targets) = &operation.then else { return Verdict::Open };
         let mut waiting = false;
         for target in targets {
-            let of_service =
-                self.containers.values().filter(|l| l.record.service == target.service);
+            let of_service = self
+                .containers
+                .values()
+                .filter(|l| l.is_replica() && l.record.service == target.service);
             let members: Vec<_> = of_service
                 .map(|live| Member { name: &live.record.name, state: live.observed() })
                 .collect();
@@ -199,6 +201,14 @@ impl Supervisor {
             }),
             None => Reply::Done,
         };
+        let run = operation.run.and_then(|run| self.made_by(&run).map(|id| (run, id)));
+        match run {
+            Some((run, id)) if matches!(reply, Reply::Done) => {
+                return self.answer_run(&run, &id, &operation.client);
+            }
+            Some((_, id)) => self.remove_if_done(&id),
+            None => {}
+        }
         // Before the answer: whoever asked may begin anew at once, with files of its own.
         self.end_if_empty();
         drop(operation.client.send(reply));
@@ -234,7 +244,8 @@ impl Supervisor {
             let target = targets.iter().find(|target| target.service == live.record.service);
             target.is_some_and(|t| naru_plan::wait::check(t, &member) == Verdict::Wait)
         };
-        self.containers.values().filter(waits).map(|live| live.record.name.clone()).collect()
+        let replicas = self.containers.values().filter(|live| live.is_replica());
+        replicas.filter(waits).map(|live| live.record.name.clone()).collect()
     }
 
     /// Sets the end of a command's patience.

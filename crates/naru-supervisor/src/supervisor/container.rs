@@ -11,6 +11,7 @@ use naru_state::process::Identity;
 use naru_state::record::{self, Phase};
 use tokio::time::Instant;
 
+use super::control::Client;
 use super::operation::StepOf;
 
 /// A container.
@@ -25,6 +26,12 @@ pub(super) struct Live {
     /// An attempt to start it is under way.
     pub(super) starting: Option<Starting>,
     pub(super) stopping: Option<Stopping>,
+    /// Its input, until it is started.
+    pub(super) input: Option<Arc<OwnedFd>>,
+    /// Who wants to know how it ends.
+    pub(super) attending: Vec<Client>,
+    /// Somebody did, since this supervisor took over.
+    pub(super) was_attended: bool,
 }
 
 /// What there is while its process runs.
@@ -99,7 +106,28 @@ impl Live {
     ) -> Self {
         let record::Attempts { total, streak } = state.attempts;
         let attempts = restart::Attempts { total, streak };
-        Self { record, state, service, running: None, attempts, starting: None, stopping: None }
+        Self {
+            record,
+            state,
+            service,
+            running: None,
+            attempts,
+            starting: None,
+            stopping: None,
+            input: None,
+            attending: Vec::new(),
+            was_attended: false,
+        }
+    }
+
+    /// Whether it is one of its service's, not one that `run` made.
+    pub(super) fn is_replica(&self) -> bool {
+        !self.record.is_one_off()
+    }
+
+    /// Whether it runs or is about to.
+    pub(super) fn is_active(&self) -> bool {
+        self.running.is_some() || self.starting.is_some() || self.state.phase == Phase::Restarting
     }
 
     /// What the planner sees of it.

@@ -1,11 +1,16 @@
 //! The control socket: accepts clients, turns lines into events and replies into lines.
 
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use fs_err as fs;
 use naru_state::ProjectDirectories;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -55,6 +60,15 @@ async fn serve(stream: UnixStream, events: UnboundedSender<Event>) {
                     refuse(&client, "the program that is to take over cannot be opened", &error);
                 }
             },
+            Ok(Request::Run(mut run)) => {
+                match run.stdin.map(|number| file_of(peer, number)).transpose() {
+                    Ok(input) => {
+                        run.input = input.map(Arc::new);
+                        drop(events.send(Event::Asked(Request::Run(run), client.clone())));
+                    }
+                    Err(error) => refuse(&client, "the container's input cannot be opened", &error),
+                }
+            }
             Ok(request) => drop(events.send(Event::Asked(request, client.clone()))),
             Err(error) => {
                 refuse(
@@ -65,14 +79,28 @@ async fn serve(stream: UnixStream, events: UnboundedSender<Event>) {
             }
         }
     }
+    // Who has gone reads nothing more; what still holds its sender learns that it is closed.
     drop(client);
-    drop(writer.await);
+    writer.abort();
 }
 
 fn refuse(client: &Client, message: &str, error: &dyn std::error::Error) {
     let causes = vec![error.to_string()];
     let failure = Failure { message: message.to_owned(), causes, ..Failure::default() };
     drop(client.send(Reply::Failed(failure)));
+}
+
+/// The reading end of a pipe that the client has open.
+fn file_of(peer: Option<i32>, number: i32) -> io::Result<OwnedFd> {
+    let peer = peer.ok_or(io::ErrorKind::NotFound)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let path = format!("/proc/{peer}/fd/{number}");
+    let pipe = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+    if !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&pipe)?.st_mode).is_fifo() {
+        return Err(io::Error::other("it is not a pipe"));
+    }
+    rustix::io::ioctl_fionbio(&pipe, false)?;
+    Ok(pipe)
 }
 
 /// The program that the client runs: its very file, whatever happens to its name meanwhile.
@@ -82,13 +110,37 @@ fn program_of(peer: Option<i32>) -> io::Result<OwnedFd> {
 }
 
 async fn answer(
-    write: &mut (impl tokio::io::AsyncWrite + Unpin),
+    write: &mut OwnedWriteHalf,
     mut replies: UnboundedReceiver<Reply>,
 ) -> io::Result<()> {
     while let Some(reply) = replies.recv().await {
         let mut line = serde_json::to_vec(&reply)?;
         line.push(b'\n');
-        write.write_all(&line).await?;
+        let mut sent = 0;
+        if let Reply::Running(running) = &reply
+            && let Some(terminal) = &running.terminal
+        {
+            sent = send_beside(write.as_ref(), &line, terminal).await?;
+        }
+        write.write_all(&line[sent..]).await?;
     }
     Ok(())
+}
+
+/// Sends the beginning of a line with a descriptor beside it; gives how much of it.
+async fn send_beside(stream: &UnixStream, line: &[u8], beside: &OwnedFd) -> io::Result<usize> {
+    let beside = [beside.as_fd()];
+    loop {
+        stream.writable().await?;
+        let sent = stream.try_io(Interest::WRITABLE, || {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut rights = SendAncillaryBuffer::new(&mut space);
+            rights.push(SendAncillaryMessage::ScmRights(&beside));
+            Ok(sendmsg(stream, &[IoSlice::new(line)], &mut rights, SendFlags::NOSIGNAL)?)
+        });
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return sent,
+        }
+    }
 }

@@ -11,7 +11,7 @@ use naru_state::{ContainerId, atomic, record};
 use super::Supervisor;
 use super::container::Live;
 use super::operation::StepOf;
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Run};
 use crate::spec;
 
 /// Which container to make.
@@ -30,7 +30,12 @@ impl Supervisor {
         let failed = |error: &dyn std::error::Error| {
             Failure::from_error(error).at(format!("services.{service}"))
         };
-        let model = self.model.services.get(service).cloned().unwrap_or_default();
+        let run = self.operation.as_ref().and_then(|operation| operation.run.clone());
+        let run = run.filter(|run| number == 0 && run.name == name);
+        let model = match &run {
+            Some(run) => run.definition.clone(),
+            None => self.model.services.get(service).cloned().unwrap_or_default(),
+        };
         let image_name = self.image_name(service, &model);
         let image = self.store.find(&image_name).map_err(|error| failed(&error))?;
         let Some(image) = image else {
@@ -73,12 +78,15 @@ impl Supervisor {
             stop_signal: spec::stop_signal(&model, &facts).map_err(|error| failed(&error))?,
             stop_grace: spec::stop_grace(&model),
             tty: model.tty,
+            one_off: run.as_deref().map(one_off),
         };
         self.write_container(&record).map_err(|error| failed(&error))?;
         if let Some(operation) = &mut self.operation {
             operation.created.insert(of.step, id.clone());
         }
-        self.containers.insert(id.clone(), Live::new(record, model));
+        let mut live = Live::new(record, model);
+        live.input = run.and_then(|run| run.input.clone());
+        self.containers.insert(id.clone(), live);
         self.changed(&id);
         Ok(())
     }
@@ -133,7 +141,14 @@ impl Supervisor {
         let mounts = model.volumes.iter().filter(|mount| mount.kind == MountKind::Volume);
         for mount in mounts.clone().filter(|mount| !mount.source.is_empty()) {
             let full = self.model.volumes.get(&mount.source).map(|volume| volume.name.clone());
-            volumes.insert(mount.target.clone(), full.unwrap_or_else(|| mount.source.clone()));
+            let full = full.unwrap_or_else(|| mount.source.clone());
+            if !self.model.volumes.contains_key(&mount.source) {
+                // Named on a command line only: it belongs to nobody.
+                super::volumes::create_foreign(&self.directories, &full).map_err(|error| {
+                    Failure::from_error(&error).at(format!("services.{name}.volumes"))
+                })?;
+            }
+            volumes.insert(mount.target.clone(), full);
         }
         let unnamed =
             mounts.filter(|mount| mount.source.is_empty()).map(|mount| mount.target.clone());
@@ -152,6 +167,18 @@ impl Supervisor {
             volumes.insert(target, volume);
         }
         Ok((volumes, anonymous))
+    }
+}
+
+/// What is to be known of a container that `run` asks for.
+fn one_off(run: &Run) -> record::OneOff {
+    record::OneOff {
+        slug: run.slug.clone(),
+        auto_remove: run.auto_remove,
+        attended: run.attended,
+        use_aliases: run.use_aliases,
+        size: run.size,
+        definition: serde_json::to_value(&run.definition).unwrap_or_default(),
     }
 }
 

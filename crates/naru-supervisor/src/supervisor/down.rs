@@ -89,27 +89,25 @@ impl Supervisor {
             if !never_ran {
                 continue;
             }
-            if let Some(live) = self.containers.remove(id) {
-                self.release_unused_ports(&live.record.ports);
-                let gone = super::remove::remove_files(&self.own, &self.cgroup(id), id);
-                if let Err(error) = gone {
-                    tracing::warn!(container = %live.record.name, %error, "not wholly taken back");
-                }
-                for volume in &live.record.anonymous_volumes {
-                    drop(super::volumes::remove(&self.directories.volume(volume)));
-                }
-            }
+            self.take_back_one(id);
         }
     }
 
-    /// Ends the supervisor when the project has no container any more; networks that are left go too.
+    /// Ends the supervisor when the project has no container any more but such that `run` has left and that have ended;
+    /// networks that are left go too.
     pub(super) fn end_if_empty(&mut self) {
-        if !self.containers.is_empty() || self.operation.is_some() || self.finished {
+        let stays = |live: &super::container::Live| {
+            live.record.one_off.as_ref().is_some_and(|one_off| !one_off.auto_remove)
+        };
+        let is_done = |live: &super::container::Live| stays(live) && !live.is_active();
+        let is_busy = self.operation.is_some() || self.removing > 0 || self.finished;
+        if is_busy || !self.containers.values().all(is_done) {
             return;
         }
         self.remove_left_networks();
         self.finished = self.queue.is_empty();
         if self.finished
+            && self.containers.is_empty()
             && let Err(error) = remove_project_files(&self.own)
         {
             tracing::warn!(%error, "files of the project are left");
@@ -148,7 +146,7 @@ fn observed_container(
         name: record.name.clone(),
         service: record.service.clone(),
         number: record.number,
-        one_off: false,
+        one_off: record.is_one_off(),
         fingerprint: serde_json::from_value(record.fingerprint.clone()).unwrap_or_default(),
         image_id: record.image_id.clone(),
         depends_on: record.depends_on.iter().filter_map(dependency).collect(),

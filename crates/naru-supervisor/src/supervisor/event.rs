@@ -29,6 +29,10 @@ pub(super) enum Event {
     Committed(std::io::Result<()>),
     /// Hooks have ended.
     Hooked(ContainerId, Hooked),
+    /// A client that takes part in a container, or asked for it, has gone.
+    ClientGone(Option<ContainerId>),
+    /// A container that nobody needs any more was removed.
+    Gone(ContainerId, std::io::Result<()>),
     /// A probe has ended.
     Probed(ContainerId, Probed),
 }

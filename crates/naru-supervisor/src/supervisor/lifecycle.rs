@@ -29,7 +29,7 @@ impl Supervisor {
             true => Then::Wait(self.wait_targets(&start.services, false)?),
             false => Then::Answer,
         };
-        self.bind_all(&plan)?;
+        self.bind_all(&plan, None)?;
         self.begin_plan(plan, client, then).comes_up = true;
         if let Some(timeout) = start.wait_timeout {
             self.set_patience(timeout);
@@ -76,9 +76,14 @@ impl Supervisor {
             Request::Start(start) => self.plan_start(start)?,
             Request::Restart(restart) => self.plan_restart(restart)?,
             Request::Remove(remove) => self.plan_remove(remove)?,
-            Request::Kill { .. } | Request::Watch | Request::Upgrade | Request::DryRun(_) => {
-                Plan::default()
-            }
+            Request::Run(run) => self.dry_run(run)?,
+            Request::Kill { .. }
+            | Request::Signal { .. }
+            | Request::Attach { .. }
+            | Request::Leave { .. }
+            | Request::Watch
+            | Request::Upgrade
+            | Request::DryRun(_) => Plan::default(),
         };
         self.end_if_empty();
         drop(client.send(Reply::Plan(plan.to_string())));

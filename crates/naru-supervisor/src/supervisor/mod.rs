@@ -6,6 +6,7 @@
 
 mod adopt;
 mod apply;
+mod attend;
 mod commit;
 mod container;
 mod control;
@@ -25,6 +26,7 @@ mod operation;
 mod ports;
 mod remove;
 mod requests;
+mod run;
 mod start;
 mod stop;
 mod timers;
@@ -90,6 +92,12 @@ struct Supervisor {
     watchers: Vec<Client>,
     caller: Option<crate::protocol::Caller>,
     operations: u64,
+    /// Containers whose files are being removed because nobody needs them any more.
+    removing: usize,
+    /// Clients that wait for such a removal.
+    leaving: Vec<(ContainerId, Client)>,
+    /// When this supervisor took over: clients of the one before it come back within moments.
+    since: Instant,
     /// The project is down and everybody who asked has been told.
     finished: bool,
 }
@@ -168,6 +176,9 @@ impl Supervisor {
             watchers: Vec::new(),
             caller: None,
             operations: 0,
+            removing: 0,
+            leaving: Vec::new(),
+            since: Instant::now(),
             finished: false,
         })
     }
@@ -212,6 +223,8 @@ impl Supervisor {
             Event::Committed(result) => self.committed(result),
             Event::Hooked(id, hooked) => self.hooked(&id, hooked),
             Event::Probed(id, probed) => self.probed(&id, probed),
+            Event::ClientGone(id) => self.client_gone(id.as_ref()),
+            Event::Gone(id, result) => self.gone(&id, result),
         }
     }
 
@@ -223,6 +236,7 @@ impl Supervisor {
             Due::Ports(id, tries) => self.resume_ports_of(&id, tries),
             Due::Resolver(id, tries) => self.resume_dns(&id, tries),
             Due::Keeper => self.call_keeper(),
+            Due::Farewell(id) => self.remove_if_done(&id),
             Due::Idle => self.end_if_empty(),
             Due::Patience(operation) => self.out_of_patience(operation),
         }
@@ -254,6 +268,7 @@ impl Supervisor {
         let changed = Changed {
             name: live.record.name.clone(),
             service: live.record.service.clone(),
+            one_off: live.record.is_one_off(),
             state: live.state.clone(),
         };
         self.watchers

@@ -43,8 +43,13 @@ impl Supervisor {
         {
             for attachment in &live.record.attachments {
                 let record = &live.record;
-                let own = [&record.service, &record.name, &record.hostname];
-                let names = own.into_iter().chain(&attachment.aliases).map(String::as_str);
+                let own = [&record.name, &record.hostname];
+                // One that `run` made answers for its service only where it was told to.
+                let has_aliases = record.one_off.as_ref().is_none_or(|own| own.use_aliases);
+                let service = has_aliases.then_some(std::iter::once(&record.service));
+                let aliases = has_aliases.then_some(&attachment.aliases);
+                let further = service.into_iter().flatten().chain(aliases.into_iter().flatten());
+                let names = own.into_iter().chain(further).map(String::as_str);
                 let network = self.networks.record.networks.get(&attachment.network);
                 let network = network.map_or("", |network| &network.name);
                 let canonical = format!("{}.{network}", record.name);

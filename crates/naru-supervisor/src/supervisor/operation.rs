@@ -2,13 +2,14 @@
 //! is in the modules beside.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use naru_plan::{Action, Outcome, Plan, Progress, StepId, Subject};
 use naru_state::{ContainerId, record};
 
 use super::control::Client;
-use crate::protocol::{self, Failure, Kind, Reply};
+use crate::protocol::{self, Failure, Kind, Reply, Run};
 
 /// A step of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(super) struct Operation {
     pub(super) failure: Option<Failure>,
     /// It is an `up`: a stop ends it.
     pub(super) comes_up: bool,
+    /// It is a `run`: the container that it is about.
+    pub(super) run: Option<Arc<Run>>,
     pub(super) cancelled: bool,
     pub(super) then: Then,
     /// Instead of each container's own grace period.
@@ -59,6 +62,7 @@ impl Operation {
             client,
             failure: None,
             comes_up: false,
+            run: None,
             cancelled: false,
             then,
             stop_timeout: None,

@@ -1,10 +1,11 @@
 //! Taking a container away: its files, its cgroup, its volumes when asked. Its log stays.
 
 use std::io;
+use std::path::PathBuf;
 
 use fs_err as fs;
 use naru_runtime::Cgroup;
-use naru_state::{ContainerId, ProjectDirectories};
+use naru_state::{ContainerId, ProjectDirectories, log, record};
 
 use super::Supervisor;
 use super::event::Event;
@@ -36,8 +37,9 @@ impl Supervisor {
         let volumes: Vec<_> = volumes.iter().map(|name| self.directories.volume(name)).collect();
         let (own, cgroup, events, id) =
             (self.own.clone(), self.cgroup(id), self.events.clone(), id.clone());
+        let log = own_log(&self.own, &live.record);
         tokio::task::spawn_blocking(move || {
-            let mut removed = remove_files(&own, &cgroup, &id);
+            let mut removed = remove_files(&own, &cgroup, &id).and(remove_log(log));
             for volume in volumes {
                 removed = removed.and(super::volumes::remove(&volume));
             }
@@ -54,6 +56,16 @@ impl Supervisor {
         let saved = self.save(&self.own.container_file(id), &record);
         saved.map_err(|error| Failure::from_error(&error))
     }
+}
+
+/// The log that goes with its container: of one that is no replica, so that not each call of `run` leaves one.
+pub(super) fn own_log(own: &ProjectDirectories, record: &record::Container) -> Option<PathBuf> {
+    record.is_one_off().then(|| own.log(&record.name))
+}
+
+/// Removes such a log.
+pub(super) fn remove_log(log: Option<PathBuf>) -> io::Result<()> {
+    log.map_or(Ok(()), |log| log::Writer::clear(&log))
 }
 
 /// Removes a container's directories and cgroup.

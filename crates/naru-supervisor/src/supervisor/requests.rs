@@ -13,6 +13,9 @@ impl Supervisor {
         match request {
             Request::Watch => self.watchers.push(client),
             Request::Kill { services, signal } => self.kill(&services, signal, &client),
+            Request::Signal { id, signal } => self.signal_one(&id, signal, &client),
+            Request::Attach { id } => self.attach(&id, client),
+            Request::Leave { id } => self.leave(&id, client),
             // The next supervisor's: without an answer, it is asked again.
             _ if self.keeper.is_leaving() => self.queue.push_back((request, client)),
             Request::Stop(_) | Request::Down(_) if self.is_coming_up() => {
@@ -49,8 +52,14 @@ impl Supervisor {
             Request::Start(start) => self.begin_start(&start, &client),
             Request::Restart(restart) => self.begin_restart(&restart, &client),
             Request::Remove(remove) => self.begin_remove(&remove, &client),
+            Request::Run(run) => self.begin_run(*run, &client),
             Request::DryRun(request) => self.tell_plan(&request, &client),
-            Request::Kill { .. } | Request::Watch | Request::Upgrade => Ok(()),
+            Request::Kill { .. }
+            | Request::Signal { .. }
+            | Request::Attach { .. }
+            | Request::Leave { .. }
+            | Request::Watch
+            | Request::Upgrade => Ok(()),
         };
         if let Err(failure) = begun {
             self.end_if_empty();

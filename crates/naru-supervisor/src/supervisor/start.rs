@@ -64,6 +64,8 @@ pub(super) struct Job {
     binary: Arc<Binary>,
     link: Arc<Link>,
     kernel_id: String,
+    /// What its input is read from, where that is not made here.
+    input: Option<Arc<OwnedFd>>,
     /// Soft and hard limit of open files.
     files: (u64, u64),
 }
@@ -130,6 +132,7 @@ impl Supervisor {
             binary: Arc::clone(&self.binary),
             link: Arc::clone(&self.link),
             kernel_id,
+            input: live.input.clone(),
             files: self.role.files,
         })
     }
@@ -138,6 +141,7 @@ impl Supervisor {
     pub(super) fn start_ended(&mut self, id: &ContainerId, result: Result<Started, Failure>) {
         let Some(live) = self.containers.get_mut(id) else { return };
         let Some(starting) = live.starting.take() else { return };
+        live.input = None;
         let outcome = match result {
             Ok(started) => {
                 live.state.phase = Phase::Running;
@@ -256,6 +260,9 @@ fn run(job: &Job) -> Result<Started, Box<Failure>> {
     })
     .map_err(|error| job.failed(&error, error.attribute()))?;
     spec::limit_files(&mut spec, job.files);
+    if let Some(size) = job.record.one_off.as_ref().and_then(|one_off| one_off.size) {
+        spec::set_console_size(&mut spec, size);
+    }
     spec::save(&job.own, &job.record.id, &spec).map_err(|error| job.failed(&error, ""))?;
     let stdio = open_output(job, &user).map_err(|error| job.failed(&error, ""))?;
     prepare_log(job).map_err(|error| job.failed(&error, ""))?;
@@ -326,13 +333,17 @@ impl Job {
         let path = process.env().iter().flatten().find_map(|entry| entry.strip_prefix("PATH="));
         let directory = process.cwd().to_string_lossy();
         let attribute = if self.service.entrypoint.is_some() { "entrypoint" } else { "command" };
-        match rootfs::diagnose(root, path.unwrap_or(profile::PATH), &directory, command) {
+        let diagnosed = rootfs::diagnose(root, path.unwrap_or(profile::PATH), &directory, command);
+        let mut failure = match diagnosed {
             Some(cause) => {
                 let text = std::io::Error::other(cause.to_string());
                 Box::new(self.failed(&text, attribute).hint(cause.hint()))
             }
             None => self.failed(error, attribute),
-        }
+        };
+        let is_absent = error.errno() == Some(rustix::io::Errno::NOENT.raw_os_error());
+        failure.code = Some(if is_absent { 127 } else { 126 });
+        failure
     }
 
     pub(super) fn hostname(&self) -> String {
@@ -386,9 +397,10 @@ fn open_output(job: &Job, user: &rootfs::User) -> io::Result<Stdio> {
         return Ok(Stdio::null());
     }
     let run = job.own.container_run(&job.record.id);
-    let stdin = match job.service.stdin_open {
-        true => Some(fifo(&run.join("stdin"), user)?),
-        false => None,
+    let stdin = match &job.input {
+        Some(input) => Some(input.try_clone()?),
+        None if job.service.stdin_open => Some(fifo(&run.join("stdin"), user)?),
+        None => None,
     };
     let stdout = Some(fifo(&run.join("stdout"), user)?);
     let stderr = Some(fifo(&run.join("stderr"), user)?);

@@ -88,6 +88,19 @@ impl Supervisor {
         self.stop_check(id, generation);
     }
 
+    /// Sends a signal to a container's first process, and to the others where that one cannot receive it.
+    pub(super) fn pass_signal(&self, id: &ContainerId, signal: Signal) {
+        let running = self.containers.get(id).and_then(|live| live.running.as_ref());
+        let Some(running) = running else { return };
+        let reaction = reaction(running.process.pid, signal.as_raw());
+        // A process that has just ended needs no signal: its exit is on its way.
+        let _sent = pidfd_send_signal(&running.pidfd, signal);
+        let is_ending = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM].contains(&signal);
+        if reaction == Reaction::None && is_ending {
+            self.signal_others(id, signal);
+        }
+    }
+
     /// Sends the signal to all processes of the container but the first.
     fn signal_others(&self, id: &ContainerId, signal: Signal) {
         for pid in self.others(id) {

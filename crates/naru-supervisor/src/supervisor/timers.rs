@@ -22,6 +22,8 @@ pub(super) enum Due {
     Resolver(ContainerId, u32),
     /// Another try to have a keeper.
     Keeper,
+    /// The client of a container that is to be removed had time to come back.
+    Farewell(ContainerId),
     /// The end of waiting for a first request.
     Idle,
     /// The end of a command's patience.

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use naru_compose::project::Service;
 use naru_image::Image;
 use naru_plan::wait::Target;
-use naru_plan::{Action, ImageFacts, Plan, Subject, UpOptions};
+use naru_plan::{Action, ImageFacts, OneOff, Plan, Subject, UpOptions};
 use naru_state::record::Port;
 
 use super::Supervisor;
 use super::control::Client;
 use super::operation::{Operation, Then};
-use crate::protocol::{Failure, Kind, Reply, Step, Up};
+use crate::protocol::{Failure, Kind, Reply, Run, Step, Up};
 
 impl Supervisor {
     /// Plans an `up`, checks images, binds ports, and begins.
@@ -26,7 +26,7 @@ impl Supervisor {
     }
 
     fn try_begin_up(&mut self, up: &Up, client: &Client) -> Result<(), Box<Failure>> {
-        let (plan, options) = self.plan_up(up)?;
+        let (plan, options) = self.plan_up(up, None)?;
         let then = match up.wait {
             true => Then::Wait(self.wait_targets(&options.services, options.no_deps)?),
             false => Then::Answer,
@@ -35,7 +35,7 @@ impl Supervisor {
         let mut operation = Operation::new(self.next_operation(), plan, client.clone(), then);
         operation.comes_up = true;
         operation.stop_timeout = up.stop_timeout;
-        operation.ports = self.bind_all(operation.progress.plan())?;
+        operation.ports = self.bind_all(operation.progress.plan(), None)?;
         self.adopt_model();
         self.save_model().map_err(|error| Box::new(Failure::from_error(&error)))?;
         for notice in notices {
@@ -50,10 +50,14 @@ impl Supervisor {
     }
 
     /// What an `up` of the model would do; every image that it needs is there.
-    fn plan_up(&self, up: &Up) -> Result<(Plan, UpOptions), Box<Failure>> {
+    pub(super) fn plan_up(
+        &self,
+        up: &Up,
+        one_off: Option<OneOff>,
+    ) -> Result<(Plan, UpOptions), Box<Failure>> {
         let images = self.images()?;
         let facts = images.iter().map(|(service, image)| (service.clone(), facts(image))).collect();
-        let options = options(up, facts);
+        let options = UpOptions { one_off, ..options(up, facts) };
         let plan = naru_plan::up(&self.model, &self.observed(), &options)
             .map_err(|error| Box::new(plan_failure(&error)))?;
         self.check_images(&plan, &images)?;
@@ -63,18 +67,19 @@ impl Supervisor {
     /// The plan of an `up` that is not carried out.
     pub(super) fn dry_up(&mut self, up: &Up) -> Result<Plan, Box<Failure>> {
         let previous = std::mem::replace(&mut self.model, up.project.clone());
-        let planned = self.plan_up(up);
+        let planned = self.plan_up(up, None);
         self.model = previous;
         planned.map(|(plan, _options)| plan)
     }
 
     /// Tells of the containers that run already and stay as they are.
-    fn tell_up_to_date(&self, operation: &Operation, options: &UpOptions) {
+    pub(super) fn tell_up_to_date(&self, operation: &Operation, options: &UpOptions) {
         let services = naru_plan::selected_services(&self.model, options).unwrap_or_default();
         let actions = operation.progress.plan().steps.iter().map(|step| &step.action);
         let touched: BTreeSet<_> = actions.filter_map(existing).collect();
         for (id, live) in &self.containers {
-            let is_up = live.running.is_some() && !touched.contains(id.as_str());
+            let is_up =
+                live.is_replica() && live.running.is_some() && !touched.contains(id.as_str());
             if is_up && services.contains(&live.record.service) {
                 operation.tell(Kind::Container, &live.record.name, Step::Running, None);
             }
@@ -123,12 +128,15 @@ impl Supervisor {
     pub(super) fn bind_all(
         &mut self,
         plan: &Plan,
+        run: Option<&Run>,
     ) -> Result<BTreeMap<naru_plan::StepId, Vec<Port>>, Box<Failure>> {
         let mut all: BTreeMap<_, Vec<Port>> = BTreeMap::new();
         for step in &plan.steps {
             let bound = match &step.action {
-                Action::CreateContainer { service, replaces, .. } => {
-                    let Some(model) = self.model.services.get(service).cloned() else { continue };
+                Action::CreateContainer { service, name, replaces, .. } => {
+                    let run = run.filter(|run| run.name == *name).map(|run| &run.definition);
+                    let model = run.or_else(|| self.model.services.get(service)).cloned();
+                    let Some(model) = model else { continue };
                     let old = replaces.as_ref().and_then(|old| old.id.clone().try_into().ok());
                     let old = old.and_then(|id| self.containers.get(&id));
                     let reusable = old.map(|live| live.record.ports.clone()).unwrap_or_default();
@@ -165,8 +173,8 @@ impl Supervisor {
     }
 
     /// Gives the containers that exist their services of the new file.
-    fn adopt_model(&mut self) {
-        for live in self.containers.values_mut() {
+    pub(super) fn adopt_model(&mut self) {
+        for live in self.containers.values_mut().filter(|live| live.is_replica()) {
             live.service = self.model.services.get(&live.record.service).cloned();
         }
     }
@@ -200,6 +208,7 @@ fn options(up: &Up, images: BTreeMap<String, ImageFacts>) -> UpOptions {
         start: !up.no_start,
         images,
         recreate_volumes: Default::default(),
+        one_off: None,
     }
 }
 

@@ -71,6 +71,23 @@ pub(super) fn create_anonymous(
     Ok(volume.name)
 }
 
+/// A volume that is in no file, unless there is one of that name.
+pub(super) fn create_foreign(directories: &Directories, name: &str) -> Result<(), atomic::Error> {
+    if directories.volume(name).join("volume.json").exists() {
+        return Ok(());
+    }
+    let volume = record::Volume {
+        version: record::VERSION,
+        name: name.to_owned(),
+        config_hash: String::new(),
+        project: None,
+        anonymous: false,
+        created_ns: record::now_ns(),
+        labels: BTreeMap::new(),
+    };
+    create(directories, &volume)
+}
+
 /// Removes a volume; that there is none is no error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {

@@ -42,7 +42,8 @@ impl Supervisor {
             && operation.progress.is_finished()
         {
             let is_target = |service: &str| targets.iter().any(|target| target.service == service);
-            let all = self.containers.iter().filter(|(_, live)| is_target(&live.record.service));
+            let all = self.containers.iter().filter(|(_, live)| live.is_replica());
+            let all = all.filter(|(_, live)| is_target(&live.record.service));
             ids.extend(all.map(|(id, _)| id.clone()));
         }
         ids

@@ -114,7 +114,8 @@ fn find(args: &Args, target: &Target) -> Result<Seen, CommandError> {
         .filter(|seen| seen.record.service == *service && seen.is_running())
         .filter(|seen| args.index == 0 || seen.record.number == args.index)
         .collect();
-    containers.sort_by_key(|seen| seen.record.number);
+    // What `run` has made comes last.
+    containers.sort_by_key(|seen| (seen.record.is_one_off(), seen.record.number));
     containers.into_iter().next().ok_or_else(|| match args.index {
         0 => CommandError::user(format!("service \"{service}\" is not running"))
             .hint(format!("`naru up -d {service}` starts it")),

@@ -226,8 +226,8 @@ impl View<'_> {
     }
 
     fn take_change(&mut self, changed: &Changed) -> Result<(), CommandError> {
-        let Changed { name, service, state } = changed;
-        let Some(exit) = &state.exit else { return Ok(()) };
+        let Changed { name, service, state, one_off } = changed;
+        let Some(exit) = state.exit.as_ref().filter(|_| !one_off) else { return Ok(()) };
         let ended = matches!(state.phase, Phase::Exited | Phase::Restarting);
         let is_old = exit.time_ns < self.since_ns;
         if !ended || is_old || self.announced.get(name) == Some(&exit.process) {
@@ -358,7 +358,8 @@ impl View<'_> {
         let containers = observe::containers(&self.session.target.directories).host(&self.doing)?;
         let is_watched =
             |seen: &&Seen| self.attached.is_empty() || self.attached.contains(&seen.record.service);
-        let watched: Vec<_> = containers.iter().filter(is_watched).cloned().collect();
+        let replicas = containers.iter().filter(|seen| !seen.record.is_one_off());
+        let watched: Vec<_> = replicas.filter(is_watched).cloned().collect();
         if watched.iter().any(|seen| seen.state.phase != Phase::Exited) {
             return Ok(None);
         }
@@ -369,8 +370,9 @@ impl View<'_> {
     /// The news of the last ends may still be on their way.
     fn take_changes(&mut self, containers: Vec<Seen>) -> Result<(), CommandError> {
         for Seen { record, state } in containers {
-            let service = record.service;
-            self.take_change(&Changed { name: record.name, service, state })?;
+            let one_off = record.is_one_off();
+            let (name, service) = (record.name, record.service);
+            self.take_change(&Changed { name, service, state, one_off })?;
         }
         Ok(())
     }
@@ -383,7 +385,8 @@ impl View<'_> {
     fn code_from_service(&self) -> Option<u8> {
         let service = self.session.args.exit_code_from.as_ref()?;
         let containers = observe::containers(&self.session.target.directories).ok()?;
-        let mut own = containers.iter().filter(|seen| seen.record.service == *service);
+        let replicas = containers.iter().filter(|seen| !seen.record.is_one_off());
+        let mut own = replicas.filter(|seen| seen.record.service == *service);
         // An unknown code is no success.
         own.next().map(|seen| seen.exit_code().unwrap_or(1))
     }

@@ -188,7 +188,14 @@ pub(crate) fn detached(
 }
 
 /// What makes `up` of these services impossible, all of it at once.
-fn possible(loaded: &Loaded, services: &[String], settings: &Settings) -> Result<(), CommandError> {
+///
+/// # Errors
+/// With all of it.
+pub(crate) fn possible(
+    loaded: &Loaded,
+    services: &[String],
+    settings: &Settings,
+) -> Result<(), CommandError> {
     let refusals = loaded.refusals(services);
     if !refusals.is_empty() {
         let text: Vec<_> = refusals.iter().map(ToString::to_string).collect();
