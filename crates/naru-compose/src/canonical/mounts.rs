@@ -102,29 +102,29 @@ pub(super) fn mount(node: &mut Node, path: &Path, report: &mut Report) {
 pub(crate) fn mount_of(text: &str) -> Result<Mount, String> {
     let refuse = |reason: &str| format!("`{text}` is not a volume: {reason}");
     let parts = split(text).map_err(refuse)?;
-    if !parts.bare && sections(text).iter().any(String::is_empty) {
+    if !parts.bare && sections(text).iter().any(|part| part.is_empty()) {
         return Err(refuse("a part between colons is empty"));
     }
-    let is_bind = is_path(&parts.source);
+    let is_bind = is_path(parts.source);
     let mut bind = BindOptions { create_host_path: true, ..BindOptions::default() };
     let mut volume = VolumeOptions::default();
     let mut read_only = false;
     for option in parts.options {
-        match option.as_str() {
+        match option {
             "ro" => read_only = true,
             "rw" => read_only = false,
             "nocopy" => volume.nocopy = true,
-            "z" | "Z" => bind.selinux = option,
+            "z" | "Z" => bind.selinux = option.to_owned(),
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
-                bind.propagation = option;
+                bind.propagation = option.to_owned();
             }
             _ => {}
         }
     }
     Ok(Mount {
         kind: if is_bind { MountKind::Bind } else { MountKind::Volume },
-        source: parts.source,
-        target: parts.target,
+        source: parts.source.to_owned(),
+        target: parts.target.to_owned(),
         read_only,
         bind: is_bind.then_some(bind),
         volume: (!is_bind).then_some(volume),
