@@ -10,7 +10,7 @@ pub(super) fn apply(project: &mut Project, request: &LoadRequest, from_environme
     let named = request.services.iter().filter_map(|name| project.services.get(name));
     let named = named.flat_map(|service| service.profiles.clone());
     let active = Active::new(request, from_environment, named);
-    if active.all() {
+    if project.services.values().all(|service| active.includes(&service.profiles)) {
         return;
     }
     let services = std::mem::take(&mut project.services);

@@ -11,7 +11,8 @@ use super::{
     Ulimit, is_default,
 };
 
-/// A service in canonical form. A number 0, an empty text and an empty list mean "not set".
+/// A service in canonical form. A number 0, an empty text and an empty list mean "not set". What is large
+/// and rare has a box, so that a thousand services stay small.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
@@ -26,13 +27,13 @@ pub struct Service {
     pub attach: Option<bool>,
     /// How its image is built.
     #[serde(skip_serializing_if = "is_default")]
-    pub build: Option<Build>,
+    pub build: Option<Box<Build>>,
     /// What `watch` does for it.
     #[serde(skip_serializing_if = "is_default")]
     pub develop: Option<Develop>,
     /// Limits on block I/O.
     #[serde(skip_serializing_if = "is_default")]
-    pub blkio_config: Option<BlkioConfig>,
+    pub blkio_config: Option<Box<BlkioConfig>>,
     /// Capabilities to add, with or without `CAP_`.
     #[serde(skip_serializing_if = "is_default")]
     pub cap_add: Vec<String>,
@@ -82,13 +83,13 @@ pub struct Service {
     pub container_name: String,
     /// Credentials of a managed service account of Windows.
     #[serde(skip_serializing_if = "is_default")]
-    pub credential_spec: Option<CredentialSpec>,
+    pub credential_spec: Option<Box<CredentialSpec>>,
     /// What it waits for, by service.
     #[serde(skip_serializing_if = "is_default")]
     pub depends_on: BTreeMap<String, Dependency>,
     /// How many containers, and what they may use.
     #[serde(skip_serializing_if = "is_default")]
-    pub deploy: Option<Deploy>,
+    pub deploy: Option<Box<Deploy>>,
     /// Rules of the device cgroup, such as `c 1:3 mr`.
     #[serde(skip_serializing_if = "is_default")]
     pub device_cgroup_rules: Vec<String>,
@@ -186,7 +187,7 @@ pub struct Service {
     pub network_mode: Option<NetworkMode>,
     /// Networks it is on, by key.
     #[serde(skip_serializing_if = "is_default")]
-    pub networks: BTreeMap<String, Option<Attachment>>,
+    pub networks: BTreeMap<String, Option<Box<Attachment>>>,
     /// Whether the kernel may not end it when memory runs out.
     #[serde(skip_serializing_if = "is_default")]
     pub oom_kill_disable: bool,

@@ -93,7 +93,7 @@ impl Builder<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.room(at, budget::scalar(&text), 1)?;
-                self.scalar(at, text, style, (anchor, tag))?;
+                self.scalar(at, &text, style, (anchor, tag))?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.room(at, VALUE, 1)?;
@@ -133,7 +133,7 @@ impl Builder<'_> {
     fn scalar(
         &mut self,
         at: Position,
-        text: Cow<'_, str>,
+        text: &str,
         style: ScalarStyle,
         (anchor, tag): (usize, Tagged),
     ) -> Option<()> {
@@ -141,8 +141,8 @@ impl Builder<'_> {
         let merge = plain && tag.is_none() && text == "<<" && self.expects_key();
         let forced = tag.as_ref().filter(|tag| tag.is_yaml_core_schema());
         let value = match forced.map(|tag| tag.suffix.as_str()) {
-            Some("str") => Value::Text(text.into_owned()),
-            None if !plain || tag.is_some() => Value::Text(text.into_owned()),
+            Some("str") => Value::Text(text.to_owned()),
+            None if !plain || tag.is_some() => Value::Text(text.to_owned()),
             Some("float") => match resolve(text) {
                 Value::Int(number) => Value::Float(number.to_string().parse().unwrap_or(0.0)),
                 other => other,

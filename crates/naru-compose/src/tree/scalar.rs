@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use super::Value;
 
 /// The value of a scalar without quotes.
-pub(super) fn resolve(text: Cow<'_, str>) -> Value {
-    special(&text).unwrap_or_else(|| Value::Text(text.into_owned()))
+pub(super) fn resolve(text: &str) -> Value {
+    special(text).unwrap_or_else(|| Value::Text(text.to_owned()))
 }
 
 /// The value of a scalar without quotes that is no text.
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expect: &str) {
-        assert_eq!(format!("{:?}", resolve(text.into())), expect, "{text}");
+        assert_eq!(format!("{:?}", resolve(text)), expect, "{text}");
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Supervisor {
         if matches!(model.network_mode, Some(NetworkMode::Host | NetworkMode::None)) {
             return Ok(Vec::new());
         }
-        let mut networks: Vec<(&String, Attachment)> =
+        let mut networks: Vec<(&String, Box<Attachment>)> =
             model.networks.iter().map(|(key, a)| (key, a.clone().unwrap_or_default())).collect();
         networks.sort_by_key(|(_, attachment)| std::cmp::Reverse(attachment.priority));
         let mut chosen = Vec::new();
