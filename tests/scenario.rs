@@ -2,9 +2,11 @@
 
 mod attacks;
 mod bad_input;
+mod check;
 mod deaths;
 mod dependencies;
 mod diagnostics;
+mod events;
 mod exec;
 mod foreground;
 mod heavy;
@@ -19,6 +21,7 @@ mod names;
 mod one_off;
 mod ports;
 mod process;
+mod reboot;
 mod restart;
 mod samples;
 mod secrets;

@@ -20,6 +20,19 @@ pub(crate) fn date(time_ns: u64) -> String {
     timestamp(time_ns).strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()
 }
 
+/// `2026-01-02T14:23:37.5+01:00`: local, without zeros at the end, `Z` for UTC.
+pub(crate) fn rfc3339_local(time_ns: u64) -> String {
+    let local = timestamp(time_ns).to_zoned(TimeZone::system());
+    let zone = if local.offset().is_zero() { "Z" } else { "%:z" };
+    local.strftime(&format!("%Y-%m-%dT%H:%M:%S%.f{zone}")).to_string()
+}
+
+/// `2026-01-02 14:23:37.500000`, local.
+pub(crate) fn local_micro(time_ns: u64) -> String {
+    let local = timestamp(time_ns).to_zoned(TimeZone::system());
+    local.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string()
+}
+
 /// Parses `--since` and `--until`: a length of time before `now_ns`, a time with or without zone (then the
 /// local one), a date, or seconds since 1970.
 ///

@@ -34,6 +34,11 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of these bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest whose 64 digits, without `sha256:`, are given.
     pub fn from_hex(hex: &str) -> Result<Self, Error> {
         let wrong = || Error::Hex { text: shorten(hex) };

@@ -56,5 +56,5 @@ pub use limits::Limits;
 pub use load::Loaded;
 pub use progress::{Event, Progress};
 pub use reference::Reference;
-pub use store::{DiskUsage, Removed, Store};
+pub use store::{DiskUsage, Flaw, Part, Removed, Store};
 pub use unpack::Error as LayerError;

@@ -36,11 +36,13 @@ use crate::limits::Limits;
 use crate::reference::Reference;
 use crate::unpack;
 
+mod check;
 mod index;
 mod remove;
 mod stage;
 mod temp;
 
+pub use check::{Flaw, Part};
 pub use remove::{DiskUsage, Removed};
 pub(crate) use stage::{NewImage, Spooled, Stage, Tee};
 

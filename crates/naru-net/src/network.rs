@@ -317,6 +317,19 @@ pub(crate) fn loopback_up_inside() -> Result<(), Error> {
     link::set_loopback_up(&mut Socket::new()).map_err(Error::Loopback)
 }
 
+/// The address of a link, with the length of its prefix; nothing when there is no such link or it has none.
+///
+/// # Errors
+/// When the kernel does not list its links or addresses.
+pub fn address_of(link: &str) -> Result<Option<Ipv4Network>, Error> {
+    let mut socket = Socket::new();
+    let Some(index) = link::index_of(&mut socket, link).map_err(Error::List)? else {
+        return Ok(None);
+    };
+    let addresses = address::list(&mut socket).map_err(Error::List)?;
+    Ok(addresses.into_iter().find(|(of, _)| *of == index).map(|(_, address)| address))
+}
+
 /// All links of a group, that is of a project.
 ///
 /// # Errors

@@ -42,6 +42,8 @@ pub enum Cause {
     Orphan,
     /// The command asked for it.
     Requested,
+    /// It ran when the machine went down.
+    MachineRestarted,
 }
 
 impl fmt::Display for Cause {
@@ -65,6 +67,7 @@ impl fmt::Display for Cause {
             Self::LeftOver => f.write_str("left over"),
             Self::Orphan => f.write_str("orphan"),
             Self::Requested => f.write_str("requested"),
+            Self::MachineRestarted => f.write_str("machine restarted"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Pure decisions: what has to be done so that a project is as its file says.
 //!
-//! Owns the [`Plan`]: [`up()`], [`down()`], [`stop()`], [`start()`], [`restart_services()`] and [`remove()`] compare
-//! a [`Project`](naru_compose::project::Project) with what was [`Observed`] and return the steps. Owns the
+//! Owns the [`Plan`]: [`up()`], [`down()`], [`stop()`], [`start()`], [`restart_services()`], [`boot()`] and [`remove()`]
+//! compare a [`Project`](naru_compose::project::Project) with what was [`Observed`] and return the steps. Owns the
 //! decisions that are made while containers run as well: [`gate`] and [`wait`] (has it reached what others
 //! wait for), [`restart`] (does it start again, and when) and [`health`] (when to probe, and what the
 //! results mean).
@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod boot;
 pub mod gate;
 pub mod hash;
 pub mod health;
@@ -46,6 +47,7 @@ mod remove;
 mod stops;
 mod up;
 
+pub use boot::boot;
 pub use cause::Cause;
 pub use down::{DownOptions, down};
 pub use error::Error;

@@ -136,15 +136,15 @@ pub(crate) fn check_names(
 }
 
 /// All containers but one-offs.
-fn replicas(observed: &Observed) -> impl Iterator<Item = &Container> {
+pub(crate) fn replicas(observed: &Observed) -> impl Iterator<Item = &Container> {
     observed.containers.iter().filter(|container| !container.one_off)
 }
 
 /// Where starts get their order and gates from.
-struct Starts<'a> {
-    project: Option<&'a Project>,
-    observed: &'a Observed,
-    graph: &'a Graph,
+pub(crate) struct Starts<'a> {
+    pub(crate) project: Option<&'a Project>,
+    pub(crate) observed: &'a Observed,
+    pub(crate) graph: &'a Graph,
 }
 
 impl<'a> Starts<'a> {
@@ -155,7 +155,11 @@ impl<'a> Starts<'a> {
     }
 
     /// Adds a start for every container that `wants` gives a cause for, dependencies first.
-    fn push(&self, plan: &mut Plan, wants: impl Fn(&Container) -> Option<(Cause, Option<StepId>)>) {
+    pub(crate) fn push(
+        &self,
+        plan: &mut Plan,
+        wants: impl Fn(&Container) -> Option<(Cause, Option<StepId>)>,
+    ) {
         let mut started: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
         let mut sorted = in_stop_order(self.graph, replicas(self.observed));
         sorted.reverse();

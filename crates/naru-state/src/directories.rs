@@ -117,6 +117,21 @@ impl ProjectDirectories {
         self.data.join("networks.json")
     }
 
+    /// What its containers did last ([`crate::record::States`]).
+    pub fn states_file(&self) -> PathBuf {
+        self.data.join("states.json")
+    }
+
+    /// What has happened to its containers ([`crate::events`]). It outlives them.
+    pub fn events_file(&self) -> PathBuf {
+        self.data.join("events")
+    }
+
+    /// How long each step of its last `up` took.
+    pub fn timeline_file(&self) -> PathBuf {
+        self.data.join("last-up.json")
+    }
+
     /// The lock that whoever changes the project holds.
     pub fn lock_file(&self) -> PathBuf {
         self.run.join("lock")

@@ -18,6 +18,7 @@
 
 pub mod atomic;
 mod directories;
+pub mod events;
 mod id;
 mod lock;
 pub mod log;

@@ -186,6 +186,9 @@ pub struct Port {
 pub struct State {
     /// Form of this record.
     pub version: u32,
+    /// Whose it is: a file in another's place is not believed.
+    #[serde(default)]
+    pub id: Option<ContainerId>,
     /// Where it is in its life.
     pub phase: Phase,
     /// The container's first process while there is one.
@@ -218,6 +221,18 @@ pub struct State {
     /// Where its health check stands (`naru_plan::health::Schedule`): deadlines and counts.
     #[serde(default)]
     pub probes: Option<serde_json::Value>,
+}
+
+/// `states.json`: what the containers of a project did last. [`State`] files lie in the run directory and go with it;
+/// this is what a reboot leaves of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct States {
+    /// Form of this record.
+    pub version: u32,
+    /// The boot in which it was written.
+    pub boot_id: String,
+    /// By container; without health checks, which begin anew at each start.
+    pub states: BTreeMap<ContainerId, State>,
 }
 
 /// Restarts by policy.
@@ -256,9 +271,15 @@ impl Moment {
         self.is_of_this_boot().then(|| Duration::from_nanos(self.ns.saturating_sub(boot_ns())))
     }
 
-    fn is_of_this_boot(&self) -> bool {
+    /// Whether it is of the boot that the machine is in.
+    pub fn is_of_this_boot(&self) -> bool {
         crate::process::boot_id().as_deref() == Some(&self.boot_id)
     }
+}
+
+/// Nanoseconds since 1970-01-01 UTC at which this boot began: what ran before had ended by then.
+pub fn booted_ns() -> u64 {
+    now_ns().saturating_sub(boot_ns())
 }
 
 fn boot_ns() -> u64 {
@@ -272,6 +293,7 @@ impl State {
     pub fn created() -> Self {
         Self {
             version: VERSION,
+            id: None,
             phase: Phase::Created,
             process: None,
             generation: 0,
@@ -287,6 +309,52 @@ impl State {
             attempts: Attempts::default(),
             probes: None,
         }
+    }
+}
+
+impl State {
+    /// The boot that it tells of; nothing for a container that never started.
+    pub fn boot_id(&self) -> Option<&str> {
+        let started = self.started_at.as_ref().map(|moment| &moment.boot_id);
+        let ended = self.exit.as_ref().map(|exit| &exit.process.boot_id);
+        let process = self.process.as_ref().map(|process| &process.boot_id);
+        process.or(started).or(ended).map(String::as_str)
+    }
+
+    /// What outlives a reboot.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        Self { health: None, probes: None, ..self.clone() }
+    }
+
+    /// What the end of boot `boot_id` left of it: nothing runs, and how it ended nobody knows.
+    #[must_use]
+    pub fn lost(mut self, boot_id: &str) -> Self {
+        if self.phase == Phase::Running {
+            let unknown = Identity { boot_id: boot_id.to_owned(), pid: 0, start_time: 0 };
+            let process = self.process.take().unwrap_or(unknown);
+            let time_ns = booted_ns();
+            self.finished_ns = Some(time_ns);
+            self.exit = Some(Exit { process, code: None, out_of_memory: false, time_ns });
+        }
+        if self.phase != Phase::Created {
+            self.phase = Phase::Exited;
+        }
+        Self { process: None, health: None, probes: None, ..self }
+    }
+
+    /// Whether it ran, or was about to be restarted, when the machine went down.
+    pub fn was_lost(&self) -> bool {
+        let ended_so = self.exit.as_ref().is_some_and(Exit::is_lost);
+        let waited = self.restart_at.as_ref().is_some_and(|at| !at.is_of_this_boot());
+        self.phase == Phase::Exited && (ended_so || waited)
+    }
+}
+
+impl Exit {
+    /// Whether nobody knows how it ended because the machine was restarted meanwhile.
+    pub fn is_lost(&self) -> bool {
+        self.code.is_none() && crate::process::boot_id().as_ref() != Some(&self.process.boot_id)
     }
 }
 

@@ -7,6 +7,8 @@
 //!
 //! This crate never parses YAML and never prints. Front ends use [`client::Client`] and [`observe`].
 
+pub mod boot;
+pub mod check;
 pub mod client;
 mod keeper;
 pub mod observe;

@@ -41,11 +41,12 @@ impl Seen {
 /// When records cannot be read. A container whose record is missing or torn was never finished and is left out.
 pub fn containers(directories: &ProjectDirectories) -> Result<Vec<Seen>, atomic::Error> {
     let mut seen = Vec::new();
+    let mut lasting = Lasting::new(directories);
     let deadline = Instant::now() + UNSETTLED;
     for id in ids(directories).map_err(atomic::Error::File)? {
         // Torn: a power cut before the command that made it was answered.
-        let Some(record) = whole(&directories.container_file(&id))? else { continue };
-        let state = settled(directories, &id, deadline)?;
+        let Some(record) = container(directories, &id)? else { continue };
+        let state = settled(directories, &id, &mut lasting, deadline)?;
         seen.push(Seen { record, state });
     }
     seen.sort_by(|a: &Seen, b: &Seen| a.record.name.cmp(&b.record.name));
@@ -75,13 +76,59 @@ impl Recorded {
 /// When records cannot be read. A container whose record is missing or torn was never finished and is left out.
 pub(crate) fn recorded(directories: &ProjectDirectories) -> Result<Vec<Recorded>, atomic::Error> {
     let mut all = Vec::new();
+    let mut lasting = Lasting::new(directories);
     for id in ids(directories).map_err(atomic::Error::File)? {
-        let Some(record) = whole(&directories.container_file(&id))? else { continue };
-        let state = whole(&directories.state_file(&id))?.unwrap_or_else(record::State::created);
+        let Some(record) = container(directories, &id)? else { continue };
+        let state = lasting.state(&id)?.unwrap_or_else(record::State::created);
         let exit = whole(&directories.exit_file(&id))?;
         all.push(Recorded { record, state, exit });
     }
     Ok(all)
+}
+
+/// The states of a project's containers: those of the run directory, and where that has lost one, what is kept of them
+/// for after a reboot. Nothing of an earlier boot runs.
+#[derive(Debug)]
+struct Lasting<'own> {
+    own: &'own ProjectDirectories,
+    kept: Option<Option<record::States>>,
+    boot_id: String,
+}
+
+impl<'own> Lasting<'own> {
+    fn new(own: &'own ProjectDirectories) -> Self {
+        Self { own, kept: None, boot_id: boot_id().unwrap_or_default() }
+    }
+
+    fn state(&mut self, id: &ContainerId) -> Result<Option<record::State>, atomic::Error> {
+        let state = whole::<record::State>(&self.own.state_file(id))?;
+        let state = state.filter(|state| state.id.as_ref().is_none_or(|own| own == id));
+        let (state, boot) = match state {
+            Some(state) => {
+                let boot = state.boot_id().unwrap_or(&self.boot_id).to_owned();
+                // What the keeper saw of that boot's end is told by its own file.
+                match state.process.is_some() && self.own.exit_file(id).exists() {
+                    true => return Ok(Some(state)),
+                    false => (state, boot),
+                }
+            }
+            None => match self.kept(id)? {
+                Some(kept) => kept,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(if boot == self.boot_id { state } else { state.lost(&boot) }))
+    }
+
+    /// Its state as it was kept, and the boot that was in.
+    fn kept(&mut self, id: &ContainerId) -> Result<Option<(record::State, String)>, atomic::Error> {
+        let kept = match &self.kept {
+            Some(kept) => kept,
+            None => self.kept.insert(whole(&self.own.states_file())?),
+        };
+        let Some(states) = kept else { return Ok(None) };
+        Ok(states.states.get(id).map(|state| (state.clone(), states.boot_id.clone())))
+    }
 }
 
 /// A record, or nothing where there is none or a power cut tore it.
@@ -92,6 +139,26 @@ fn whole<T: serde::de::DeserializeOwned>(
         Err(atomic::Error::Damaged { .. }) => Ok(None),
         loaded => loaded,
     }
+}
+
+/// The record of a container; nothing where there is none, or not that of this one.
+fn container(
+    directories: &ProjectDirectories,
+    id: &ContainerId,
+) -> Result<Option<record::Container>, atomic::Error> {
+    let record: Option<record::Container> = whole(&directories.container_file(id))?;
+    Ok(record.filter(|record| record.id == *id))
+}
+
+/// The containers whose record is there and cannot be read, for who wants to tell the user.
+///
+/// # Errors
+/// When the directory is there and cannot be read.
+pub fn damaged(directories: &ProjectDirectories) -> io::Result<Vec<ContainerId>> {
+    let is_damaged = |id: &ContainerId| {
+        directories.container_file(id).exists() && matches!(container(directories, id), Ok(None))
+    };
+    Ok(ids(directories)?.into_iter().filter(is_damaged).collect())
 }
 
 /// The ids of all container directories, finished or not.
@@ -141,11 +208,12 @@ fn names(directory: &std::path::Path) -> io::Result<Vec<String>> {
 fn settled(
     directories: &ProjectDirectories,
     id: &ContainerId,
+    lasting: &mut Lasting<'_>,
     deadline: Instant,
 ) -> Result<record::State, atomic::Error> {
     loop {
-        let state: Option<record::State> = atomic::load(&directories.state_file(id))?;
-        let exit = atomic::load(&directories.exit_file(id))?;
+        let state = lasting.state(id)?;
+        let exit = whole(&directories.exit_file(id))?;
         // Asked once: a process that ends right after the answer is the next look's business.
         match (state.as_ref().and_then(runs), state) {
             (Some(true), Some(state)) => return Ok(state),
@@ -246,7 +314,8 @@ mod tests {
         fs::create_dir_all(own.container_run(&id)).unwrap();
         let gone = Identity { boot_id: boot_id().unwrap(), pid: i32::MAX, start_time: 1 };
         atomic::save_volatile(&own.state_file(&id), &running(gone.clone())).unwrap();
-        let settle = || settled(&own, &id, Instant::now() + Duration::from_secs(20)).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let settle = || settled(&own, &id, &mut Lasting::new(&own), deadline).unwrap();
         let state = std::thread::scope(|scope| {
             let looking = scope.spawn(settle);
             let exit = Exit { process: gone, code: Some(3), out_of_memory: false, time_ns: 7 };

@@ -74,6 +74,10 @@ pub enum Request {
         /// The signal's number.
         signal: i32,
     },
+    /// Write every record of the project again as the supervisor knows it.
+    Rewrite,
+    /// Start what restart policies bring back after a restart of the machine.
+    Boot,
     /// Answer with the plan of a request ([`Reply::Plan`]) instead of carrying it out.
     DryRun(Box<Self>),
     /// Send a signal to the running containers of these services (all when empty), at once.

@@ -145,6 +145,34 @@ impl TestHost {
         with_words(words).len()
     }
 
+    /// What a restart of the machine does, as far as processes can tell: every process but the test's ends at once, links
+    /// and the files in [`TestHost::run`] are gone, and the boot has another id.
+    ///
+    /// # Panics
+    /// When the host cannot be made to look so.
+    pub fn reboot(&self) {
+        end_all_processes();
+        let links = fs_err::read_to_string("/proc/net/dev").unwrap();
+        let names = links.lines().filter_map(|line| Some(line.split_once(':')?.0.trim()));
+        for name in names.filter(|name| name.starts_with("nb-")) {
+            ip(&["link", "delete", name]);
+        }
+        for cgroup in crate::leak::cgroups(&self.scope().cgroup).into_iter().rev() {
+            fs_err::remove_dir(cgroup).unwrap();
+        }
+        fs_err::remove_dir_all(self.run()).unwrap();
+        fs_err::create_dir(self.run()).unwrap();
+        static BOOTS: AtomicU32 = AtomicU32::new(1);
+        let boot = BOOTS.fetch_add(1, Ordering::Relaxed);
+        let id = self.folder.join(format!("boot-id-{boot}"));
+        fs_err::write(&id, format!("00000000-0000-4000-8000-{boot:012}\n")).unwrap();
+        let mounted = Command::new("mount")
+            .arg("--bind")
+            .args([&id, Path::new("/proc/sys/kernel/random/boot_id")])
+            .status();
+        assert!(mounted.unwrap().success(), "the boot's id cannot be replaced");
+    }
+
     /// What is there now, to be compared after `down`.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::take(self.scope())
@@ -165,23 +193,28 @@ impl Drop for TestHost {
         if std::thread::panicking() {
             show_logs(&self.folder);
         }
-        let me = std::process::id();
-        within(Duration::from_secs(5), "the host's processes end", || {
-            let left: Vec<u32> = processes().filter(|&pid| pid != 1 && pid != me).collect();
-            for pid in &left {
-                let pid = i32::try_from(*pid).ok().and_then(rustix::process::Pid::from_raw);
-                // One that ended meanwhile is just as good.
-                if let Some(pid) = pid {
-                    rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
-                }
-            }
-            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
-        });
+        end_all_processes();
         for cgroup in crate::leak::cgroups(&self.scope().cgroup).into_iter().rev() {
             drop(fs_err::remove_dir(cgroup));
         }
         drop(fs_err::remove_dir_all(&self.folder));
     }
+}
+
+/// Ends every process of this host but the test.
+fn end_all_processes() {
+    let me = std::process::id();
+    within(Duration::from_secs(5), "the host's processes end", || {
+        let left: Vec<u32> = processes().filter(|&pid| pid != 1 && pid != me).collect();
+        for pid in &left {
+            let pid = i32::try_from(*pid).ok().and_then(rustix::process::Pid::from_raw);
+            // One that ended meanwhile is just as good.
+            if let Some(pid) = pid {
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+            }
+        }
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
 }
 
 fn with_words(words: &[&str]) -> Vec<rustix::process::Pid> {

@@ -249,9 +249,9 @@ fn persistent(root: &Path) -> Vec<String> {
         let mut parts = below.trim_start_matches('/').split('/');
         match parts.next() {
             Some("images" | "volumes") => true,
-            // projects/NAME/logs/… stays, and with it the two folders above.
+            // projects/NAME/logs/… and the events stay, and with them the two folders above.
             Some("projects") => match (parts.next(), parts.next()) {
-                (_, None | Some("logs")) => true,
+                (_, None | Some("logs" | "events" | "events.1")) => true,
                 (_, Some(_)) => false,
             },
             _ => false,

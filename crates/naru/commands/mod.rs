@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod create;
 mod diagnostics;
 pub(crate) mod down;
+pub(crate) mod events;
 pub(crate) mod exec;
 mod explain;
 pub(crate) mod image;
@@ -52,6 +53,7 @@ pub(crate) fn run(
             Verb::Logs(args) => logs::run(&args, settings, printer),
             Verb::Run(args) => run::run(&args, settings, printer),
             Verb::Attach(args) => attach::run(&args, settings, printer),
+            Verb::Events(args) => events::run(&args, settings, printer),
             Verb::Exec(args) => exec::run(&args, settings, printer),
             Verb::Create(args) => create::run(&args, settings, printer),
             Verb::Start(args) => start::run(&args, settings, printer),

@@ -78,6 +78,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     revive(&settings.directories, &target.name, printer);
     let containers = observe::containers(&target.directories)
         .host(format!("look at project {}", target.name))?;
+    warn_of_damage(&target, printer);
     let selected = |seen: &&Seen| is_selected(seen, args, &states, &target);
     let containers: Vec<&Seen> = containers.iter().filter(selected).collect();
     let now = now_ns();
@@ -102,6 +103,16 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     }
     printer.data(&table.to_string())?;
     Ok(0)
+}
+
+/// A container that cannot be listed is told of.
+fn warn_of_damage(target: &Target, printer: &Printer) {
+    for id in observe::damaged(&target.directories).unwrap_or_default() {
+        printer.say(&format!(
+            "Warning: the record of container {} is damaged; `naru system check --repair` sets that right",
+            id.short()
+        ));
+    }
 }
 
 fn lines(printer: &Printer, lines: impl IntoIterator<Item = String>) -> Result<u8, CommandError> {

@@ -34,7 +34,12 @@ pub(crate) fn sentence(state: &record::State, now_ns: u64) -> String {
         None => "unknown".to_owned(),
     };
     let out_of_memory = state.exit.as_ref().is_some_and(|exit| exit.out_of_memory);
-    let why = if out_of_memory { ", out of memory" } else { "" };
+    let is_lost = state.exit.as_ref().is_some_and(record::Exit::is_lost);
+    let why = match (out_of_memory, is_lost) {
+        (true, _) => ", out of memory",
+        (_, true) => ", the machine was restarted",
+        _ => "",
+    };
     match state.phase {
         Phase::Created => "Created".to_owned(),
         Phase::Exited if state.exit.is_none() && state.error.is_some() => "Created".to_owned(),
@@ -142,7 +147,8 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn state(phase: Phase, code: Option<u8>) -> State {
-        let process = Identity { boot_id: "b".into(), pid: 1, start_time: 1 };
+        let boot_id = naru_state::process::boot_id().unwrap();
+        let process = Identity { boot_id, pid: 1, start_time: 1 };
         let exit = Exit { process, code, out_of_memory: false, time_ns: 10 * SECOND };
         State {
             phase,
@@ -165,6 +171,9 @@ mod tests {
         assert_eq!(say(&running, 8), "Up 3 seconds (health: starting)");
         assert_eq!(say(&state(Phase::Exited, Some(1)), 130), "Exited (1) 2 minutes ago");
         assert_eq!(say(&state(Phase::Exited, None), 12), "Exited (unknown) 2 seconds ago");
+        let lost = state(Phase::Running, None).lost("an earlier boot");
+        let text = sentence(&lost, record::now_ns());
+        assert!(text.starts_with("Exited (unknown, the machine was restarted) "), "{text}");
         assert_eq!(say(&state(Phase::Restarting, Some(1)), 12), "Restarting (1) 2 seconds ago");
         assert_eq!(say(&state(Phase::Created, None), 12), "Created");
     }

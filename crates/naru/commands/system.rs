@@ -1,5 +1,8 @@
 //! `naru system`: what naru itself does on this machine.
 
+mod boot;
+mod check;
+
 use naru_supervisor::client;
 use naru_supervisor::observe;
 
@@ -16,6 +19,11 @@ pub(crate) enum Command {
     /// file. This gives them this one, in place: no container notices. Connections that are established through a
     /// published port are reset; new ones wait a moment.
     Upgrade,
+    /// Look for damaged records, images and volumes, and for what no project owns any more; exits with 1 when there is any
+    Check(check::Args),
+    /// What comes back after a restart of the machine
+    #[command(subcommand)]
+    Boot(boot::Command),
 }
 
 /// Runs a command.
@@ -26,6 +34,8 @@ pub(crate) fn run(
 ) -> Result<u8, CommandError> {
     match command {
         Command::Upgrade => upgrade(settings, printer),
+        Command::Check(args) => check::run(args, settings, printer),
+        Command::Boot(command) => boot::run(command, settings, printer),
     }
 }
 

@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// The digests that name files or directories of one of the store's directories.
-    fn digests(&self, directory: &str) -> Result<Vec<Digest>, Error> {
+    pub(super) fn digests(&self, directory: &str) -> Result<Vec<Digest>, Error> {
         let mut digests = Vec::new();
         for entry in fs::read_dir(self.path(directory)).map_err(Error::Store)? {
             let name = entry.map_err(Error::Store)?.file_name();

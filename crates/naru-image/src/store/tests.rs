@@ -295,3 +295,39 @@ fn a_failed_import_leaves_nothing() {
         (0, 1, 0)
     );
 }
+
+#[test]
+fn a_check_names_each_damaged_thing_and_what_is_set_aside_is_made_again() {
+    let (dir, store) = store();
+    let (below, above) = (layer("etc/a"), layer("etc/b"));
+    load(&store, &[&below, &above], &["app:1"]);
+    assert_eq!(store.check().unwrap(), []);
+    let aside = dir.path().join("aside");
+    fs::create_dir(&aside).unwrap();
+    let layer = store.find("app:1").unwrap().unwrap().layers[1];
+    let file = store.layer_dir(layer).join("etc/b");
+    fs::write(&file, "rotten").unwrap();
+    let flaws = store.check().unwrap();
+    assert_eq!(flaws.len(), 1, "{flaws:?}");
+    assert_eq!(
+        (&flaws[0].part, &*flaws[0].problem),
+        (&Part::Layer(layer), "/etc/b has another content")
+    );
+    store.set_aside(&flaws[0], &aside).unwrap();
+    let image = store.find("app:1").unwrap().unwrap();
+    store.lower_dirs(&image).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"etc/b");
+    assert_eq!(store.check().unwrap(), []);
+    // Damage to the configuration makes the image one that must be loaded again.
+    let blob = store.blob(image.id);
+    fs::write(&blob, "{}").unwrap();
+    let flaws = store.check().unwrap();
+    let parts: Vec<_> = flaws.iter().map(|flaw| flaw.part.clone()).collect();
+    assert_eq!(parts, [Part::Blob, Part::Image(image.manifest)]);
+    for flaw in &flaws {
+        store.set_aside(flaw, &aside).unwrap();
+    }
+    assert!(store.find("app:1").unwrap().is_none() && aside.join(image.id.hex()).is_file());
+    load(&store, &[&below, &above], &["app:1"]);
+    assert_eq!(store.check().unwrap(), []);
+}

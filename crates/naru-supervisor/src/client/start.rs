@@ -143,8 +143,30 @@ fn no_supervisor(own: &ProjectDirectories) -> io::Error {
     io::Error::other(format!("the supervisor did not come up (see {}){last}", log.display()))
 }
 
+/// Ends the processes of a project whose run directory was taken from under them: nobody can talk to them, and two
+/// supervisors of one project must not be. Their containers run on.
+fn end_unreachable(directories: &Directories, project: &ProjectName) {
+    let own = directories.project(project);
+    // Without containers it is the directory that has gone with the project, and its processes are about to.
+    if own.keeper_lock_file().exists() || observe::ids(&own).is_ok_and(|ids| ids.is_empty()) {
+        return;
+    }
+    let group = naru_runtime::Cgroup::new(crate::own_cgroup_path(directories, project));
+    for pid in group.and_then(|group| group.processes()).unwrap_or_default() {
+        let is_it = |(_, name): &(_, String)| name == project.as_str();
+        let Some(process) = process::Identity::of(pid) else { continue };
+        if crate::check::role_of(pid, directories).as_ref().is_some_and(is_it) {
+            // One that ends by itself is just as good.
+            let _ended = crate::check::end(&process);
+        }
+    }
+}
+
 /// Makes the run directories and starts a keeper there; `None` when they were removed meanwhile.
 fn start_afresh(directories: &Directories, project: &ProjectName) -> io::Result<Option<Child>> {
+    // A supervisor would refuse to begin, where nobody sees why.
+    observe::recorded(&directories.project(project)).map_err(io::Error::other)?;
+    end_unreachable(directories, project);
     make_private(directories.run())?;
     make_private(directories.project(project).run())?;
     match start(&Role::first(directories, project)?, None) {

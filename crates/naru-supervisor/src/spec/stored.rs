@@ -28,5 +28,5 @@ pub fn load(directories: &ProjectDirectories, id: &ContainerId) -> Result<Spec, 
 }
 
 fn path(directories: &ProjectDirectories, id: &ContainerId) -> PathBuf {
-    directories.container_run(id).join("spec.json")
+    directories.container(id).join("spec.json")
 }

@@ -33,7 +33,10 @@ type Watched = BTreeMap<ContainerId, (Watch, Handles)>;
 
 impl Supervisor {
     /// Reads what is recorded and looks after what runs; what the keeper held meanwhile is used again.
-    pub(super) fn adopt(&mut self, greeting: Greeting) {
+    ///
+    /// # Errors
+    /// When a record cannot be read: what it tells of must not be taken for what nobody knows.
+    pub(super) fn adopt(&mut self, greeting: Greeting) -> io::Result<()> {
         self.timers.add(Instant::now() + IDLE, Due::Idle);
         self.load_model();
         if let Err(failure) = self.restore_networks() {
@@ -43,21 +46,24 @@ impl Supervisor {
         for (port, sockets) in greeting.held {
             self.ports.take_back(port, sockets);
         }
-        let all = observe::recorded(&self.own).unwrap_or_else(|error| {
-            tracing::error!(%error, "the containers' records could not be read");
-            Vec::new()
-        });
+        let all = observe::recorded(&self.own).map_err(io::Error::other)?;
         let mut watched = greeting.watched;
         for recorded in all {
             self.adopt_container(recorded, &mut watched);
         }
         self.remove_unfinished();
+        for id in self.containers.keys().cloned().collect::<Vec<_>>() {
+            self.tell_what_was_missed(&id);
+        }
         self.refresh_names();
         self.release_left_ports();
         self.resume_ports();
         self.adopt_farewells();
         // A keeper that is gone is known to be by its silence.
         let _told = self.link.send(&ToKeeper::Serving, &[]);
+        self.save_states();
+        self.commit();
+        Ok(())
     }
 
     fn load_model(&mut self) {

@@ -128,6 +128,7 @@ impl Supervisor {
 
     /// Removes a container that does not run, with everything that is its own.
     fn remove_at_once(&mut self, id: &ContainerId) {
+        self.tell(id, "destroy");
         let Some(live) = self.containers.remove(id) else { return };
         self.release_unused_ports(&live.record.ports);
         self.refresh_names();

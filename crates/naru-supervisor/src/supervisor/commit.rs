@@ -36,6 +36,7 @@ impl Supervisor {
         if self.unsaved.under_way {
             return false;
         }
+        self.save_urgent_states();
         let paths = std::mem::take(&mut self.unsaved.paths);
         if paths.is_empty() {
             return true;

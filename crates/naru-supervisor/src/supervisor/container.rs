@@ -106,6 +106,7 @@ impl Live {
     ) -> Self {
         let record::Attempts { total, streak } = state.attempts;
         let attempts = restart::Attempts { total, streak };
+        let state = record::State { id: Some(record.id.clone()), ..state };
         Self {
             record,
             state,

@@ -84,9 +84,12 @@ impl Supervisor {
         if let Some(operation) = &mut self.operation {
             operation.created.insert(of.step, id.clone());
         }
+        let created_ns = record.created_ns;
         let mut live = Live::new(record, model);
         live.input = run.and_then(|run| run.input.clone());
         self.containers.insert(id.clone(), live);
+        self.tell_of(&id, "create", created_ns, &[]);
+        self.must_last(&id);
         self.changed(&id);
         Ok(())
     }

@@ -176,7 +176,7 @@ fn dependency(
 
 /// Everything of a project that is down but its logs.
 fn remove_project_files(own: &naru_state::ProjectDirectories) -> std::io::Result<()> {
-    for file in [own.project_file(), own.networks_file()] {
+    for file in [own.project_file(), own.networks_file(), own.states_file(), own.timeline_file()] {
         ignore_missing(fs::remove_file(file))?;
     }
     ignore_missing(fs::remove_dir_all(own.containers()))?;

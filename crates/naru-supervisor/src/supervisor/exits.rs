@@ -32,6 +32,11 @@ impl Supervisor {
             self.timers.add(Instant::now() + after, due);
         }
         let stopped = live.stopping.take();
+        self.tell_end(id);
+        if stopped.is_some() {
+            self.tell(id, "stop");
+            self.must_last(id);
+        }
         // Its network namespace goes with the last process and socket in it.
         drop(running);
         self.clean_up_run(id);

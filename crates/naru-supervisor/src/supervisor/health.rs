@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use naru_plan::health::{Entry, Outcome, Probe, Probes};
 use naru_state::ContainerId;
+use naru_state::record::HealthStatus;
 
 use super::Supervisor;
 use super::container::Probing;
@@ -108,6 +109,13 @@ impl Supervisor {
         live.note_health(live.state.started_ns.unwrap_or_default());
         if changed {
             tracing::info!(container = %live.record.name, health = ?live.state.health, "changed");
+        }
+        let word = match live.state.health.as_ref().map(|health| health.status) {
+            Some(HealthStatus::Healthy) => "health_status: healthy",
+            _ => "health_status: unhealthy",
+        };
+        if changed {
+            self.tell(id, word);
         }
         self.changed(id);
         self.schedule_probe(id);

@@ -49,6 +49,7 @@ impl Supervisor {
         }
         let operation = self.begin_plan(plan, client, Then::Answer);
         operation.stop_timeout = restart.timeout;
+        operation.restarts = true;
         Ok(())
     }
 
@@ -77,12 +78,14 @@ impl Supervisor {
             Request::Restart(restart) => self.plan_restart(restart)?,
             Request::Remove(remove) => self.plan_remove(remove)?,
             Request::Run(run) => self.dry_run(run)?,
+            Request::Boot => self.plan_boot(),
             Request::Kill { .. }
             | Request::Signal { .. }
             | Request::Attach { .. }
             | Request::Leave { .. }
             | Request::Watch
             | Request::Upgrade
+            | Request::Rewrite
             | Request::DryRun(_) => Plan::default(),
         };
         self.end_if_empty();

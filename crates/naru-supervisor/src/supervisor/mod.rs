@@ -7,17 +7,20 @@
 mod adopt;
 mod apply;
 mod attend;
+mod boot;
 mod commit;
 mod container;
 mod control;
 mod create;
 mod down;
 mod event;
+mod events;
 mod exits;
 mod handover;
 mod health;
 mod hooks;
 mod inside;
+mod lasting;
 mod lifecycle;
 mod mounts;
 mod names;
@@ -35,7 +38,7 @@ mod volumes;
 mod waiting;
 
 pub use networks::has_bridges;
-pub(crate) use networks::unlink;
+pub(crate) use networks::{kernel_id, remove_table, unlink};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -87,6 +90,8 @@ struct Supervisor {
     names: names::Names,
     timers: Timers,
     unsaved: commit::Unsaved,
+    lasting: lasting::Lasting,
+    told: events::Told,
     operation: Option<Operation>,
     queue: VecDeque<(Request, Client)>,
     watchers: Vec<Client>,
@@ -118,7 +123,7 @@ pub(crate) fn run(role: Role) -> io::Result<()> {
         let greeting = handover::Greeting::receive(&supervisor.link);
         let listener = control::bind(&supervisor.own)?;
         supervisor.listen_to_keeper()?;
-        supervisor.adopt(greeting);
+        supervisor.adopt(greeting)?;
         tokio::spawn(control::accept(listener, events));
         supervisor.serve(inbox).await;
         io::Result::Ok(supervisor)
@@ -150,8 +155,11 @@ impl Supervisor {
         let store = Store::open(&directories.images()).map_err(io::Error::other)?;
         let binary = Binary::open().map_err(io::Error::other)?;
         let hierarchies = Hierarchies::detect().map_err(io::Error::other)?;
-        let networks = networks::Networks::load(&own).map_err(io::Error::other)?;
+        let kernel_id = kernel_id(&directories, &project);
+        let networks = networks::Networks::load_or_recover(&own, &kernel_id);
+        let networks = networks.map_err(io::Error::other)?;
         let ports = ports::Ports::start()?;
+        let told = events::Told::load(&own);
         Ok(Self {
             directories,
             own,
@@ -171,6 +179,8 @@ impl Supervisor {
             names: names::Names::new(),
             timers: Timers::default(),
             unsaved: commit::Unsaved::default(),
+            lasting: lasting::Lasting::default(),
+            told,
             operation: None,
             queue: VecDeque::new(),
             watchers: Vec::new(),
@@ -237,6 +247,7 @@ impl Supervisor {
             Due::Resolver(id, tries) => self.resume_dns(&id, tries),
             Due::Keeper => self.call_keeper(),
             Due::Farewell(id) => self.remove_if_done(&id),
+            Due::Lasting => self.lasting_due(),
             Due::Idle => self.end_if_empty(),
             Due::Patience(operation) => self.out_of_patience(operation),
         }
@@ -264,6 +275,7 @@ impl Supervisor {
     /// Writes a container's state down and tells whoever watches.
     fn changed(&mut self, id: &ContainerId) {
         self.save_state(id);
+        self.may_last();
         let Some(live) = self.containers.get(id) else { return };
         let changed = Changed {
             name: live.record.name.clone(),

@@ -1,6 +1,6 @@
 //! The project's networks: bridges, subnets, addresses, and the firewall table that goes with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,6 +33,31 @@ impl Networks {
         let record = atomic::load(&own.networks_file())?;
         let none = || record::Networks { version: record::VERSION, ..Default::default() };
         Ok(Self { record: record.unwrap_or_else(none) })
+    }
+
+    /// [`Networks::load`]; where the record is lost and its bridges are not, they tell what was in it.
+    pub(super) fn load_or_recover(
+        own: &ProjectDirectories,
+        kernel_id: &str,
+    ) -> Result<Self, atomic::Error> {
+        match Self::load(own) {
+            Ok(networks) if networks.record.networks.is_empty() => {}
+            Err(error @ atomic::Error::Damaged { .. }) => {
+                tracing::error!(%error, "the networks are looked for in the kernel");
+            }
+            loaded => return loaded,
+        }
+        let record = recovered(own, kernel_id).unwrap_or_else(|error| {
+            tracing::error!(%error, "the networks could not be recovered");
+            BTreeMap::new()
+        });
+        let record = record::Networks { version: record::VERSION, networks: record };
+        if record.networks.is_empty() {
+            drop(fs_err::remove_file(own.networks_file()));
+        } else {
+            atomic::save_durable(&own.networks_file(), &record)?;
+        }
+        Ok(Self { record })
     }
 
     /// The network of this key, in the network crate's terms.
@@ -212,17 +237,11 @@ impl Supervisor {
     }
 
     pub(super) fn remove_firewall(&self) -> Result<(), Failure> {
-        firewall::remove(&self.kernel_id()).map_err(|error| Failure::from_error(&error))?;
-        let marker = self.directories.run().join("forwarding-was-off");
-        let others = firewall::projects().unwrap_or_default();
-        if others.is_empty() && marker.exists() {
-            forwarding::switch_off().map_err(|error| Failure::from_error(&error))?;
-            drop(fs_err::remove_file(marker));
-        }
-        Ok(())
+        remove_table(&self.directories, &self.kernel_id())
+            .map_err(|error| Failure::from_error(error.as_ref()))
     }
 
-    fn save_networks(&mut self) -> Result<(), atomic::Error> {
+    pub(super) fn save_networks(&mut self) -> Result<(), atomic::Error> {
         if self.networks.record.networks.is_empty() {
             return match fs_err::remove_file(self.own.networks_file()) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -270,6 +289,21 @@ impl Supervisor {
             None => tracing::warn!("{text}"),
         }
     }
+}
+
+/// Takes a project's firewall table away, and with the last one the forwarding that naru has switched on.
+pub(crate) fn remove_table(
+    directories: &Directories,
+    id: &str,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    firewall::remove(id)?;
+    let marker = directories.run().join("forwarding-was-off");
+    let others = firewall::projects().unwrap_or_default();
+    if others.is_empty() && marker.exists() {
+        forwarding::switch_off()?;
+        drop(fs_err::remove_file(marker));
+    }
+    Ok(())
 }
 
 /// The project's last network takes all its links along, in one request that the kernel takes 30 to 60 ms
@@ -331,8 +365,39 @@ pub fn has_bridges(
 }
 
 /// What tells a project's kernel objects from those of a project of the same name in another root.
-fn kernel_id(directories: &Directories, project: &ProjectName) -> String {
+pub(crate) fn kernel_id(directories: &Directories, project: &ProjectName) -> String {
     format!("{}-{project}", directories.root_id())
+}
+
+/// The networks that the project's containers are in, as far as their bridges are there.
+fn recovered(
+    own: &ProjectDirectories,
+    kernel_id: &str,
+) -> Result<BTreeMap<String, record::Network>, Box<dyn std::error::Error>> {
+    let mut found = BTreeMap::new();
+    let recorded = observe::recorded(own)?;
+    let Some(project) = atomic::load::<record::Project>(&own.project_file())? else {
+        return Ok(found);
+    };
+    let model: naru_compose::project::Project = serde_json::from_value(project.model)?;
+    let attachments = recorded.iter().flat_map(|recorded| &recorded.record.attachments);
+    let keys: BTreeSet<_> = attachments.map(|attachment| &attachment.network).collect();
+    for key in keys {
+        let Some(network) = model.networks.get(key) else { continue };
+        let bridge = names::bridge(&format!("{kernel_id}/{}", network.name));
+        let Some(address) = network::address_of(&bridge)? else { continue };
+        let subnet = Ipv4Network::new(address.network(), address.prefix())?;
+        let entry = record::Network {
+            name: network.name.clone(),
+            bridge,
+            subnet: subnet.to_string(),
+            gateway: address.ip(),
+            internal: network.internal,
+            config_hash: naru_plan::hash::network(network),
+        };
+        found.insert(key.clone(), entry);
+    }
+    Ok(found)
 }
 
 /// Subnets that other projects of this root have recorded; their bridges may be gone for a moment.

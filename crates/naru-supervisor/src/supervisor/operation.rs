@@ -44,6 +44,8 @@ pub(super) struct Operation {
     pub(super) comes_up: bool,
     /// It is a `run`: the container that it is about.
     pub(super) run: Option<Arc<Run>>,
+    /// It is a `restart`: that is told of what it has started.
+    pub(super) restarts: bool,
     pub(super) cancelled: bool,
     pub(super) then: Then,
     /// Instead of each container's own grace period.
@@ -63,6 +65,7 @@ impl Operation {
             failure: None,
             comes_up: false,
             run: None,
+            restarts: false,
             cancelled: false,
             then,
             stop_timeout: None,
@@ -84,6 +87,16 @@ impl Operation {
     /// What a step does.
     pub(super) fn action(&self, step: StepId) -> Option<&Action> {
         self.progress.plan().step(step).map(|step| &step.action)
+    }
+
+    /// Whether one of its steps takes this container away.
+    pub(super) fn removes(&self, id: &ContainerId) -> bool {
+        self.progress.plan().steps.iter().any(|step| match &step.action {
+            Action::RemoveContainer { container, .. } => {
+                self.container(container).as_ref() == Some(id)
+            }
+            _ => false,
+        })
     }
 
     /// The container a step is about.

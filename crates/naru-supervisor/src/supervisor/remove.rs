@@ -27,7 +27,9 @@ impl Supervisor {
         anonymous_volumes: bool,
         step: StepOf,
     ) {
+        self.tell(id, "destroy");
         let Some(live) = self.containers.remove(id) else { return self.end_step(step, Ok(())) };
+        self.may_last();
         self.release_unused_ports(&live.record.ports);
         self.refresh_names();
         let volumes = match anonymous_volumes {
@@ -51,8 +53,9 @@ impl Supervisor {
     /// Gives a container its real name.
     pub(super) fn rename_container(&mut self, id: &ContainerId, name: &str) -> Result<(), Failure> {
         let Some(live) = self.containers.get_mut(id) else { return Ok(()) };
-        name.clone_into(&mut live.record.name);
+        let old = std::mem::replace(&mut live.record.name, name.to_owned());
         let record = live.record.clone();
+        self.tell_of(id, "rename", naru_state::record::now_ns(), &[("oldName", format!("/{old}"))]);
         let saved = self.save(&self.own.container_file(id), &record);
         saved.map_err(|error| Failure::from_error(&error))
     }

@@ -53,6 +53,8 @@ impl Supervisor {
             Request::Restart(restart) => self.begin_restart(&restart, &client),
             Request::Remove(remove) => self.begin_remove(&remove, &client),
             Request::Run(run) => self.begin_run(*run, &client),
+            Request::Boot => self.begin_boot(&client),
+            Request::Rewrite => self.rewrite(&client),
             Request::DryRun(request) => self.tell_plan(&request, &client),
             Request::Kill { .. }
             | Request::Signal { .. }
@@ -75,13 +77,20 @@ impl Supervisor {
             return;
         };
         let chosen = |service: &String| services.is_empty() || services.contains(service);
-        for live in self.containers.values_mut().filter(|live| chosen(&live.record.service)) {
+        let mut sent = Vec::new();
+        for (id, live) in
+            self.containers.iter_mut().filter(|(_, live)| chosen(&live.record.service))
+        {
             let Some(running) = &live.running else { continue };
             if signal == Signal::KILL {
                 live.state.stopped_by_user = true;
             }
             // A process that has just ended needs no signal.
             let _sent = pidfd_send_signal(&running.pidfd, signal);
+            sent.push(id.clone());
+        }
+        for id in sent {
+            self.tell_signal(&id, signal.as_raw());
         }
         drop(client.send(Reply::Done));
     }

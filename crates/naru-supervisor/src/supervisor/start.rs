@@ -90,6 +90,10 @@ impl Supervisor {
         live.state.generation = live.state.generation.saturating_add(1);
         live.state.health = None;
         live.state.probes = None;
+        match step {
+            Some(_) => self.must_last(id),
+            None => self.may_last(),
+        }
         // Before anything is made that is called after this start: another one must not use the names again.
         self.save_state(id);
         self.refresh_names();
@@ -169,6 +173,7 @@ impl Supervisor {
                 }
                 self.serve_ports(id);
                 self.begin_probing(id, started.check);
+                self.tell_start(id, starting.step.is_some());
                 Ok(())
             }
             Err(failure) => {

@@ -51,6 +51,7 @@ impl Supervisor {
             }
             let ports = live.record.ports.clone();
             self.release_ports(&ports);
+            self.must_last(id);
             self.changed(id);
             return self.end_step(step, Ok(()));
         }
@@ -76,6 +77,7 @@ impl Supervisor {
         stopping.hooks = None;
         let generation = live.state.generation;
         let signal = live.record.stop_signal;
+        let live_signal = signal;
         let reaction = reaction(running.process.pid, signal);
         if let Some(signal) = Signal::from_named_raw(signal) {
             // A process that has just ended needs no signal: its exit is on its way.
@@ -84,6 +86,7 @@ impl Supervisor {
                 self.signal_others(id, signal);
             }
         }
+        self.tell_signal(id, live_signal);
         self.changed(id);
         self.stop_check(id, generation);
     }
@@ -146,6 +149,7 @@ impl Supervisor {
         // can be sent a signal.
         let gone = pidfd_send_signal(&running.pidfd, Signal::KILL).is_err()
             || has_ended(running.pidfd.as_fd());
+        let is_first = stopping.killed.is_none();
         let killed = *stopping.killed.get_or_insert(now);
         if gone && now - killed >= TOLD {
             tracing::error!(container = %live.record.name, "nobody told of its end");
@@ -156,6 +160,9 @@ impl Supervisor {
             return self.exited(id, exit);
         }
         self.timers.add(now + TOLD, Due::StopCheck(id.clone(), live.state.generation));
+        if is_first {
+            self.tell_signal(id, Signal::KILL.as_raw());
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Due {
     Keeper,
     /// The client of a container that is to be removed had time to come back.
     Farewell(ContainerId),
+    /// The copy of the states that outlives a reboot is to be brought up to date.
+    Lasting,
     /// The end of waiting for a first request.
     Idle,
     /// The end of a command's patience.

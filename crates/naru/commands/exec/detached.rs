@@ -59,6 +59,6 @@ pub(super) fn attend(process: &Process) -> anyhow::Result<u8> {
     let replaced =
         rustix::stdio::dup2_stdout(&null).and_then(|()| rustix::stdio::dup2_stderr(&null));
     replaced.map_err(io::Error::from)?;
-    process.wait()?;
-    Ok(0)
+    let status = process.wait()?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(0))
 }

@@ -4,6 +4,7 @@
 mod detached;
 mod process;
 mod streams;
+mod told;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -97,9 +98,14 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         binary: &Binary::open().host(&doing)?,
         state: None,
     });
+    let told = told::Told::new(target.directories.events_file(), &container, &args.command);
+    if started.is_ok() {
+        told.begun();
+    }
+    let ended = |code: &u8| told.ended(*code);
     match started {
-        Ok(process) if args.detach => detached::attend(&process).host(&doing),
-        Ok(process) => streams::attend(process, ends).host(&doing),
+        Ok(process) if args.detach => detached::attend(&process).host(&doing).inspect(ended),
+        Ok(process) => streams::attend(process, ends).host(&doing).inspect(ended),
         Err(error) => process::cannot_start(error, &args.command, &doing, printer),
     }
 }
