@@ -15,7 +15,7 @@ impl Supervisor {
     /// Begins to bring back what is to come back.
     pub(super) fn begin_boot(&mut self, client: &Client) -> Result<(), Box<Failure>> {
         let plan = self.plan_boot();
-        self.bind_all(&plan)?;
+        self.bind_all(&plan, None)?;
         let id = self.next_operation();
         let mut operation = Operation::new(id, plan, client.clone(), Then::Answer);
         operation.comes_up = true;

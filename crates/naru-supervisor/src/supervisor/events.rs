@@ -106,7 +106,7 @@ impl Supervisor {
     }
 
     /// Tells how a container's process ended.
-    pub(super) fn tell_end(&mut self, id: &ContainerId) {
+    pub(super) fn tell_died(&mut self, id: &ContainerId) {
         let Some(live) = self.containers.get(id) else { return };
         let Some(exit) = live.state.exit.clone() else { return };
         let ran_ns = exit.time_ns.saturating_sub(live.state.started_ns.unwrap_or(exit.time_ns));
@@ -131,7 +131,7 @@ impl Supervisor {
         }
         let ended = matches!(state.phase, Phase::Exited | Phase::Restarting);
         if ended && state.exit.as_ref().is_some_and(|exit| exit.time_ns >= self.told.since_ns) {
-            self.tell_end(id);
+            self.tell_died(id);
         }
     }
 }

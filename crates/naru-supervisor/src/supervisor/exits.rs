@@ -32,7 +32,7 @@ impl Supervisor {
             self.timers.add(Instant::now() + after, due);
         }
         let stopped = live.stopping.take();
-        self.tell_end(id);
+        self.tell_died(id);
         if stopped.is_some() {
             self.tell(id, "stop");
             self.must_last(id);
