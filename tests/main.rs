@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the failure")]
 
+mod config;
 mod hostile;
 mod oci;
 mod repository;

@@ -3,6 +3,7 @@
 mod attacks;
 mod bad_input;
 mod check;
+mod compose_variables;
 mod deaths;
 mod dependencies;
 mod diagnostics;

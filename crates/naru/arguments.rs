@@ -13,6 +13,7 @@ use crate::commands::{
 };
 use crate::refused;
 use crate::ui::{Ansi, Printer, ProgressMode};
+use crate::variables::is_yes;
 
 /// Runs Compose projects without Docker.
 #[derive(Debug, Parser)]
@@ -46,6 +47,12 @@ pub(crate) struct Globals {
     /// Keep networks, volumes, secrets and configs that no service uses
     #[arg(long)]
     pub(crate) all_resources: bool,
+    /// Put `_` between the parts of names, as docker-compose 1
+    #[arg(long)]
+    pub(crate) compatibility: bool,
+    /// Accepted for docker compose: whatever does not depend on each other is done at once
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) parallel: Option<i64>,
     /// Print what would be done, step by step and why, and do nothing
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
@@ -129,7 +136,10 @@ impl Globals {
         let is_set = |name| environment.get(name).is_some_and(|value| !value.is_empty());
         let ansi = self.ansi.or_else(|| from_environment(environment, "COMPOSE_ANSI"));
         let progress = self.progress.or_else(|| from_environment(environment, "COMPOSE_PROGRESS"));
+        let status_on_stdout =
+            environment.get("COMPOSE_STATUS_STDOUT").is_some_and(|value| is_yes(value));
         Printer::new(ansi.unwrap_or_default(), progress.unwrap_or_default(), is_set("NO_COLOR"))
+            .with_status_on_stdout(status_on_stdout)
     }
 
     /// These, and what stands closer to the verb over them.
@@ -140,6 +150,8 @@ impl Globals {
         self.project_name = inner.project_name.or(self.project_name);
         self.project_directory = inner.project_directory.or(self.project_directory);
         self.all_resources |= inner.all_resources;
+        self.compatibility |= inner.compatibility;
+        self.parallel = inner.parallel.or(self.parallel);
         self.dry_run |= inner.dry_run;
         self.ansi = inner.ansi.or(self.ansi);
         self.progress = inner.progress.or(self.progress);

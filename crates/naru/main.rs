@@ -47,11 +47,14 @@ fn run(environment: BTreeMap<String, String>) -> u8 {
     };
     let (globals, command) = cli.split();
     let printer = globals.printer(&environment);
-    match variables::check(&environment) {
-        Ok(notes) => notes.iter().for_each(|note| printer.say(note)),
+    let settings = match settings::Settings::resolve(globals, environment) {
+        Ok(settings) => settings,
         Err(error) => return error.explain(&printer),
-    }
-    let outcome = settings::Settings::resolve(globals, environment)
-        .and_then(|settings| commands::run(command, &settings, &printer));
+    };
+    let printer = settings.printer();
+    let outcome = variables::check(&settings).and_then(|notes| {
+        notes.iter().for_each(|note| printer.say(note));
+        commands::run(command, &settings, &printer)
+    });
     outcome.unwrap_or_else(|error| error.explain(&printer))
 }

@@ -30,7 +30,7 @@ const COMMANDS: [&str; 19] = [
 
 /// Flags of docker compose by command; the first are those before the command.
 const FLAGS: [(&str, &[&str]); 6] = [
-    ("", &["--compatibility", "--parallel", "--verbose", "--no-ansi"]),
+    ("", &["--verbose", "--no-ansi"]),
     ("up", &["--build", "--menu", "--quiet-build", "--watch", "-w"]),
     ("run", &["--build", "--quiet-build"]),
     ("down", &["--rmi"]),
@@ -89,7 +89,7 @@ mod tests {
             ("naru run --build web", "`run --build` is not possible yet"),
             ("naru up --build", "`up --build` is not possible yet"),
             ("naru down --rmi=all", "`down --rmi` is not possible yet"),
-            ("naru --parallel 2 up", "`--parallel` is not possible yet"),
+            ("naru --verbose up", "`--verbose` is not possible yet"),
         ];
         for (line, expected) in cases {
             assert_eq!(message(line).as_deref(), Some(expected), "{line}");

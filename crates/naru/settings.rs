@@ -9,6 +9,7 @@ use naru_supervisor::protocol::{Caller, Request};
 
 use crate::arguments::Globals;
 use crate::error::{Blame, CommandError};
+use crate::ui::Printer;
 
 /// The environment as text; a variable that is not UTF-8 is left out.
 pub(crate) fn environment() -> BTreeMap<String, String> {
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) is_root: bool,
     /// The environment naru was called with.
     pub(crate) environment: BTreeMap<String, String>,
+    /// The same, with what `.env` says about Compose itself.
+    configuration: BTreeMap<String, String>,
     globals: Globals,
     working_directory: PathBuf,
 }
@@ -55,7 +58,26 @@ impl Settings {
         let working_directory = std::env::current_dir().host("find the working directory")?;
         let variable = |name: &str| environment.get(name).cloned();
         let directories = Directories::from_environment(variable, is_root);
-        Ok(Self { directories, is_root, environment, globals, working_directory })
+        let configuration = BTreeMap::new();
+        let mut settings =
+            Self { directories, is_root, environment, configuration, globals, working_directory };
+        settings.configuration = naru_compose::configuration(&settings.request(&[]));
+        Ok(settings)
+    }
+
+    /// The environment, and the variables of `.env` whose names begin with `COMPOSE_`.
+    pub(crate) fn configuration(&self) -> &BTreeMap<String, String> {
+        &self.configuration
+    }
+
+    /// How to print.
+    pub(crate) fn printer(&self) -> Printer {
+        self.globals.printer(&self.configuration)
+    }
+
+    /// Whether `--parallel` gives a limit.
+    pub(crate) fn has_parallel_limit(&self) -> bool {
+        self.globals.parallel.is_some_and(|limit| limit > 0)
     }
 
     /// The request as the user wants it: carried out, or only its plan.
@@ -98,6 +120,7 @@ impl Settings {
             environment: self.environment.clone(),
             services: services.to_vec(),
             all_resources: self.globals.all_resources,
+            compatibility: self.globals.compatibility,
             history: false,
             skip: Skip::default(),
         }
@@ -170,7 +193,7 @@ impl Settings {
         if let (Some(name), true) = (&self.globals.project_name, self.globals.files.is_empty()) {
             return self.named(name, None);
         }
-        match (self.load(services), self.environment.get("COMPOSE_PROJECT_NAME")) {
+        match (self.load(services), self.configuration.get("COMPOSE_PROJECT_NAME")) {
             (Ok(loaded), _) => {
                 let name = loaded.project.name.clone();
                 self.named(&name, Some(loaded))

@@ -1,73 +1,74 @@
 //! The variables by which docker compose is configured: what naru makes of each. None is ignored in
-//! silence: it is honoured, noted, or refused by name.
+//! silence: it is honoured or noted by name.
 //!
 //! | variable | what becomes of it |
 //! |---|---|
 //! | `COMPOSE_FILE`, `COMPOSE_PATH_SEPARATOR`, `COMPOSE_PROJECT_NAME`, `COMPOSE_PROFILES`, `COMPOSE_ENV_FILES`, `COMPOSE_DISABLE_ENV_FILE` | the loader honours it |
 //! | `COMPOSE_ANSI`, `COMPOSE_PROGRESS`, `NO_COLOR` | honoured as the flag of the same name |
-//! | `COMPOSE_REMOVE_ORPHANS`, `COMPOSE_IGNORE_ORPHANS` | `up` honours it |
-//! | the rest | [`check`] notes or refuses it |
+//! | `COMPOSE_STATUS_STDOUT` | progress goes to stdout |
+//! | `COMPOSE_COMPATIBILITY` | the loader honours it: `_` between the parts of names |
+//! | `COMPOSE_REMOVE_ORPHANS` | `up` and `down` honour it |
+//! | `COMPOSE_IGNORE_ORPHANS` | `up` honours it |
+//! | the rest | [`check`] notes it |
+//!
+//! They count in `.env` as well, as in docker compose.
 
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 
 use crate::error::CommandError;
+use crate::settings::Settings;
 use crate::ui::{Ansi, ProgressMode};
 
-/// What becomes of a variable that is switched on.
-enum Fate {
-    /// It changes nothing that naru does; with the reason.
-    Noted(&'static str),
-    /// It would have to change something that naru cannot do yet; with the reason.
-    Refused(&'static str),
-}
-
-use Fate::{Noted, Refused};
-
-/// Variables that have a meaning for docker compose and none, or none yet, for naru.
-const REST: &[(&str, Fate)] = &[
-    ("COMPOSE_BAKE", Noted("there is no bake to leave the building to")),
+/// Variables that have a meaning for docker compose and change nothing that naru does, with the reason.
+const NOTED: &[(&str, &str)] = &[
+    ("COMPOSE_BAKE", "there is no bake to leave the building to"),
     (
-        "COMPOSE_COMPATIBILITY",
-        Refused("containers cannot be named with underscores as by docker-compose 1 yet"),
+        "COMPOSE_CONVERT_WINDOWS_PATHS",
+        "paths of Windows stay as they are, as with docker compose on Linux",
     ),
-    ("COMPOSE_CONVERT_WINDOWS_PATHS", Refused("paths of Windows are not converted yet")),
-    ("COMPOSE_EXPERIMENTAL", Noted("nothing is experimental")),
+    ("COMPOSE_EXPERIMENTAL", "nothing is experimental"),
     (
         "COMPOSE_EXPERIMENTAL_GIT_REMOTE",
-        Noted("Compose files in git repositories are refused where they are named"),
+        "Compose files in git repositories are refused where they are named",
     ),
     (
         "COMPOSE_EXPERIMENTAL_OCI_REMOTE",
-        Noted("Compose files in registries are refused where they are named"),
+        "Compose files in registries are refused where they are named",
     ),
-    ("COMPOSE_MENU", Noted("there is no menu below the output of `up`")),
-    ("COMPOSE_PARALLEL_LIMIT", Noted("naru does at once whatever does not depend on each other")),
-    ("COMPOSE_STATUS_STDOUT", Refused("progress can only go to stderr yet")),
-    ("BUILDKIT_PROGRESS", Noted("there is no BuildKit")),
+    ("COMPOSE_MENU", "there is no menu below the output of `up`"),
+    ("COMPOSE_PARALLEL_LIMIT", AT_ONCE),
+    ("BUILDKIT_PROGRESS", "there is no BuildKit"),
 ];
 
-/// The notes on variables that are set and change nothing.
+const AT_ONCE: &str = "naru does at once whatever does not depend on each other";
+
+/// The notes on variables and flags that are set and change nothing.
 ///
 /// # Errors
-/// When a variable is set that naru cannot honour, or has a value that means nothing.
-pub(crate) fn check(environment: &BTreeMap<String, String>) -> Result<Vec<String>, CommandError> {
+/// When a variable has a value that means nothing.
+pub(crate) fn check(settings: &Settings) -> Result<Vec<String>, CommandError> {
+    let mut notes = notes(settings.configuration())?;
+    if settings.has_parallel_limit() {
+        notes.push(format!("--parallel changes nothing: {AT_ONCE}"));
+    }
+    Ok(notes)
+}
+
+fn notes(environment: &BTreeMap<String, String>) -> Result<Vec<String>, CommandError> {
     words::<Ansi>(environment, "COMPOSE_ANSI")?;
     words::<ProgressMode>(environment, "COMPOSE_PROGRESS")?;
     platform(environment)?;
-    let mut notes = Vec::new();
-    for (name, fate) in REST {
-        match (fate, environment.get(*name).filter(|value| !is_off(value))) {
-            (_, None) => {}
-            (Noted(reason), Some(_)) => notes.push(format!("{name} changes nothing: {reason}")),
-            (Refused(reason), Some(_)) => {
-                let error = CommandError::user(format!("{name} is not possible yet: {reason}"));
-                return Err(error.hint(format!("unset {name}")));
-            }
-        }
-    }
-    Ok(notes)
+    let is_on = |name: &str| environment.get(name).is_some_and(|value| !is_off(value));
+    let on = NOTED.iter().filter(|(name, _)| is_on(name));
+    Ok(on.map(|(name, reason)| format!("{name} changes nothing: {reason}")).collect())
+}
+
+/// Whether the value of a variable switches something on.
+pub(crate) fn is_yes(value: &str) -> bool {
+    let value = value.trim().to_ascii_lowercase();
+    ["1", "t", "true", "y", "yes", "on"].contains(&value.as_str())
 }
 
 /// Whether a variable is set to nothing, or to a word that means no.
@@ -110,7 +111,7 @@ mod tests {
 
     fn result(name: &str, value: &str) -> String {
         let environment = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        match check(&environment) {
+        match notes(&environment) {
             Ok(notes) => notes.join("\n"),
             Err(error) => format!("error: {error:?}"),
         }
@@ -120,6 +121,7 @@ mod tests {
     fn variables_that_change_nothing_are_noted_by_name() {
         for name in [
             "COMPOSE_BAKE",
+            "COMPOSE_CONVERT_WINDOWS_PATHS",
             "COMPOSE_EXPERIMENTAL",
             "COMPOSE_EXPERIMENTAL_GIT_REMOTE",
             "COMPOSE_EXPERIMENTAL_OCI_REMOTE",
@@ -133,16 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_cannot_be_honoured_are_refused_by_name() {
-        for name in
-            ["COMPOSE_COMPATIBILITY", "COMPOSE_CONVERT_WINDOWS_PATHS", "COMPOSE_STATUS_STDOUT"]
-        {
-            let found = result(name, "true");
-            assert!(found.contains(&format!("{name} is not possible yet")), "{found}");
-            assert_eq!(result(name, "0"), "", "{name}");
-        }
+    fn another_platform_is_refused_by_name() {
         assert!(result("DOCKER_DEFAULT_PLATFORM", "linux/mips").contains("linux/mips"));
         assert_eq!(result("DOCKER_DEFAULT_PLATFORM", &naru_image::this_platform()), "");
+    }
+
+    #[test]
+    fn words_for_yes_are_those_of_docker_compose() {
+        assert!(["1", "t", "TRUE", " yes", "on", "Y"].into_iter().all(is_yes));
+        assert!(!["", "0", "f", "false", "no", "off", "2"].into_iter().any(is_yes));
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod tests;
 mod tree;
 
 pub use explain::{Explained, Explanation, Origin, Unknown};
-pub use load::{LoadRequest, Loaded, Skip, Template, Variable, load, load_template};
+pub use load::{LoadRequest, Loaded, Skip, Template, Variable, configuration, load, load_template};
 pub use problem::{Code, Problem, Problems, Related, Severity};
 pub use project::Project;
 pub use schema::schema;

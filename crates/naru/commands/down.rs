@@ -13,6 +13,7 @@ use crate::conversation::{connect_or_start, converse};
 use crate::error::{Blame, CommandError};
 use crate::settings::{Settings, Target};
 use crate::ui::Printer;
+use crate::variables::is_yes;
 
 /// Stop and remove containers, networks
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,8 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         services: args.services.clone(),
         volumes: args.volumes,
         timeout: args.timeout.map(Duration::from_secs),
-        remove_orphans: args.remove_orphans,
+        remove_orphans: args.remove_orphans
+            || settings.configuration().get("COMPOSE_REMOVE_ORPHANS").is_some_and(|it| is_yes(it)),
     });
     converse(printer, client, &settings.wanted(request), target.loaded.as_ref(), &doing)?;
     Ok(0)

@@ -43,8 +43,12 @@ pub(crate) struct Printer {
     pub(crate) stdout_colour: bool,
     /// stderr takes colours.
     pub(crate) stderr_colour: bool,
+    /// How progress is asked for.
+    asked: (Ansi, ProgressMode),
     /// How progress is shown; never `Auto`.
     pub(crate) progress: ProgressMode,
+    /// Progress goes to stdout.
+    pub(crate) status_on_stdout: bool,
 }
 
 impl Printer {
@@ -57,18 +61,37 @@ impl Printer {
             Ansi::Always => true,
             Ansi::Auto => terminal && !no_color,
         };
-        let progress = match (progress, ansi) {
-            (ProgressMode::Auto, Ansi::Never) => ProgressMode::Plain,
-            (ProgressMode::Auto, _) if stderr_terminal => ProgressMode::Tty,
-            (ProgressMode::Auto, _) => ProgressMode::Plain,
-            (asked, _) => asked,
-        };
         Self {
             stdout_terminal,
             stderr_terminal,
             stdout_colour: colour(stdout_terminal),
             stderr_colour: colour(stderr_terminal),
-            progress,
+            asked: (ansi, progress),
+            progress: shown(ansi, progress, stderr_terminal),
+            status_on_stdout: false,
+        }
+    }
+
+    /// The same, with progress on stdout when `on_stdout`, as `COMPOSE_STATUS_STDOUT` asks for.
+    pub(crate) fn with_status_on_stdout(mut self, on_stdout: bool) -> Self {
+        let terminal = if on_stdout { self.stdout_terminal } else { self.stderr_terminal };
+        self.progress = shown(self.asked.0, self.asked.1, terminal);
+        self.status_on_stdout = on_stdout;
+        self
+    }
+
+    /// Whether progress takes colours.
+    pub(crate) fn status_colour(&self) -> bool {
+        if self.status_on_stdout { self.stdout_colour } else { self.stderr_colour }
+    }
+
+    /// Writes progress as it is, to stderr unless it was asked for on stdout.
+    pub(crate) fn status(&self, text: &str) {
+        if self.status_on_stdout {
+            // When nobody listens there is nobody to tell.
+            let _written = self.data(text);
+        } else {
+            self.conversation(text);
         }
     }
 
@@ -136,6 +159,16 @@ impl Printer {
     pub(crate) fn conversation(&self, text: &str) {
         // When nobody listens there is nobody to tell.
         let _written = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// How progress is shown when it is asked for like this.
+fn shown(ansi: Ansi, progress: ProgressMode, terminal: bool) -> ProgressMode {
+    match (progress, ansi) {
+        (ProgressMode::Auto, Ansi::Never) => ProgressMode::Plain,
+        (ProgressMode::Auto, _) if terminal => ProgressMode::Tty,
+        (ProgressMode::Auto, _) => ProgressMode::Plain,
+        (asked, _) => asked,
     }
 }
 

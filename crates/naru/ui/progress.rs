@@ -1,4 +1,4 @@
-//! Progress of resources on stderr: a list updated in place on a terminal, lines elsewhere.
+//! Progress of resources on stderr, or on stdout where that is asked for: a list updated in place on a terminal, lines elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ impl<'a> Progress<'a> {
             ProgressMode::Quiet => {}
             ProgressMode::Json => {
                 let line = serde_json::json!({ "id": label, "status": word(news.step), "text": news.detail });
-                self.printer.conversation(&format!("{line}\n"));
+                self.printer.status(&format!("{line}\n"));
             }
             ProgressMode::Tty => {
                 self.update(label, news);
@@ -50,7 +50,7 @@ impl<'a> Progress<'a> {
             ProgressMode::Auto | ProgressMode::Plain => {
                 let detail = news.detail.as_ref().map(|detail| format!(" ({detail})"));
                 let line = format!(" {label}  {}{}", word(news.step), detail.unwrap_or_default());
-                self.printer.say(&line);
+                self.printer.status(&(metadata(&line) + "\n"));
             }
         }
     }
@@ -71,7 +71,7 @@ impl<'a> Progress<'a> {
     /// Takes the list off the screen, so that something can be written above it; then [`Progress::show`] it.
     pub(crate) fn clear(&mut self) {
         if self.drawn > 0 {
-            self.printer.conversation(&format!("\x1b[{}A\x1b[J", self.drawn));
+            self.printer.status(&format!("\x1b[{}A\x1b[J", self.drawn));
             self.drawn = 0;
         }
     }
@@ -110,14 +110,14 @@ impl<'a> Progress<'a> {
         if !self.is_live() {
             return;
         }
-        let (rows, columns) = size();
+        let (rows, columns) = size(self.printer.status_on_stdout);
         let shown = self.shown(rows.saturating_sub(2).max(1));
         let label_width = shown.iter().map(|item| item.label.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         if self.drawn > 0 {
             text.push_str(&format!("\x1b[{}A", self.drawn));
         }
-        let colour = self.printer.stderr_colour;
+        let colour = self.printer.status_colour();
         for item in &shown {
             let line = line(item, label_width, columns, colour);
             text.push_str(&format!("{line}\x1b[K\n"));
@@ -125,7 +125,7 @@ impl<'a> Progress<'a> {
         text.push_str("\x1b[J");
         self.drawn = shown.len();
         self.drawn_at = Some(Instant::now());
-        self.printer.conversation(&text);
+        self.printer.status(&text);
     }
 
     /// The items that fit on the screen: what is under way comes before what is done.
@@ -168,9 +168,10 @@ fn seconds(took: Duration) -> String {
     format!("{}.{}s", took.as_secs(), took.subsec_millis() / 100)
 }
 
-/// Rows and columns of the terminal that stderr is.
-fn size() -> (usize, usize) {
-    match rustix::termios::tcgetwinsize(rustix::stdio::stderr()) {
+/// Rows and columns of the terminal that progress goes to.
+fn size(on_stdout: bool) -> (usize, usize) {
+    let stream = if on_stdout { rustix::stdio::stdout() } else { rustix::stdio::stderr() };
+    match rustix::termios::tcgetwinsize(stream) {
         Ok(size) if size.ws_col > 0 => (size.ws_row.into(), size.ws_col.into()),
         _ => (24, 80),
     }
@@ -201,6 +202,7 @@ fn word(step: Step) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::Ansi;
 
     fn news(step: Step) -> protocol::Progress {
         protocol::Progress { kind: Kind::Container, name: "p-web-1".into(), step, detail: None }
@@ -208,13 +210,7 @@ mod tests {
 
     #[test]
     fn a_resource_has_one_line_whatever_happens_to_it() {
-        let printer = Printer {
-            stdout_terminal: false,
-            stderr_terminal: false,
-            stdout_colour: false,
-            stderr_colour: false,
-            progress: ProgressMode::Quiet,
-        };
+        let printer = Printer::new(Ansi::Never, ProgressMode::Quiet, true);
         let mut progress = Progress::new(&printer);
         for step in [Step::Creating, Step::Created, Step::Starting, Step::Started] {
             progress.update(label(&news(step)), &news(step));

@@ -42,11 +42,9 @@ pub(super) fn place(
     let working = &request.working_directory;
     let given = request.project_directory.as_ref().map(|directory| join(working, directory));
     let mut environment = request.environment.clone();
-    let first =
-        given.clone().or_else(|| request.files.first().and_then(|file| parent(file, working)));
-    let first = first.as_deref().unwrap_or(working);
+    let first = first_directory(request);
     let texts = (&mut *sources, &mut *budget, &mut *report);
-    let mut env_files = vec![environment::add_env_files(request, first, &mut environment, texts)];
+    let mut env_files = vec![environment::add_env_files(request, &first, &mut environment, texts)];
     let files = files(request, &environment, given.as_deref())?;
     let directory = given
         .or_else(|| files.first().and_then(|file| parent(file, working)))
@@ -58,8 +56,22 @@ pub(super) fn place(
     Ok(Discovered { files, directory, environment, env_files })
 }
 
+/// The directory whose `.env` is read before the files are known.
+pub(super) fn first_directory(request: &LoadRequest) -> PathBuf {
+    let working = &request.working_directory;
+    let given = request.project_directory.as_ref().map(|directory| join(working, directory));
+    let first = given.or_else(|| request.files.first().and_then(|file| parent(file, working)));
+    first.unwrap_or_else(|| working.clone())
+}
+
+/// Whether a file is on another machine: git, https or a registry.
+pub(super) fn is_remote(file: &Path) -> bool {
+    let file = file.to_string_lossy();
+    file.contains("://") || ["github.com/", "git@"].iter().any(|prefix| file.starts_with(prefix))
+}
+
 fn parent(file: &Path, working: &Path) -> Option<PathBuf> {
-    if file == Path::new("-") {
+    if file == Path::new("-") || is_remote(file) {
         return None;
     }
     join(working, file).parent().map(Path::to_owned)
@@ -72,7 +84,7 @@ fn files(
 ) -> Result<Vec<PathBuf>, Problems> {
     let working = &request.working_directory;
     let absolute = |file: &PathBuf| {
-        if file == Path::new("-") { file.clone() } else { join(working, file) }
+        if file == Path::new("-") || is_remote(file) { file.clone() } else { join(working, file) }
     };
     if !request.files.is_empty() {
         return Ok(request.files.iter().map(absolute).collect());

@@ -54,6 +54,8 @@ pub(super) fn finish(
         name: said.map(str::to_owned).unwrap_or(origin.name),
         working_directory: origin.directory,
         compose_files: origin.files,
+        compatibility: request.compatibility
+            || is_yes(origin.environment.get("COMPOSE_COMPATIBILITY")),
         ..typed(&tree, &mut broken, &mut state.report)
     };
     let listed = origin.environment.get("COMPOSE_PROFILES").map(String::as_str);
@@ -123,7 +125,16 @@ pub(super) fn template(
     }
     let warnings = std::mem::take(&mut state.report).into_problems(&state.sources);
     let enabled = template::enabled(&tree, request, listed.as_deref());
-    Ok(Template { warnings, tree, enabled, all_resources: request.all_resources })
+    let compatibility =
+        request.compatibility || is_yes(origin.environment.get("COMPOSE_COMPATIBILITY"));
+    let all_resources = request.all_resources;
+    Ok(Template { warnings, tree, enabled, all_resources, compatibility })
+}
+
+/// Whether the value of a variable switches something on.
+fn is_yes(value: Option<&String>) -> bool {
+    let value = value.map(|value| value.trim().to_ascii_lowercase());
+    value.is_some_and(|value| matches!(value.as_str(), "1" | "t" | "true" | "y" | "yes" | "on"))
 }
 
 /// Tells what is known about the values that are wrong; before those are swept away, and at the end.

@@ -33,5 +33,5 @@ pub(crate) use environment::{PROJECT_NAME, Scope};
 pub(crate) use files::{clean, read};
 pub(crate) use paths::absolute;
 pub(crate) use place::Place;
-pub use request::{LoadRequest, Loaded, Skip, load, load_template};
+pub use request::{LoadRequest, Loaded, Skip, configuration, load, load_template};
 pub use template::{Template, Variable};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::files::{self, read};
 use super::request::{Skip, State};
-use super::{defaults, extends, include, paths, reset, validate};
+use super::{defaults, discover, extends, include, paths, reset, validate};
 use crate::canonical::canonicalize;
 use crate::interpolate::interpolate;
 use crate::merge::{merge, unify};
@@ -60,7 +60,17 @@ impl Context {
 /// Reads the project's own files. One that cannot be used is left out, and `state` is incomplete then.
 pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Vec<File> {
     let mut files = Vec::new();
-    for path in paths {
+    let mut unread = 0;
+    for (index, path) in paths.iter().enumerate() {
+        if path.as_os_str() == "-" && paths[..index].contains(path) {
+            // It was read to its end, and says nothing more.
+            unread += 1;
+            continue;
+        }
+        let at = (Position::NOWHERE, &Path::ROOT);
+        if is_remote(&path.to_string_lossy(), at, state) {
+            continue;
+        }
         let text = if path.as_os_str() == "-" { files::read_standard_input() } else { read(path) };
         match text {
             Ok(text) => files.extend(parse_text(path.clone(), text, state)),
@@ -69,17 +79,19 @@ pub(super) fn read_all(paths: &[PathBuf], state: &mut State) -> Vec<File> {
             }
         }
     }
-    state.incomplete |= files.len() < paths.len();
+    state.incomplete |= files.len() + unread < paths.len();
     files
 }
 
 /// Whether `file` is on another machine (git, https or an OCI registry), which is reported.
 pub(super) fn is_remote(file: &str, (at, key): (Position, &Path), state: &mut State) -> bool {
-    let prefixes = ["github.com/", "git@"];
-    let remote = file.contains("://") || prefixes.iter().any(|prefix| file.starts_with(prefix));
+    let remote = discover::is_remote(std::path::Path::new(file));
     if remote {
         let message = format!("`{file}` is on another machine, which is not possible yet");
-        let hint = "fetch it, and name the file here";
+        let hint = match at {
+            Position::NOWHERE => "fetch it, and name the file with -f",
+            _ => "fetch it, and name the file here",
+        };
         state.report.error(at, key, message).code(Code::FILE).hint(hint);
     }
     remote
@@ -113,7 +125,10 @@ fn refuse_file(error: files::Error, (at, key): (Position, &Path), state: &mut St
         finding.hint("save the file as UTF-8").related(at, "the file is named here");
         return;
     }
-    let hint = if at == Position::NOWHERE {
+    let is_directory = matches!(&error, files::Error::NotAFile(path) if path.is_dir());
+    let hint = if at == Position::NOWHERE && is_directory {
+        "name a file in it, or give the directory with --project-directory"
+    } else if at == Position::NOWHERE {
         "correct the name given with -f or COMPOSE_FILE, or create the file"
     } else {
         "correct the path, which is relative to the file that names it, or create the file"
@@ -178,7 +193,7 @@ pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> No
         paths::resolve(&mut tree, &directory, context.home.as_deref());
     }
     if !state.templates {
-        resolve_variables(&mut tree, context, &mut state.report);
+        resolve_variables(&mut tree, context, state.skip, &mut state.report);
     }
     tree
 }
@@ -209,13 +224,14 @@ pub(super) fn prepare(document: &mut Node, context: &Context, state: &mut State)
     }
 }
 
-/// Gives variables without a value the one of the environment.
-fn resolve_variables(tree: &mut Node, context: &Context, report: &mut Report) {
+/// Gives variables without a value the one of the environment; build arguments as a part of normalisation.
+fn resolve_variables(tree: &mut Node, context: &Context, skip: Skip, report: &mut Report) {
     let services = tree.as_map_mut().and_then(|map| map.map_mut("services"));
     for (_, service) in services.into_iter().flat_map(|map| map.iter_mut()) {
         let Some(service) = service.as_map_mut() else { continue };
         resolve_bare(service.map_mut("environment"), context, report);
-        if let Some(args) = service.map_mut("build").and_then(|build| build.map_mut("args")) {
+        let build = service.map_mut("build").filter(|_| !skip.normalization);
+        if let Some(args) = build.and_then(|build| build.map_mut("args")) {
             resolve_bare(Some(args), context, report);
         }
     }

@@ -40,6 +40,8 @@ pub struct LoadRequest {
     pub services: Vec<String>,
     /// Whether networks, volumes, secrets and configs that no service uses are kept.
     pub all_resources: bool,
+    /// `--compatibility`; `COMPOSE_COMPATIBILITY` says the same.
+    pub compatibility: bool,
     /// Whether every value keeps its whole past, for [`Loaded::explain`].
     pub history: bool,
     /// Phases that are left out.
@@ -148,6 +150,19 @@ fn env_paths(groups: &[Vec<u32>], sources: &Sources) -> Vec<PathBuf> {
 pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
     let (tree, origin, state) = merged(request, false)?;
     finish::finish(tree, origin, request, state)
+}
+
+/// The environment, and the variables of `.env` (or of what takes its place) that configure Compose itself:
+/// those whose names begin with `COMPOSE_`. What is wrong in these files is told when the project is loaded.
+#[must_use]
+pub fn configuration(request: &LoadRequest) -> BTreeMap<String, String> {
+    let mut sources = Sources::new(&request.working_directory);
+    let (mut budget, mut report) = (Budget::default(), Report::keeping_everything(false));
+    let mut found = request.environment.clone();
+    let texts = (&mut sources, &mut budget, &mut report);
+    environment::add_env_files(request, &discover::first_directory(request), &mut found, texts);
+    found.retain(|name, _| name.starts_with("COMPOSE_") || request.environment.contains_key(name));
+    found
 }
 
 /// Loads a project without replacing variables, which therefore has no typed values: what

@@ -20,6 +20,8 @@ pub struct Template {
     pub(super) enabled: BTreeSet<String>,
     /// Whether resources that no service uses are there as well.
     pub(super) all_resources: bool,
+    /// See [`crate::Project::separator`].
+    pub(super) compatibility: bool,
 }
 
 /// The services that an active profile includes.
@@ -202,6 +204,12 @@ impl Template {
     #[must_use]
     pub fn project_name(&self) -> &str {
         self.tree.as_map().and_then(|map| map.text("name")).unwrap_or("")
+    }
+
+    /// What stands between the parts of names, see [`crate::Project::separator`].
+    #[must_use]
+    pub const fn separator(&self) -> char {
+        if self.compatibility { '_' } else { '-' }
     }
 
     /// Every variable that a value refers to, by name.

@@ -5,7 +5,8 @@ use crate::print::{self, Document, Mapping, take};
 use crate::schema::{PROJECT, Shape};
 
 /// Attributes that carry a project from one process to another and are not printed.
-const CARRIED: [&str; 3] = ["working_directory", "compose_files", "disabled_services"];
+const CARRIED: [&str; 4] =
+    ["working_directory", "compose_files", "compatibility", "disabled_services"];
 
 /// Whether `$` is doubled, so that the printed text can be read as a Compose file again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,9 @@ impl Project {
     pub(crate) fn printed(&self) -> Document {
         let mut document = self.to_document();
         drop_unset(&mut document);
+        if let (true, Some(top)) = (self.name.is_empty(), document.as_mapping_mut()) {
+            top.shift_remove("name");
+        }
         lift_extensions(&mut document, true);
         print::sort_by_shape(&mut document, &Shape::Object(&PROJECT));
         document

@@ -25,6 +25,9 @@ pub struct Project {
     /// The Compose files as given, absolute; `-` for standard input.
     #[serde(skip_serializing_if = "is_default")]
     pub compose_files: Vec<PathBuf>,
+    /// Whether `_` stands between the parts of names, as in docker-compose 1; see [`Project::separator`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub compatibility: bool,
     /// Services of the active profiles, by name.
     pub services: BTreeMap<String, Service>,
     /// Services that no active profile includes, by name. `config` does not print them.
@@ -48,4 +51,13 @@ pub struct Project {
     /// `x-*` attributes of the top level.
     #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
     pub extensions: Extensions,
+}
+
+impl Project {
+    /// What stands between the parts of the name of a container (`shop-web-1`) and of an image that is
+    /// built (`shop-web`): `-`, or `_` with `--compatibility`.
+    #[must_use]
+    pub const fn separator(&self) -> char {
+        if self.compatibility { '_' } else { '-' }
+    }
 }

@@ -306,7 +306,9 @@ impl<'a> Emitter<'_, 'a> {
     pub(crate) fn name(&self, service: &str, number: u32) -> String {
         let fixed = &self.selection.service(service).container_name;
         if fixed.is_empty() {
-            format!("{}-{service}-{number}", self.selection.project.name)
+            let project = &self.selection.project;
+            let between = project.separator();
+            format!("{}{between}{service}{between}{number}", project.name)
         } else {
             fixed.clone()
         }

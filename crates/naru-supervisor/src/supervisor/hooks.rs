@@ -78,7 +78,7 @@ impl Supervisor {
             return false;
         }
         let container = live.record.name.clone();
-        let own = format!("{}-", self.project);
+        let own = format!("{}{}", self.project, self.model.separator());
         let job = Job {
             inside,
             hooks: hooks.clone(),

@@ -37,7 +37,6 @@ pub(super) fn keep_images(project: &mut Project) {
     let image = |(name, service): (String, Service)| {
         (name, Service { image: service.image, ..Service::default() })
     };
-    let services = std::mem::take(&mut project.services);
-    let services = services.into_iter().filter(|(_, service)| !service.image.is_empty());
+    let services = std::mem::take(&mut project.services).into_iter();
     *project = Project { services: services.map(image).collect(), ..Project::default() };
 }

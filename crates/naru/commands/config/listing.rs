@@ -48,7 +48,12 @@ impl Lists {
     /// Whether the list is the same whichever services are named.
     pub(super) fn is_about_all_services(&self) -> bool {
         let Self { only_services, volumes, networks, models, .. } = *self;
-        only_services || volumes || networks || models || self.hash.is_some()
+        only_services || volumes || networks || models || self.hashed().is_some()
+    }
+
+    /// The services whose hash is asked for; to docker compose, an empty word is as if there was no flag.
+    fn hashed(&self) -> Option<&str> {
+        self.hash.as_deref().filter(|services| !services.is_empty())
     }
 }
 
@@ -63,7 +68,7 @@ pub(super) fn lines(
         Lists { volumes: true, .. } => model.names("volumes"),
         Lists { networks: true, .. } => model.names("networks"),
         Lists { models: true, .. } => model.models(),
-        Lists { hash: Some(hash), .. } => hashes(hash, model)?,
+        lists if let Some(services) = lists.hashed() => hashes(services, model)?,
         Lists { profiles: true, .. } => model.profiles(),
         Lists { images: true, .. } => model.images(services),
         _ => return Ok(None),
@@ -113,22 +118,23 @@ impl Model {
         match self {
             Self::Project(loaded) => {
                 let project = &loaded.project;
+                let between = project.separator();
                 let name = |(name, service): (&String, &Service)| {
-                    or_built(&project.name, name, &service.image)
+                    or_built((&project.name, between, name), &service.image)
                 };
                 project.services.iter().map(name).collect()
             }
             Self::Template(template) => {
                 let images = template.images(services).into_iter();
-                let project = template.project_name();
-                images.map(|(name, image)| or_built(project, &name, &image)).collect()
+                let (project, between) = (template.project_name(), template.separator());
+                images.map(|(name, image)| or_built((project, between, &name), &image)).collect()
             }
         }
     }
 }
 
-fn or_built(project: &str, service: &str, image: &str) -> String {
-    if image.is_empty() { format!("{project}-{service}") } else { image.to_owned() }
+fn or_built((project, between, service): (&str, char, &str), image: &str) -> String {
+    if image.is_empty() { format!("{project}{between}{service}") } else { image.to_owned() }
 }
 
 /// `web 1a2b…` for each service.
@@ -137,16 +143,23 @@ fn hashes(services: &str, model: &Model) -> Result<Vec<String>, CommandError> {
         let what = "--hash and --no-interpolate exclude each other: the hash is of the values";
         return Err(CommandError::user(what));
     };
-    let all = &loaded.project.services;
+    let Project { services: all, disabled_services, .. } = &loaded.project;
     let mut named: Vec<&str> = match services {
-        "*" | "" => all.keys().map(String::as_str).collect(),
+        "*" => all.keys().map(String::as_str).collect(),
         services => services.split(',').collect(),
     };
     named.sort_unstable();
     let line = |name: &str| {
-        let service = all.get(name);
-        let service =
-            service.ok_or_else(|| CommandError::user(format!("no such service: {name}")))?;
+        let service = all.get(name).ok_or_else(|| {
+            let unknown = CommandError::user(format!("no such service: {name}"));
+            match disabled_services.get(name) {
+                Some(service) => unknown.hint(format!(
+                    "it only takes part in the profile `{}`: enable it with --profile",
+                    service.profiles.join("`, `")
+                )),
+                None => unknown,
+            }
+        })?;
         Ok(format!("{name} {}", naru_plan::hash::service(service)))
     };
     named.into_iter().map(line).collect()

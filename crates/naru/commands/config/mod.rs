@@ -50,12 +50,19 @@ pub(crate) struct Args {
     /// Where a value comes from: which file and line won, and what lost; json with --format json
     #[arg(long, value_name = "PATH")]
     explain: Option<String>,
-    /// Only check, print nothing
+    /// Only check, and print nothing but lists
     #[arg(short, long)]
     quiet: bool,
     /// Save to a file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+impl Args {
+    /// Whether the whole model is asked for, and not a list of something in it.
+    fn is_whole_model(&self) -> bool {
+        !(self.listing.is_asked() || self.variables || self.environment || self.schema)
+    }
 }
 
 /// Phases of loading to leave out.
@@ -104,7 +111,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     }
     let text = if args.schema { naru_compose::schema() } else { text(args, settings, printer)? };
     match &args.output {
-        _ if args.quiet => {}
+        _ if args.quiet && args.is_whole_model() => {}
         Some(path) => fs::write(path, text).host("save the configuration")?,
         None => printer.data(&text)?,
     }

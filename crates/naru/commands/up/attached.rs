@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use naru_compose::project::Service;
+use naru_compose::project::{Project, Service};
 
 use super::Args;
 
@@ -19,17 +19,14 @@ pub(super) fn services(args: &Args, all: &BTreeMap<String, Service>) -> BTreeSet
 }
 
 /// The names under which their containers will be shown.
-pub(super) fn names(
-    args: &Args,
-    attached: &BTreeSet<String>,
-    all: &BTreeMap<String, Service>,
-) -> Vec<String> {
+pub(super) fn names(args: &Args, attached: &BTreeSet<String>, project: &Project) -> Vec<String> {
+    let (all, between) = (&project.services, project.separator());
     let mut names = Vec::new();
     for (name, service) in attached.iter().filter_map(|name| all.get_key_value(name)) {
         let scale = args.scale.iter().find(|(scaled, _)| scaled == name);
         let count = scale.map_or_else(|| service.replicas(), |(_, count)| *count);
         match service.container_name.as_str() {
-            "" => names.extend((1..=count).map(|number| format!("{name}-{number}"))),
+            "" => names.extend((1..=count).map(|number| format!("{name}{between}{number}"))),
             own => names.push(own.to_owned()),
         }
     }
@@ -68,9 +65,13 @@ mod tests {
     fn containers_are_named_by_service_and_number_or_as_the_file_says() {
         let named = Service { container_name: "own".into(), ..Service::default() };
         let two = Service { scale: Some(2), ..Service::default() };
-        let all = BTreeMap::from([("a".to_owned(), named), ("b".to_owned(), two)]);
+        let services = BTreeMap::from([("a".to_owned(), named), ("b".to_owned(), two)]);
+        let mut project = Project { services, ..Project::default() };
         let cli = parse(["naru", "up"].map(Into::into)).unwrap();
         let (_globals, Command::Verb(Verb::Up(args))) = cli.split() else { unreachable!() };
-        assert_eq!(names(&args, &services(&args, &all), &all), ["own", "b-1", "b-2"]);
+        let attached = super::services(&args, &project.services);
+        assert_eq!(names(&args, &attached, &project), ["own", "b-1", "b-2"]);
+        project.compatibility = true;
+        assert_eq!(names(&args, &attached, &project), ["own", "b_1", "b_2"]);
     }
 }

@@ -393,7 +393,7 @@ impl View<'_> {
 
     fn announce_attached(&mut self) {
         let Session { args, loaded, .. } = self.session;
-        let names = attached::names(args, &self.attached, &loaded.project.services);
+        let names = attached::names(args, &self.attached, &loaded.project);
         names.iter().for_each(|name| self.output.widen(name));
         if !names.is_empty() {
             self.session.printer.say(&format!("Attaching to {}", names.join(", ")));

@@ -13,6 +13,7 @@ use crate::conversation::{connect_or_start, exchange, explain};
 use crate::error::CommandError;
 use crate::settings::Settings;
 use crate::ui::Printer;
+use crate::variables::is_yes;
 
 /// Create and start containers
 #[derive(Debug, clap::Args)]
@@ -244,6 +245,5 @@ fn request(args: &Args, loaded: &Loaded, settings: &Settings) -> protocol::Up {
 
 /// Whether a variable of the environment or of `.env` says yes.
 fn is_set(loaded: &Loaded, variable: &str) -> bool {
-    let value = loaded.environment.get(variable).map(|value| value.to_ascii_lowercase());
-    value.is_some_and(|value| matches!(value.as_str(), "1" | "true" | "t"))
+    loaded.environment.get(variable).is_some_and(|value| is_yes(value))
 }

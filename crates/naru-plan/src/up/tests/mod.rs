@@ -217,6 +217,19 @@ fn a_fixed_container_name_is_used_and_cannot_be_scaled() {
 }
 
 #[test]
+fn with_compatibility_underscores_part_the_names() {
+    let old = naru_compose::Project { compatibility: true, ..project(json!({"web": {}})) };
+    check(
+        &up_text(&old, &Observed::default(), &up_options()),
+        "
+            1 create network p_default: does not exist
+            2 create container p_web_1 [after 1]: does not exist
+            3 start container p_web_1 [after 2]: new
+        ",
+    );
+}
+
+#[test]
 fn orphans_are_named_or_removed_before_anything_is_made() {
     let before = running(&project(json!({"old": {}, "db": {"container_name": "data"}})));
     let after = project(json!({"new": {"container_name": "data"}}));
