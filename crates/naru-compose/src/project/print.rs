@@ -46,8 +46,8 @@ impl Project {
     pub(crate) fn printed(&self) -> Document {
         let mut document = self.to_document();
         drop_unset(&mut document);
-        if let (true, Some(top)) = (self.name.is_empty(), document.as_mapping_mut()) {
-            top.shift_remove("name");
+        if self.name.is_empty() {
+            document.as_map_mut().and_then(|top| take(top, "name"));
         }
         lift_extensions(&mut document, true);
         print::sort_by_shape(&mut document, &Shape::Object(&PROJECT));
