@@ -121,3 +121,22 @@ fn a_group_that_is_not_empty_is_not_taken_over() {
         bundle.oci(["state", "second"]).exits_with(1);
     });
 }
+
+#[test]
+fn the_device_of_tunnels_may_be_made_and_opened_and_no_other() {
+    inside(|| {
+        // Type and number of /dev/net/tun and of /dev/mem.
+        let bundle = Bundle::new();
+        bundle.script(
+            "for n in '10 200' '1 1'; do mknod /tmp/d c $n; head -c 1 /tmp/d; rm /tmp/d; done",
+        );
+        bundle.edit(|config| {
+            for set in ["bounding", "effective", "permitted"] {
+                config["process"]["capabilities"][set] = json!(["CAP_MKNOD", "CAP_SYS_RAWIO"]);
+            }
+        });
+        let said = bundle.oci(["run", "c"]).stderr;
+        let refusals = said.lines().filter(|line| line.contains("not permitted")).count();
+        assert_eq!(refusals, 1, "{said}");
+    });
+}

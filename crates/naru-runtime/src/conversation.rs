@@ -38,6 +38,8 @@ pub(crate) struct Conversation {
     parent: Parent,
     channel: Channel,
     warnings: Vec<String>,
+    /// What is left to do for the process when it has set itself up.
+    privileges: Option<Privileges>,
     over: bool,
 }
 
@@ -66,6 +68,7 @@ impl Entry<'_> {
             .map_err(|_| Error::invalid("spec", "it contains a path that is not UTF-8"))?;
         if let Some(privileges) = &self.privileges {
             conversation.warnings = privileges.apply(conversation.pid)?;
+            conversation.privileges = Some(privileges.clone());
         }
         match conversation.channel.send_plan(&plan, &filter, envelope) {
             Ok(()) => Ok(conversation),
@@ -128,7 +131,7 @@ impl Entry<'_> {
 impl Conversation {
     fn new(spawned: Spawned, parent: Parent, channel: Channel) -> Self {
         let Spawned { pid, pidfd } = spawned;
-        Self { pid, pidfd, parent, channel, warnings: Vec::new(), over: false }
+        Self { pid, pidfd, parent, channel, warnings: Vec::new(), privileges: None, over: false }
     }
 
     /// Follows the set-up to its end: the terminal's master and the warnings. With `start` the
@@ -151,6 +154,9 @@ impl Conversation {
                 }
                 Some((Report::Ready { warnings }, _)) => {
                     ready = Some(warnings);
+                    if let Some(privileges) = &self.privileges {
+                        self.warnings.extend(privileges.apply_late(self.pid)?);
+                    }
                     if start {
                         self.channel.send_start().map_err(Error::Channel)?;
                     }

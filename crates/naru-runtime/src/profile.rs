@@ -56,7 +56,7 @@ const READ_ONLY_PATHS: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Devices that may be used: type, major, minor (none is any), access.
-const DEVICES: [(LinuxDeviceType, Option<i64>, Option<i64>, &str); 9] = [
+const DEVICES: [(LinuxDeviceType, Option<i64>, Option<i64>, &str); 10] = [
     (LinuxDeviceType::C, None, None, "m"),
     (LinuxDeviceType::B, None, None, "m"),
     (LinuxDeviceType::C, Some(1), Some(3), "rwm"),
@@ -66,6 +66,8 @@ const DEVICES: [(LinuxDeviceType, Option<i64>, Option<i64>, &str); 9] = [
     (LinuxDeviceType::C, Some(1), Some(9), "rwm"),
     (LinuxDeviceType::C, Some(5), None, "rwm"),
     (LinuxDeviceType::C, Some(136), None, "rwm"),
+    // Tunnels, which need CAP_NET_ADMIN besides.
+    (LinuxDeviceType::C, Some(10), Some(200), "rwm"),
 ];
 
 /// The specification of a Docker container that runs a shell as root on a network of its own.

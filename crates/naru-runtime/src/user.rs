@@ -7,8 +7,11 @@ use crate::limits;
 use crate::plan::{IdMaps, ProcessPlan, SchedulePlan, map_text};
 use crate::{Error, Stage};
 
+/// `RLIMIT_STACK`.
+const STACK: u32 = 3;
+
 /// Everything that takes rights on the host, for one process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Privileges {
     ids: Option<IdMaps>,
     rlimits: Vec<(u32, u64, u64)>,
@@ -26,19 +29,15 @@ impl Privileges {
 
     /// Does it, before the process has its plan; returns what could not be done in full.
     ///
-    /// The maps come first: until they are written, the process is nobody.
+    /// The maps come first: until they are written, the process is nobody. The limit of the stack is left
+    /// to [`apply_late`](Self::apply_late).
     pub(crate) fn apply(&self, pid: i32) -> Result<Vec<String>, Error> {
         if let Some(ids) = &self.ids {
             write_maps(pid, ids)?;
         }
         let mut warnings = Vec::new();
-        for limit in &self.rlimits {
-            let failed = |errno: Errno| Error::Setup {
-                stage: Stage::Limits,
-                text: format!("cannot set the resource limit {}", limits::name(limit.0)),
-                source: errno.into(),
-            };
-            warnings.extend(limits::set(Pid::from_raw(pid), *limit).map_err(failed)?);
+        for limit in self.rlimits.iter().filter(|limit| limit.0 != STACK) {
+            warnings.extend(set_limit(pid, *limit)?);
         }
         if let Some(score) = self.oom_score_adj {
             warnings.extend(set_score(pid, score)?);
@@ -50,6 +49,24 @@ impl Privileges {
         })?;
         Ok(warnings)
     }
+}
+
+impl Privileges {
+    /// Does the rest when the process has set itself up. execve(2), which it is in until it asks for its
+    /// plan, ends by setting the limit of the stack to what it was at the beginning.
+    pub(crate) fn apply_late(&self, pid: i32) -> Result<Option<String>, Error> {
+        let stack = self.rlimits.iter().find(|limit| limit.0 == STACK);
+        stack.map_or(Ok(None), |limit| set_limit(pid, *limit))
+    }
+}
+
+fn set_limit(pid: i32, limit: (u32, u64, u64)) -> Result<Option<String>, Error> {
+    let failed = |errno: Errno| Error::Setup {
+        stage: Stage::Limits,
+        text: format!("cannot set the resource limit {}", limits::name(limit.0)),
+        source: errno.into(),
+    };
+    limits::set(Pid::from_raw(pid), limit).map_err(failed)
 }
 
 /// Writes the maps of a new user namespace, whose only process is `pid`

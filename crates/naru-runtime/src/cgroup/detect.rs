@@ -1,6 +1,6 @@
 //! Which hierarchies of control groups the host has and where they are mounted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::plan::Hierarchy;
@@ -29,7 +29,7 @@ impl Hierarchies {
         let read = |path: &str| {
             fs_err::read_to_string(path).map_err(|error| Error::host("read the mounts", error))
         };
-        Ok(parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?))
+        Ok(parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?, is_seen))
     }
 
     /// Only the cgroup v2 that is mounted at `mount`, of all that the host has.
@@ -69,8 +69,16 @@ impl MountedHierarchy {
     }
 }
 
-/// Hierarchies from the text of `/proc/self/mountinfo` and `/proc/self/cgroup`.
-fn parse(mountinfo: &str, cgroup: &str) -> Hierarchies {
+/// The file system of this device (`major:minor`) is what the path leads to: nothing covers it.
+fn is_seen(mount: &Path, device: &str) -> bool {
+    let seen = rustix::fs::stat(mount).map(|stat| stat.st_dev);
+    let number = |seen| format!("{}:{}", rustix::fs::major(seen), rustix::fs::minor(seen));
+    seen.is_ok_and(|seen| number(seen) == device)
+}
+
+/// Hierarchies from the text of `/proc/self/mountinfo` and `/proc/self/cgroup`, of those mounts of which
+/// `is_seen` says so.
+fn parse(mountinfo: &str, cgroup: &str, is_seen: impl Fn(&Path, &str) -> bool) -> Hierarchies {
     let known: Vec<Vec<String>> = cgroup
         .lines()
         .filter_map(|line| line.split(':').nth(1))
@@ -79,8 +87,11 @@ fn parse(mountinfo: &str, cgroup: &str) -> Hierarchies {
     let mut list: Vec<MountedHierarchy> = Vec::new();
     for line in mountinfo.lines() {
         let Some((left, right)) = line.split_once(" - ") else { continue };
-        let mut fields = left.split(' ').skip(3);
-        let (Some(root), Some(mount)) = (fields.next(), fields.next()) else { continue };
+        let mut fields = left.split(' ').skip(2);
+        let (Some(device), Some(root), Some(mount)) = (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
         let mut right = right.split(' ');
         let kind = right.next().unwrap_or_default();
         let options: Vec<&str> = right.nth(1).unwrap_or_default().split(',').collect();
@@ -97,7 +108,8 @@ fn parse(mountinfo: &str, cgroup: &str) -> Hierarchies {
             }
             _ => continue,
         };
-        if root == "/" && list.iter().all(|known| known.controllers != controllers) {
+        let is_new = || list.iter().all(|known| known.controllers != controllers);
+        if root == "/" && is_new() && is_seen(Path::new(mount), device) {
             list.push(MountedHierarchy { mount: PathBuf::from(mount), controllers });
         }
     }
@@ -118,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_hybrid_host_has_its_v1_hierarchies_and_the_unified_one() {
-        let found = parse(HYBRID, "2:cpu,cpuacct:/\n1:name=systemd:/\n0::/\n");
+        let found = parse(HYBRID, "2:cpu,cpuacct:/\n1:name=systemd:/\n0::/\n", |_, _| true);
         let seen: Vec<String> =
             found.list.iter().map(|hierarchy| hierarchy.as_seen_inside(false).name).collect();
         assert_eq!(seen, ["cpu,cpuacct", "systemd", "unified"]);
@@ -126,9 +138,23 @@ mod tests {
     }
 
     #[test]
+    fn a_hierarchy_whose_mount_is_covered_is_looked_for_elsewhere() {
+        let text =
+            format!("{HYBRID}50 31 0:29 / /srv/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct\n");
+        let is_seen = |mount: &Path, device: &str| match mount.to_str() {
+            Some("/srv/cpu") => device == "0:29",
+            Some(other) => other.ends_with("systemd"),
+            None => false,
+        };
+        let found = parse(&text, "2:cpu,cpuacct:/\n1:name=systemd:/\n0::/\n", is_seen);
+        let mounts: Vec<&Path> = found.list.iter().map(|one| one.mount.as_path()).collect();
+        assert_eq!(mounts, [Path::new("/sys/fs/cgroup/systemd"), Path::new("/srv/cpu")]);
+    }
+
+    #[test]
     fn a_v2_host_has_one_hierarchy() {
         let mounts = "24 20 0:22 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let found = parse(mounts, "0::/init.scope\n");
+        let found = parse(mounts, "0::/init.scope\n", |_, _| true);
         assert!(found.is_unified());
         assert_eq!(found.list[0].as_seen_inside(true).name, "");
     }

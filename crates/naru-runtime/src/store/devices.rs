@@ -1,6 +1,6 @@
 //! Device access that every container has, as OCI runtimes agree on beyond the specification: everything is
 //! denied at first, then comes what the configuration says, then the devices of config-linux, "Default
-//! Devices", its terminals, and making nodes, which opens none.
+//! Devices", its terminals, tunnels of its networks, and making nodes, which opens none.
 
 use oci_spec::runtime::{
     LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxResources,
@@ -9,7 +9,7 @@ use oci_spec::runtime::{
 use crate::Error;
 
 /// Type, major, minor (nothing is any), access.
-const ALLOWED: [(LinuxDeviceType, Option<i64>, Option<i64>, &str); 10] = [
+const ALLOWED: [(LinuxDeviceType, Option<i64>, Option<i64>, &str); 11] = [
     (LinuxDeviceType::C, None, None, "m"),
     (LinuxDeviceType::B, None, None, "m"),
     (LinuxDeviceType::C, Some(1), Some(3), "rwm"),
@@ -20,6 +20,7 @@ const ALLOWED: [(LinuxDeviceType, Option<i64>, Option<i64>, &str); 10] = [
     (LinuxDeviceType::C, Some(5), Some(0), "rwm"),
     (LinuxDeviceType::C, Some(5), Some(2), "rwm"),
     (LinuxDeviceType::C, Some(136), None, "rwm"),
+    (LinuxDeviceType::C, Some(10), Some(200), "rwm"),
 ];
 
 /// The resources with the rules around their own.

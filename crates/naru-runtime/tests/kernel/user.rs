@@ -27,6 +27,7 @@ crate::tests![
     a_mount_has_the_ids_of_the_container,
     only_bind_mounts_have_ids,
     a_listed_device_has_its_mode_and_its_owner,
+    the_limit_of_the_stack_is_not_lost_while_the_process_begins,
 ];
 
 const FIRST: u32 = 300_000;
@@ -302,4 +303,17 @@ fn a_listed_device_has_its_mode_and_its_owner() {
         "gid": 11, "fileMode": 0o666 | 0o1000});
     bundle.configure(json!({"linux": {"devices": [device]}}));
     assert_eq!(bundle.check(), "char 1666 10:11 1:3\n\nok\n");
+}
+
+fn the_limit_of_the_stack_is_not_lost_while_the_process_begins() {
+    let mut bundle = mapped(&["cat", "/proc/self/limits"]);
+    let limit = json!({"type": "RLIMIT_STACK", "soft": 1_048_576, "hard": 2_097_152});
+    bundle.configure(json!({"process": {"rlimits": [limit]}}));
+    // It depended on who was faster.
+    for _ in 0..20 {
+        let seen = bundle.check();
+        let line = seen.lines().find(|line| line.starts_with("Max stack size")).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[3..], ["1048576", "2097152", "bytes"]);
+    }
 }
