@@ -66,12 +66,14 @@ pub(super) fn finish(
         }
     }
     let place = Place(&tree);
-    if !state.incomplete && !state.skip.consistency {
-        consistency::check(
-            &project,
-            (&request.services, &broken, &lost),
-            (place, &mut state.report),
-        );
+    if !state.skip.consistency {
+        let known = consistency::Known {
+            named: &request.services,
+            broken: &broken,
+            lost: &lost,
+            missing: state.incomplete,
+        };
+        consistency::check(&project, known, (place, &mut state.report));
         cycle::check(&project, place, &mut state.report);
     }
     let mut folded = Default::default();

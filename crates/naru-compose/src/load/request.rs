@@ -198,7 +198,8 @@ fn merged(
         return Err(state.fail());
     }
     let project_name = name::project_name(request, &place, &files, &mut state);
-    let Some(project_name) = project_name else { return Err(state.fail()) };
+    // A name that cannot be used is a problem of its own, and keeps no other from being found.
+    let project_name = project_name.unwrap_or_else(|| "project".to_owned());
     let name_from = name::given(request, &place).map(|(_, source)| source);
     let mut environment = place.environment;
     environment.insert(environment::PROJECT_NAME.to_owned(), project_name.clone());

@@ -61,6 +61,8 @@ fn source(node: &Node, keys: &[&str], path: &Path, report: &mut Report) {
             report.error(at, path, message).code(Code::CONFLICT).hint("keep one of them");
         }
         [] if map.has("driver") || map.has("external") => {}
+        // What is wrong there may have been meant as the source.
+        [] if map.iter().any(|(_, node)| node.is_broken()) => {}
         [] => {
             let message = format!("it needs one of `{}`", keys.join("`, `"));
             let hint = format!("add `{}: …`", keys.join(": …` or `"));

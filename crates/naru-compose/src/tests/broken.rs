@@ -142,3 +142,69 @@ fn mistakes_in_env_files_are_shown_in_the_env_file() {
     ];
     insta::assert_snapshot!(message(&files));
 }
+
+const MUCH: &str = "\
+services:
+  web: {image: x, prots: ['80'], depends_on: [nobody], networks: [nowhere]}
+  a: {image: x, depends_on: [b]}
+  b: {image: x, depends_on: [a]}
+  c: {image: x, network_mode: host, networks: [back], volumes: ['lost:/x'], secrets: [known]}
+  d: {depends_on: [elsewhere]}
+networks: {back: {drivr: x}}
+secrets: {known: {fil: x}}
+";
+
+/// The headings of all problems.
+fn headings(files: &[(&str, &str)]) -> String {
+    let text = message(files);
+    text.lines().filter(|line| line.starts_with("error: ")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_does_not_fit_together_is_told_beside_what_is_wrong_by_itself_and_nothing_that_follows_from_it()
+ {
+    insta::assert_snapshot!(headings(&[("compose.yaml", MUCH)]), @r"
+    error: a service has no attribute `prots`
+    error: service `web` depends on undefined service `nobody`
+    error: service `web` refers to undefined network `nowhere`
+    error: dependency cycle detected: a -> b -> a
+    error: `network_mode` and `networks` exclude each other
+    error: service `c` refers to undefined volume `lost`
+    error: service `d` has neither an image nor a build context specified
+    error: service `d` depends on undefined service `elsewhere`
+    error: a network has no attribute `drivr`
+    error: a secret has no attribute `fil`
+    ");
+}
+
+#[test]
+fn what_a_file_that_cannot_be_used_may_declare_is_not_called_undefined() {
+    let include = format!("include: [nowhere.yaml]\n{MUCH}");
+    insta::assert_snapshot!(headings(&[("compose.yaml", &include)]), @r"
+    error: there is no file /shop/nowhere.yaml
+    error: a service has no attribute `prots`
+    error: dependency cycle detected: a -> b -> a
+    error: `network_mode` and `networks` exclude each other
+    error: a network has no attribute `drivr`
+    error: a secret has no attribute `fil`
+    ");
+    let syntax = [("compose.yaml", MUCH), ("compose.override.yaml", "services: [\n")];
+    insta::assert_snapshot!(headings(&syntax), @r"
+    error: a service has no attribute `prots`
+    error: dependency cycle detected: a -> b -> a
+    error: `network_mode` and `networks` exclude each other
+    error: a network has no attribute `drivr`
+    error: a secret has no attribute `fil`
+    error: the `[` that opens here is not closed
+    ");
+}
+
+#[test]
+fn a_name_that_cannot_be_used_hides_no_other_problem() {
+    let named = "name: '!!'\nservices: {a: {image: x, prots: 1, depends_on: [b]}}\n";
+    insta::assert_snapshot!(headings(&[("compose.yaml", named)]), @r"
+    error: the project name must not be empty: nothing of `!!` can be used
+    error: a service has no attribute `prots`
+    error: service `a` depends on undefined service `b`
+    ");
+}

@@ -12,20 +12,36 @@ use crate::project::Project;
 use crate::report::{Finding, Report};
 
 /// Reports what does not fit together. Of services with problems of their own only what they refer to is
-/// looked at; what refers to `lost` resources, which have problems themselves, is passed over.
+/// looked at; what refers to `lost` resources, which have problems themselves, is passed over. Where a file
+/// is `missing`, nothing is said about what it may declare.
 pub(super) fn check(
     project: &Project,
-    (named, broken, lost): (&[String], &BTreeSet<String>, &BTreeSet<String>),
+    Known { named, broken, lost, missing }: Known<'_>,
     (place, report): (Place<'_>, &mut Report),
 ) {
-    let mut checker = Checker { project, lost, place, report };
+    let mut checker = Checker { project, lost, missing, place, report };
     for (name, service) in &project.services {
         if !broken.contains(name) {
             checker.service(name, service);
         }
-        checker.references(name, service);
+        if !missing {
+            checker.references(name, service);
+        }
     }
     checker.container_names(&taking_part(project, named));
+}
+
+/// What is known before services are held against each other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// Services of the command line.
+    pub(super) named: &'a [String],
+    /// Services that have problems of their own.
+    pub(super) broken: &'a BTreeSet<String>,
+    /// Resources that have problems, as `kind` or `kind.name`.
+    pub(super) lost: &'a BTreeSet<String>,
+    /// Whether a file could not be used.
+    pub(super) missing: bool,
 }
 
 /// The services that are named and those they depend on; all when none is named.
@@ -46,6 +62,7 @@ fn taking_part<'p>(project: &'p Project, named: &'p [String]) -> BTreeSet<&'p st
 struct Checker<'a> {
     project: &'a Project,
     lost: &'a BTreeSet<String>,
+    missing: bool,
     place: Place<'a>,
     report: &'a mut Report,
 }

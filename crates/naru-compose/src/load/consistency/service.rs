@@ -9,7 +9,9 @@ use crate::project::{Build, Cpus, Deploy, Service};
 impl Checker<'_> {
     /// Checks one service.
     pub(super) fn service(&mut self, name: &str, service: &Service) {
-        if service.build.is_none() && service.image.is_empty() && service.provider.is_none() {
+        let nothing =
+            service.build.is_none() && service.image.is_empty() && service.provider.is_none();
+        if nothing && !self.missing {
             let message =
                 format!("service `{name}` has neither an image nor a build context specified");
             let finding = self.error(name, &[], message).code(Code::MISSING_ATTRIBUTE);
@@ -26,7 +28,7 @@ impl Checker<'_> {
         }
         self.health(name, service);
         self.scale(name, service);
-        if let Some(deploy) = &service.deploy {
+        if let Some(deploy) = service.deploy.as_ref().filter(|_| !self.missing) {
             self.limits(name, service, deploy);
         }
         self.watch(name, service);
