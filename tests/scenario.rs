@@ -17,6 +17,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod listing;
+mod logging;
 mod logs;
 mod names;
 mod one_off;

@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
 
 const USAGE: &str = "usage: naru-check report | listen PORT | listen-udp PORT | connect HOST PORT | \
-     connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | trap [ignore] | \
+     connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | pour LINES | trap [ignore] | \
      write PATH TEXT | read PATH | stays PATH | \
      attack NAME …";
 
@@ -51,6 +51,7 @@ fn act(words: &[&str]) -> Result<()> {
         ["sleep", seconds] => std::thread::sleep(Duration::from_secs_f64(seconds.parse()?)),
         ["exit", code] => std::process::exit(code.parse()?),
         ["print", lines] => print_lines(lines.parse()?)?,
+        ["pour", lines] => pour_lines(lines.parse()?)?,
         ["trap"] => trap(false)?,
         ["trap", "ignore"] => trap(true)?,
         ["write", path, text] => fs_err::write(path, format!("{text}\n"))?,
@@ -79,6 +80,25 @@ fn print_lines(lines: u64) -> Result<()> {
         }
     }
     odd.flush()?;
+    Ok(())
+}
+
+/// Numbered lines of 100 bytes to stdout, as fast as somebody takes them.
+fn pour_lines(lines: u64) -> Result<()> {
+    let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout());
+    let mut line = [b'0'; 100];
+    line[99] = b'\n';
+    for _ in 0..lines {
+        // Counted in the text itself: formatting would be slower than writing.
+        for digit in line[..99].iter_mut().rev() {
+            *digit = if *digit == b'9' { b'0' } else { *digit + 1 };
+            if *digit != b'0' {
+                break;
+            }
+        }
+        out.write_all(&line)?;
+    }
+    out.flush()?;
     Ok(())
 }
 

@@ -5,14 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
 use naru_state::ProjectDirectories;
-use naru_state::log::{Line, Reader};
+use naru_state::log::{Item, Range, Reader};
 use naru_supervisor::observe;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+/// How much is shown before other things have their turn.
+const BATCH: usize = 256 * 1024;
 
 /// Which logs, and which of their lines.
 #[derive(Debug, Clone, Default)]
@@ -21,21 +24,25 @@ pub(crate) struct Selection {
     pub(crate) services: Option<BTreeSet<String>>,
     /// This replica only.
     pub(crate) number: Option<u32>,
-    /// Lines from this time on, nanoseconds since 1970.
-    pub(crate) since_ns: Option<u64>,
-    /// Lines until this time.
-    pub(crate) until_ns: Option<u64>,
+    /// When the lines came.
+    pub(crate) range: Range,
+    /// Only so many lines of each container, counted from what is there now.
+    pub(crate) tail: Option<u64>,
+    /// What comes later is of interest too.
+    pub(crate) follows: bool,
+    /// Also what is not kept: the output of containers whose logging driver is `none`.
+    pub(crate) passing: bool,
 }
 
-/// A line and the container it came from.
+/// A line, or a hole, and the container it is of.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct Entry<'a> {
     /// The container's name without the project's.
-    pub(crate) name: String,
+    pub(crate) name: &'a str,
     /// Its service.
-    pub(crate) service: String,
-    /// The line.
-    pub(crate) line: Line,
+    pub(crate) service: &'a str,
+    /// What there is to show.
+    pub(crate) item: Item,
 }
 
 /// The selected logs of one project.
@@ -43,8 +50,10 @@ pub(crate) struct Entry {
 pub(crate) struct Logs {
     project: ProjectDirectories,
     selection: Selection,
-    /// By directory name; `None` for those that are not selected.
-    sources: BTreeMap<String, Option<Source>>,
+    /// By directory; `None` for those that are not selected.
+    sources: BTreeMap<PathBuf, Option<Source>>,
+    /// The logs that were there at the first look are counted from their end; those that come later are new.
+    has_looked: bool,
 }
 
 #[derive(Debug)]
@@ -52,98 +61,160 @@ struct Source {
     name: String,
     service: String,
     reader: Reader,
+    head: Option<Item>,
+    /// There was nothing more at the last look.
+    is_dry: bool,
 }
 
 impl Logs {
     /// The logs of `project`, nothing read yet.
     pub(crate) fn new(project: ProjectDirectories, selection: Selection) -> Self {
-        Self { project, selection, sources: BTreeMap::new() }
+        Self { project, selection, sources: BTreeMap::new(), has_looked: false }
     }
 
-    /// The lines that came since the last call, in the order of their times.
+    /// Shows what came since the last call, merged by time, and no more of it than a batch. True when there is more.
     ///
     /// # Errors
-    /// When a log cannot be read.
-    pub(crate) fn read(&mut self) -> io::Result<Vec<Entry>> {
+    /// When a log cannot be read, or `show` fails.
+    pub(crate) fn read(
+        &mut self,
+        mut show: impl FnMut(Entry<'_>) -> io::Result<()>,
+    ) -> io::Result<bool> {
         self.find()?;
-        let mut entries = Vec::new();
-        let selection = &self.selection;
         for source in self.sources.values_mut().flatten() {
-            let lines = source.reader.read()?;
-            entries.extend(source.entries(lines, selection));
+            source.is_dry = false;
         }
-        // The sort is stable: lines of one container stay in the order they came.
-        entries.sort_by_key(|entry| entry.line.time_ns);
-        Ok(entries)
+        let mut shown = 0;
+        while shown < BATCH {
+            let Some((entry, length)) = self.next()? else { return Ok(false) };
+            show(entry)?;
+            shown += length;
+        }
+        Ok(true)
     }
 
-    /// What was written without a line feed, of the container of this shown name or of all: for when nothing
+    /// The oldest of what is there, and about how many bytes it has.
+    fn next(&mut self) -> io::Result<Option<(Entry<'_>, usize)>> {
+        let mut oldest: Option<&mut Source> = None;
+        for source in self.sources.values_mut().flatten() {
+            let Some(time_ns) = source.look()? else { continue };
+            // Of the same time, the first stays first.
+            let before = oldest.as_ref().and_then(|oldest| oldest.head.as_ref());
+            if before.is_none_or(|before| time_ns < before.time_ns()) {
+                oldest = Some(source);
+            }
+        }
+        Ok(oldest.and_then(Source::take))
+    }
+
+    /// Shows what was written without a line feed, of the container of this shown name or of all: for when nothing
     /// more will come.
-    pub(crate) fn finish(&mut self, name: Option<&str>) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        let selection = &self.selection;
+    ///
+    /// # Errors
+    /// When `show` fails.
+    pub(crate) fn finish(
+        &mut self,
+        name: Option<&str>,
+        mut show: impl FnMut(Entry<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let meant = |source: &&mut Source| name.is_none_or(|name| source.name == name);
+        let mut rest = Vec::new();
         for source in self.sources.values_mut().flatten().filter(meant) {
             let lines = source.reader.finish();
-            entries.extend(source.entries(lines, selection));
+            let Source { name, service, .. } = &*source;
+            rest.extend(lines.into_iter().map(|line| Entry { name, service, item: Item::Line(line) }));
         }
-        entries.sort_by_key(|entry| entry.line.time_ns);
-        entries
+        rest.sort_by_key(|entry| entry.item.time_ns());
+        rest.into_iter().try_for_each(&mut show)
     }
 
     /// The shown names of all selected containers.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.sources.values().flatten().map(|source| source.name.as_str())
+    ///
+    /// # Errors
+    /// When the logs cannot be looked for.
+    pub(crate) fn names(&mut self) -> io::Result<Vec<String>> {
+        self.find()?;
+        Ok(self.sources.values().flatten().map(|source| source.name.clone()).collect())
     }
 
     /// Looks for logs that were not there before.
     fn find(&mut self) -> io::Result<()> {
-        let directories = match fs::read_dir(self.project.logs()) {
-            Ok(directories) => directories,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        let mut found: Vec<PathBuf> = match fs::read_dir(self.project.logs()) {
+            Ok(directories) => {
+                directories.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
         let mut owners = None;
-        for entry in directories {
-            let directory = entry?.file_name().to_string_lossy().into_owned();
-            if self.sources.contains_key(&directory) {
-                continue;
-            }
+        if self.selection.passing {
+            let all = owners.insert(owners_of(&self.project));
+            let is_passing = |path: &&PathBuf| path.starts_with(self.project.run());
+            found.extend(all.keys().filter(is_passing).cloned());
+        }
+        found.retain(|directory| !self.sources.contains_key(directory));
+        for directory in found {
             let owners = owners.get_or_insert_with(|| owners_of(&self.project));
-            let (service, number) = owners
-                .get(&directory)
-                .cloned()
-                .unwrap_or_else(|| from_name(&directory, self.project.name().as_str()));
-            let source = self.selection.has(&service, number).then(|| Source {
-                name: shown_name(&directory, self.project.name().as_str()).to_owned(),
-                service,
-                reader: Reader::new(&self.project.logs().join(&directory)),
+            let owner = owners.get(&directory).cloned().unwrap_or_else(|| {
+                let name = directory.file_name().unwrap_or_default().to_string_lossy();
+                from_name(&name, self.project.name().as_str())
             });
+            let is_selected = self.selection.has(&owner.service, owner.number);
+            let source = is_selected.then(|| self.source(owner, &directory)).transpose()?;
             self.sources.insert(directory, source);
         }
+        self.has_looked = true;
         Ok(())
+    }
+
+    fn source(&self, owner: Owner, directory: &Path) -> io::Result<Source> {
+        let Selection { range, tail, follows, .. } = self.selection;
+        let reader = match tail.filter(|_| !self.has_looked) {
+            Some(lines) => Reader::last(directory, range, lines, !follows)?,
+            None => Reader::new(directory).within(range),
+        };
+        let name = shown_name(&owner.name, self.project.name().as_str()).to_owned();
+        Ok(Source { name, service: owner.service, reader, head: None, is_dry: false })
     }
 }
 
 impl Source {
-    fn entries(&self, lines: Vec<Line>, selection: &Selection) -> Vec<Entry> {
-        let entry = |line| Entry { name: self.name.clone(), service: self.service.clone(), line };
-        lines.into_iter().filter(|line| selection.is_in_time(line.time_ns)).map(entry).collect()
+    /// The time of what comes next.
+    fn look(&mut self) -> io::Result<Option<u64>> {
+        if self.head.is_none() && !self.is_dry {
+            self.head = self.reader.next()?;
+            self.is_dry = self.head.is_none();
+        }
+        Ok(self.head.as_ref().map(Item::time_ns))
+    }
+
+    fn take(&mut self) -> Option<(Entry<'_>, usize)> {
+        let item = self.head.take()?;
+        let length = match &item {
+            Item::Line(line) => line.bytes.len() + 32,
+            Item::Lost(_) => 32,
+        };
+        Some((Entry { name: &self.name, service: &self.service, item }, length))
     }
 }
 
 impl Selection {
-    fn has(&self, service: &str, number: u32) -> bool {
+    /// Whether a container's log is selected.
+    pub(crate) fn has(&self, service: &str, number: u32) -> bool {
         // What `run` makes has number 0 and no place among the replicas.
         number > 0
             && self.services.as_ref().is_none_or(|services| services.contains(service))
             && self.number.is_none_or(|wanted| wanted == number)
     }
+}
 
-    fn is_in_time(&self, time_ns: u64) -> bool {
-        self.since_ns.is_none_or(|since| time_ns >= since)
-            && self.until_ns.is_none_or(|until| time_ns <= until)
-    }
+/// Whose log it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Owner {
+    /// The container's name.
+    name: String,
+    service: String,
+    number: u32,
 }
 
 /// A container's name as `up` and `logs` show it: without the project's.
@@ -152,23 +223,24 @@ pub(crate) fn shown_name<'a>(container: &'a str, project: &str) -> &'a str {
     rest.filter(|rest| !rest.is_empty()).unwrap_or(container)
 }
 
-fn owners_of(project: &ProjectDirectories) -> BTreeMap<String, (String, u32)> {
+fn owners_of(project: &ProjectDirectories) -> BTreeMap<PathBuf, Owner> {
     // Without records the names must do.
     let containers = observe::containers(project).unwrap_or_default();
     let owner = |seen: observe::Seen| {
-        let directory = project.log(&seen.record.name);
-        let directory = directory.file_name()?.to_string_lossy().into_owned();
-        Some((directory, (seen.record.service, seen.record.number)))
+        let record = seen.record;
+        let directory = naru_supervisor::logging::directory(project, &record);
+        (directory, Owner { name: record.name, service: record.service, number: record.number })
     };
-    containers.into_iter().filter_map(owner).collect()
+    containers.into_iter().map(owner).collect()
 }
 
-/// Service and number of `shop-web-2`.
-fn from_name(container: &str, project: &str) -> (String, u32) {
+/// The owner of the log that is called `shop-web-2`.
+fn from_name(container: &str, project: &str) -> Owner {
     let name = shown_name(container, project);
     let parts = name.rsplit_once('-');
     let parsed = parts.and_then(|(service, number)| Some((service, number.parse().ok()?)));
-    parsed.map_or_else(|| (name.to_owned(), 1), |(service, number)| (service.to_owned(), number))
+    let (service, number) = parsed.unwrap_or((name, 1));
+    Owner { name: container.to_owned(), service: service.to_owned(), number }
 }
 
 /// Wakes the caller when logs have grown, by inotify where that is to be had.
@@ -223,9 +295,13 @@ mod tests {
 
     #[test]
     fn a_containers_name_says_its_service_when_its_record_is_gone() {
-        assert_eq!(from_name("shop-web-2", "shop"), ("web".into(), 2));
-        assert_eq!(from_name("shop-my-db-1", "shop"), ("my-db".into(), 1));
-        assert_eq!(from_name("custom", "shop"), ("custom".into(), 1));
+        let parts = |name| {
+            let owner = from_name(name, "shop");
+            (owner.service, owner.number)
+        };
+        assert_eq!(parts("shop-web-2"), ("web".into(), 2));
+        assert_eq!(parts("shop-my-db-1"), ("my-db".into(), 1));
+        assert_eq!(parts("custom"), ("custom".into(), 1));
     }
 
     #[test]
@@ -236,15 +312,9 @@ mod tests {
     }
 
     #[test]
-    fn services_replica_and_times_select_lines() {
-        let selection = Selection {
-            services: Some(["web".to_owned()].into()),
-            number: Some(2),
-            since_ns: Some(10),
-            until_ns: Some(20),
-        };
+    fn services_and_replica_select_logs() {
+        let services = Some(["web".to_owned()].into());
+        let selection = Selection { services, number: Some(2), ..Selection::default() };
         assert!(selection.has("web", 2) && !selection.has("web", 1) && !selection.has("db", 2));
-        assert!(selection.is_in_time(10) && selection.is_in_time(20));
-        assert!(!selection.is_in_time(9) && !selection.is_in_time(21));
     }
 }

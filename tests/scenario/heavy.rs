@@ -1,6 +1,7 @@
 //! Scenarios that fill the machine and therefore run alone.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use naru_test::{http, within};
 use serde_json::Value;
@@ -68,5 +69,27 @@ fn thirty_services_come_up_and_go_down() {
         });
         project.naru(["down"]).succeeds();
         before.assert_nothing_left();
+    });
+}
+
+/// T-G4.
+#[test]
+fn five_gigabytes_of_output_leave_forty_megabytes_on_disk_and_cost_no_memory() {
+    host(|host| {
+        let file = "services: { a: { image: test, command: naru-check pour 50000000 } }";
+        let project = host.project("flood").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        within(Duration::from_secs(200), "the end of the flood", || {
+            match project.containers("a")[0]["State"].as_str() {
+                Some("exited") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        let directory = host.root().join("projects/flood/logs/flood-a-1");
+        let files = fs_err::read_dir(directory).unwrap();
+        let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+        assert!(size <= 40 << 20, "{size} bytes");
+        let last = project.naru(["logs", "--no-log-prefix", "-n", "1"]).succeeds().stdout;
+        assert_eq!(last, format!("{:0>99}\n", 50_000_000));
     });
 }

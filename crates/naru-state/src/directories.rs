@@ -177,6 +177,11 @@ impl ProjectDirectories {
         self.container_run(id).join("exit.json")
     }
 
+    /// The log of a container of which nothing is kept: a little of it, for as long as it runs.
+    pub fn passing_log(&self, id: &ContainerId) -> PathBuf {
+        self.container_run(id).join("log")
+    }
+
     /// All logs. They outlive the containers.
     pub fn logs(&self) -> PathBuf {
         self.data.join("logs")

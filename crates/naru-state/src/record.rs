@@ -116,6 +116,9 @@ pub struct Container {
     pub stop_grace: Duration,
     /// Has a terminal.
     pub tty: bool,
+    /// Where its output goes.
+    #[serde(default)]
+    pub logging: Logging,
     /// What `run` made of it; absent for a replica of its service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_off: Option<OneOff>,
@@ -144,6 +147,19 @@ pub struct OneOff {
     pub size: Option<(u16, u16)>,
     /// Its service as it is for this container, since the file says something else.
     pub definition: serde_json::Value,
+}
+
+/// What becomes of a container's output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logging {
+    /// The driver as the file names it; empty for the default.
+    pub driver: String,
+    /// Its options.
+    pub options: BTreeMap<String, String>,
+    /// The name that the container has in logs elsewhere: the option `tag` filled in, or its short id.
+    pub tag: String,
+    /// What the options `labels`, `env` and `tag` add to each line.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A recorded `depends_on` entry.

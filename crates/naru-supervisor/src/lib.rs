@@ -11,6 +11,7 @@ pub mod boot;
 pub mod check;
 pub mod client;
 mod keeper;
+pub mod logging;
 pub mod observe;
 pub mod protocol;
 mod role;

@@ -237,6 +237,16 @@ struct Session<'a> {
     signals: signals::Passing,
 }
 
+/// Where a container's output goes. Its record is there as long as it is; without it the name must do.
+fn log_of(directories: &ProjectDirectories, running: &Running) -> PathBuf {
+    let all = observe::containers(directories).unwrap_or_default();
+    let record = all.into_iter().map(|seen| seen.record).find(|record| record.id == running.id);
+    record.map_or_else(
+        || directories.log(&running.name),
+        |record| logging::directory(directories, &record),
+    )
+}
+
 impl<'a> Session<'a> {
     fn begin(
         attachment: &'a mut Attachment<'_>,
@@ -246,7 +256,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, CommandError> {
         let doing = attachment.doing.clone();
         let directories = &attachment.target.directories;
-        let log = directories.log(&running.name);
+        let log = log_of(directories, &running);
         let output =
             output::Output::begin(&log, attachment.is_late, sender.clone()).host(&doing)?;
         let input = std::mem::replace(&mut attachment.input, Input::Nowhere);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use naru_state::log::{Reader, Stream};
+use naru_state::log::{Exact, Stream};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::Event;
@@ -16,7 +16,7 @@ const PATIENCE: (Duration, Duration) = (Duration::from_millis(250), Duration::fr
 
 /// What is read, and who tells that there is more.
 pub(super) struct Output {
-    log: Reader,
+    log: Exact,
     directory: PathBuf,
     sender: Sender<Event>,
     watcher: Option<RecommendedWatcher>,
@@ -29,7 +29,7 @@ impl Output {
         is_late: bool,
         sender: Sender<Event>,
     ) -> io::Result<Self> {
-        let mut log = Reader::exact(directory);
+        let mut log = Exact::new(directory);
         if is_late {
             log.skip_to_end()?;
         }

@@ -53,6 +53,11 @@ fn push(shown: &mut String, c: char) {
         0x80..=0x9f => Some(("^[", code - 0x40)),
         _ => None,
     };
+    if matches!(code, 0x200e | 0x200f | 0x202a..=0x202e | 0x2066..=0x2069) {
+        // They change the order in which a terminal shows what is around them.
+        shown.push_str(&format!("<U+{code:04X}>"));
+        return;
+    }
     match caret.and_then(|(mark, code)| Some((mark, char::from_u32(code)?))) {
         Some((mark, letter)) => {
             shown.push_str(mark);
@@ -74,7 +79,7 @@ mod tests {
 
     #[test]
     fn nothing_else_that_a_terminal_obeys_passes() {
-        let cases: [(&[u8], &str); 8] = [
+        let cases: [(&[u8], &str); 11] = [
             (b"\x1b]52;c;aGk=\x07", "^[]52;c;aGk=^G"),
             (b"\x1b[21t", "^[[21t"),
             (b"\x1b[2A\x1b[2K", "^[[2A^[[2K"),
@@ -83,6 +88,9 @@ mod tests {
             (b"good\rbad", "good^Mbad"),
             ("\u{9b}31m".as_bytes(), "^[[31m"),
             (b"\x1b[31", "^[[31"),
+            ("a\u{202e}b\u{2066}".as_bytes(), "a<U+202E>b<U+2066>"),
+            (b"\x1b]0;title\x07\x1b[2J\x1b[H", "^[]0;title^G^[[2J^[[H"),
+            (b"\x08\x08\x0b\x0c\x0e\x0f\x00\x7f", "^H^H^K^L^N^O^@^?"),
         ];
         for (raw, shown) in cases {
             assert_eq!(line_of_container(raw), shown, "{raw:?}");

@@ -12,7 +12,7 @@ mod table;
 pub(crate) use colour::Colour;
 pub(crate) use harmless::{line_of_container, metadata};
 pub(crate) use human::{bytes, duration};
-pub(crate) use output::{Layout, Output, Piece};
+pub(crate) use output::{Layout, Output};
 pub(crate) use printer::{Ansi, Printer, ProgressMode, pass_through};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use naru_state::log::{Line, Stream};
+use naru_state::log::{Item, Line, Lost, Stream};
 
 use super::{Colour, Printer, line_of_container};
+use crate::follow::Entry;
 use crate::time;
 
 /// How lines are shown.
@@ -17,17 +18,8 @@ pub(crate) struct Layout {
     pub(crate) colour: bool,
     /// The time before each line.
     pub(crate) timestamps: bool,
-}
-
-/// A line and whose it is.
-#[derive(Debug, Clone)]
-pub(crate) struct Piece<'a> {
-    /// The container's name without the project's.
-    pub(crate) name: &'a str,
-    /// Its service, which gives the colour.
-    pub(crate) service: &'a str,
-    /// What it wrote.
-    pub(crate) line: &'a Line,
+    /// What a terminal would obey is not shown in caret form.
+    pub(crate) raw: bool,
 }
 
 /// Writes lines: what came from stdout to stdout, the rest to stderr. Call [`Output::flush`] after a batch.
@@ -41,6 +33,8 @@ pub(crate) struct Output {
     prefixes: BTreeMap<String, [String; 2]>,
     pending: Vec<u8>,
     pending_stream: Stream,
+    /// The last line was cut for its length: whose it was. Its line feed waits for what follows.
+    cut: Option<String>,
 }
 
 impl Output {
@@ -57,6 +51,7 @@ impl Output {
             prefixes: BTreeMap::new(),
             pending: Vec::new(),
             pending_stream: Stream::Stdout,
+            cut: None,
         }
     }
 
@@ -69,39 +64,100 @@ impl Output {
         }
     }
 
-    /// Adds a line to the batch.
+    /// Adds an entry to the batch.
     ///
     /// # Errors
     /// When nobody takes what the batch held before.
-    pub(crate) fn write(&mut self, piece: &Piece<'_>) -> io::Result<()> {
-        let stream = piece.line.stream;
-        if stream != self.pending_stream || self.pending.len() > 1 << 16 {
+    pub(crate) fn write(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        match &entry.item {
+            Item::Line(line) => self.line(entry, line),
+            Item::Lost(lost) => self.lost(entry, *lost),
+        }
+    }
+
+    fn line(&mut self, entry: &Entry<'_>, line: &Line) -> io::Result<()> {
+        let is_rest = line.continues
+            && self.pending_stream == line.stream
+            && self.cut.as_deref() == Some(entry.name);
+        // Without a prefix the parts of a very long line are put together again.
+        let joins = is_rest && !self.layout.prefix && !self.layout.timestamps;
+        self.cut = None;
+        if !joins {
+            self.turn_to(line.stream)?;
+            // The line feed alone was wanting.
+            if is_rest && line.bytes.is_empty() {
+                return Ok(());
+            }
+            self.begin(entry, line.stream, line.time_ns);
+        }
+        self.push(&line.bytes, line.stream);
+        match line.complete {
+            true => self.pending.push(b'\n'),
+            false => self.cut = Some(entry.name.to_owned()),
+        }
+        self.flush_if_much()
+    }
+
+    /// Ends a line that was cut, and turns to a stream.
+    fn turn_to(&mut self, stream: Stream) -> io::Result<()> {
+        if self.pending.last().is_some_and(|&byte| byte != b'\n') {
+            self.pending.push(b'\n');
+        }
+        if stream != self.pending_stream {
             self.flush()?;
             self.pending_stream = stream;
         }
-        if self.layout.prefix {
-            self.widen(piece.name);
-            self.push_prefix(piece);
-        }
-        if self.layout.timestamps {
-            self.pending.extend_from_slice(time::rfc3339_nano(piece.line.time_ns).as_bytes());
-            self.pending.push(b' ');
-        }
-        let terminal = if stream == Stream::Stdout { self.terminals.0 } else { self.terminals.1 };
-        if terminal {
-            self.pending.extend_from_slice(line_of_container(&piece.line.bytes).as_bytes());
-        } else {
-            self.pending.extend_from_slice(&piece.line.bytes);
-        }
-        self.pending.push(b'\n');
         Ok(())
     }
 
-    /// Writes what the batch holds.
+    fn begin(&mut self, entry: &Entry<'_>, stream: Stream, time_ns: u64) {
+        if self.layout.prefix {
+            self.widen(entry.name);
+            self.push_prefix(entry, stream);
+        }
+        if self.layout.timestamps {
+            self.pending.extend_from_slice(time::rfc3339_nano(time_ns).as_bytes());
+            self.pending.push(b' ');
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], stream: Stream) {
+        let terminal = if stream == Stream::Stdout { self.terminals.0 } else { self.terminals.1 };
+        if terminal && !self.layout.raw {
+            self.pending.extend_from_slice(line_of_container(bytes).as_bytes());
+        } else {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    /// What cannot be shown is said beside the data, where it is missing.
+    fn lost(&mut self, entry: &Entry<'_>, lost: Lost) -> io::Result<()> {
+        self.turn_to(Stream::Stderr)?;
+        self.cut = None;
+        self.begin(entry, Stream::Stderr, lost.time_ns);
+        let text = format!("--- {} bytes of output are missing here ---\n", lost.bytes);
+        self.pending.extend_from_slice(text.as_bytes());
+        self.flush()
+    }
+
+    fn flush_if_much(&mut self) -> io::Result<()> {
+        // A line that was cut may go on: its end is looked for in what is pending.
+        if self.cut.is_none() && self.pending.len() > 1 << 16 { self.write_pending() } else { Ok(()) }
+    }
+
+    /// Writes what the batch holds; a line that has no end yet gets one.
     ///
     /// # Errors
     /// When nobody takes it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.pending.last().is_some_and(|&byte| byte != b'\n') {
+            self.pending.push(b'\n');
+        }
+        self.cut = None;
+        self.write_pending()
+    }
+
+    fn write_pending(&mut self) -> io::Result<()> {
         let written = match self.pending_stream {
             Stream::Stdout => {
                 let mut stdout = io::stdout().lock();
@@ -113,14 +169,14 @@ impl Output {
         written
     }
 
-    fn push_prefix(&mut self, piece: &Piece<'_>) {
-        if !self.prefixes.contains_key(piece.name) {
-            let text = format!("{:width$} |", super::metadata(piece.name), width = self.width + 1);
-            let colour = Colour::of_service(piece.service);
+    fn push_prefix(&mut self, entry: &Entry<'_>, stream: Stream) {
+        if !self.prefixes.contains_key(entry.name) {
+            let text = format!("{:width$} |", super::metadata(entry.name), width = self.width + 1);
+            let colour = Colour::of_service(entry.service);
             let painted = [self.colours.0, self.colours.1].map(|on| colour.paint(&text, on));
-            self.prefixes.insert(piece.name.to_owned(), painted);
+            self.prefixes.insert(entry.name.to_owned(), painted);
         }
-        let prefix = &self.prefixes[piece.name][usize::from(piece.line.stream == Stream::Stderr)];
+        let prefix = &self.prefixes[entry.name][usize::from(stream == Stream::Stderr)];
         self.pending.extend_from_slice(prefix.as_bytes());
         self.pending.push(b' ');
     }
@@ -128,6 +184,8 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
+    use naru_state::log::MAX_LINE;
+
     use super::*;
     use crate::ui::{Ansi, ProgressMode};
 
@@ -136,29 +194,64 @@ mod tests {
         printer.stdout_terminal = true;
         let mut output = Output::new(&printer, layout);
         output.widen("worker-1");
-        let line = Line {
+        output.write(&Entry { name, service: "web", item: Item::Line(line(text)) }).unwrap();
+        String::from_utf8(output.pending).unwrap()
+    }
+
+    fn line(text: &[u8]) -> Line {
+        Line {
             time_ns: 1_000_000_000,
             stream: Stream::Stdout,
             generation: 1,
             bytes: text.to_vec(),
             complete: true,
-        };
-        output.write(&Piece { name, service: "web", line: &line }).unwrap();
-        String::from_utf8(output.pending).unwrap()
+            continues: false,
+        }
+    }
+
+    const BARE: Layout = Layout { prefix: false, colour: false, timestamps: false, raw: false };
+
+    #[test]
+    fn a_line_that_was_cut_for_its_length_is_put_together_where_no_prefix_is_shown() {
+        for prefix in [false, true] {
+            let printer = Printer::new(Ansi::Never, ProgressMode::Plain, true);
+            let mut output = Output::new(&printer, Layout { prefix, ..BARE });
+            let part = |text: &[u8], complete, continues| Entry {
+                name: "web-1",
+                service: "web",
+                item: Item::Line(Line { complete, continues, ..line(text) }),
+            };
+            let long = vec![b'x'; MAX_LINE];
+            output.write(&part(&long, false, false)).unwrap();
+            output.write(&part(b"", true, true)).unwrap();
+            output.write(&part(b"end", true, false)).unwrap();
+            let text = String::from_utf8(std::mem::take(&mut output.pending)).unwrap();
+            assert!(text.ends_with(if prefix { "x\nweb-1  | end\n" } else { "x\nend\n" }));
+            output.write(&part(b"ab", false, false)).unwrap();
+            output.write(&part(b"cd", true, true)).unwrap();
+            let text = String::from_utf8(std::mem::take(&mut output.pending)).unwrap();
+            assert_eq!(text, if prefix { "web-1  | ab\nweb-1  | cd\n" } else { "abcd\n" });
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_what_was_written_when_asked_for() {
+        let text = b"\x1b[1A\x1b]52;c;aGk=\x07";
+        let shown = shown(Layout { raw: true, ..BARE }, "web-1", text);
+        assert_eq!(shown.as_bytes(), [&text[..], b"\n"].concat());
     }
 
     #[test]
     fn prefixes_are_as_wide_as_the_longest_name_and_stay_intact() {
-        let layout = Layout { prefix: true, colour: false, timestamps: false };
+        let layout = Layout { prefix: true, ..BARE };
         assert_eq!(shown(layout, "web-1", b"hello"), "web-1     | hello\n");
         assert_eq!(shown(layout, "web-1", b"\x1b[1A\rdb-1 | x"), "web-1     | ^[[1A^Mdb-1 | x\n");
     }
 
     #[test]
     fn the_time_comes_between_prefix_and_line() {
-        let layout = Layout { prefix: true, colour: false, timestamps: true };
+        let layout = Layout { prefix: true, timestamps: true, ..BARE };
         assert_eq!(shown(layout, "web-1", b"x"), "web-1     | 1970-01-01T00:00:01.000000000Z x\n");
-        let layout = Layout { prefix: false, colour: false, timestamps: false };
-        assert_eq!(shown(layout, "web-1", b"x"), "x\n");
+        assert_eq!(shown(BARE, "web-1", b"x"), "x\n");
     }
 }

@@ -8,6 +8,7 @@ mod deploy;
 mod develop;
 mod devices;
 mod health;
+mod logging;
 mod mount;
 mod port;
 mod print;
@@ -28,6 +29,9 @@ pub use devices::{
     BlkioConfig, CredentialSpec, Device, DeviceRequest, Logging, ThrottleDevice, WeightDevice,
 };
 pub use health::{Condition, Dependency, Healthcheck};
+pub use logging::{
+    LogDriver, LogSettings, LoggingError, Syslog, SyslogAddress, SyslogFormat, fill_tag,
+};
 pub use mount::{
     BindOptions, EnvFile, FileReference, ImageOptions, Mount, MountKind, TmpfsOptions,
     VolumeOptions,

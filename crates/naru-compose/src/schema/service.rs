@@ -202,6 +202,11 @@ pub(crate) static SERVICE: Object = Object {
         ),
         ("volumes_from", WORDS, "Services and containers whose mounts it gets as well."),
         ("working_dir", Text, "Directory to start in; the image's when empty."),
+        (
+            "x-naru-output",
+            Shape::Words(&["separate", "merged"]),
+            "Whether stdout and stderr are one stream, in which the order of lines is exact, or two.",
+        ),
     ],
     required: &[],
 };

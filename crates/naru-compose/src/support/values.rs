@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use crate::load::clean;
-use crate::project::{Period, RestartPolicy};
-use crate::tree::{Node, Value};
+use crate::project::{Logging, Period, RestartPolicy};
+use crate::tree::{Map, Node, Value};
 
 /// A value that is not one of those that naru knows.
 fn only(node: &Node, known: &[&str]) -> Option<String> {
@@ -90,14 +90,20 @@ pub(super) fn links(node: &Node) -> Option<String> {
     aliased.next().map(|link| format!("the link `{link}` has an alias, which is not possible yet"))
 }
 
-/// naru's own log is like these drivers without options.
+/// A driver or an option that is not possible.
 pub(super) fn logging(node: &Node) -> Option<String> {
     let map = node.as_map()?;
-    if let Some(message) = map.get("driver").and_then(|node| only(node, &["json-file", "local"])) {
-        return Some(message);
-    }
-    let options = map.map("options").is_some_and(|options| !options.0.is_empty());
-    options.then(|| "options of a logging driver are not possible yet".to_owned())
+    let text = |node: &Node| node.as_text().map(str::to_owned);
+    let driver = map.get("driver").and_then(text).unwrap_or_default();
+    let options = map.map("options").into_iter().flat_map(Map::iter);
+    let options = options.map(|(key, value)| (key.clone(), text(value).unwrap_or_default()));
+    let logging = Logging { driver, options: options.collect(), ..Logging::default() };
+    logging.settings().err().map(|error| error.to_string())
+}
+
+/// `x-naru-output`.
+pub(super) fn output(node: &Node) -> Option<String> {
+    only(node, &["separate", "merged"])
 }
 
 pub(super) fn platform(node: &Node) -> Option<String> {

@@ -1,481 +1,494 @@
-//! The reading side: `naru logs` and `naru up`. It puts lines together and never writes.
+//! The reading side. It puts lines together, never writes, and holds a piece of at most 64 KiB at a time.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
-use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
 
-use super::{Entry, MAX_LINE, Stream};
+use super::lines::Lines;
+use super::step::{self, HEADER, Step};
+use super::{Entry, Line, Stream};
 
-/// One line of a container's output.
+/// How much of the raw file is read at once.
+const BUFFER: usize = 64 * 1024;
+
+/// What a log consists of for its readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// When its first byte came, nanoseconds since 1970-01-01 UTC.
+pub enum Item {
+    /// A line.
+    Line(Line),
+    /// Something that cannot be shown any more.
+    Lost(Lost),
+}
+
+impl Item {
+    /// When it came, nanoseconds since 1970-01-01 UTC.
+    pub fn time_ns(&self) -> u64 {
+        match self {
+            Self::Line(line) => line.time_ns,
+            Self::Lost(lost) => lost.time_ns,
+        }
+    }
+}
+
+/// Output that is missing at this place: the reader was too slow, or the disk was full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// When what follows it came, nanoseconds since 1970-01-01 UTC.
     pub time_ns: u64,
-    /// Where it came from.
-    pub stream: Stream,
-    /// Which start of the container wrote it.
-    pub generation: u16,
-    /// The bytes without the line feed.
-    pub bytes: Vec<u8>,
-    /// Whether a line feed ended it; the last line of a run may lack it.
-    pub complete: bool,
+    /// How much it was.
+    pub bytes: u64,
 }
 
-/// What came from one stream, as it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    /// Where it came from.
-    pub stream: Stream,
-    /// Which start of the container wrote it.
-    pub generation: u16,
-    /// The bytes.
-    pub bytes: Vec<u8>,
+/// Which part of a log is wanted, ends included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Range {
+    /// From this time on, nanoseconds since 1970-01-01 UTC.
+    pub since_ns: Option<u64>,
+    /// Until this time.
+    pub until_ns: Option<u64>,
 }
 
-/// About how much [`Reader::pieces`] gives at once.
-const ENOUGH: usize = 1 << 20;
+impl Range {
+    /// Whether a time is within.
+    pub fn has(&self, time_ns: u64) -> bool {
+        self.since_ns.is_none_or(|since| time_ns >= since)
+            && self.until_ns.is_none_or(|until| time_ns <= until)
+    }
+}
 
-/// Reads one container's log from its beginning and, call by call, what comes.
+/// Where somebody who has read up to some line goes on ([`Reader::at`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The step.
+    pub(super) step: u64,
+    /// The position in its index.
+    pub(super) position: u64,
+    /// How many of the lines that end from there on have been read.
+    pub(super) lines: u64,
+}
+
+/// Reads one container's log, line by line.
 #[derive(Debug)]
 pub struct Reader {
     directory: PathBuf,
-    files: Option<(fs::File, fs::File)>,
-    /// Read bytes of the index file that is open.
+    range: Range,
+    step: Option<Step>,
+    /// Where in the index the next entry of `entries` is.
     position: u64,
-    /// Which file the open one is, to notice a rotation or a new container's log.
-    inode: u64,
-    partial: [Option<Line>; 2],
-    ready: VecDeque<Line>,
-    /// What was read for somebody who wants it as it came, instead of as lines.
-    exact: Option<Vec<Piece>>,
+    entries: VecDeque<Option<Entry>>,
+    piece: Option<Piece>,
+    streams: [Half; 2],
+    ready: VecDeque<Item>,
+    /// Lines that are still to be passed over.
+    skip: u64,
+    /// Lines given or passed over.
+    passed: u64,
+    /// Lines that end and are not given count among those to be passed over: who made the mark was given them.
+    counts_discarded: bool,
+    /// Nothing from here on: the step, and the position in its index.
+    end: Option<(u64, u64)>,
+    buffer: Vec<u8>,
+}
+
+/// A piece that is being read.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    entry: Entry,
+    done: u32,
+    place: Place,
+    /// Only up to its first line feed: what follows is not wanted.
+    ends_line: bool,
+}
+
+/// Where a piece begins, and how many lines were passed before it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    step: u64,
+    position: u64,
+    passed: u64,
+}
+
+/// One stream.
+#[derive(Debug, Clone, Default)]
+struct Half {
+    lines: Lines,
+    /// Where its unfinished line begins.
+    begun: Place,
+    before: Before,
+}
+
+/// What is known of the piece before the next one of a stream.
+#[derive(Debug, Clone, Copy, Default)]
+enum Before {
+    /// It was read, or there is none.
+    #[default]
+    Read,
+    /// It was passed over.
+    Skipped(Entry),
+    /// Nobody has looked: reading began in the middle.
+    Unknown,
 }
 
 impl Reader {
-    /// A reader of the log in `directory`, which need not exist yet.
+    /// A reader of the log in `directory`, which need not exist yet, from the beginning of the last container's.
     pub fn new(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
-            files: None,
-            position: 0,
-            inode: 0,
-            partial: [None, None],
+            range: Range::default(),
+            step: None,
+            position: HEADER,
+            entries: VecDeque::new(),
+            piece: None,
+            streams: Default::default(),
             ready: VecDeque::new(),
-            exact: None,
+            skip: 0,
+            passed: 0,
+            counts_discarded: false,
+            end: None,
+            buffer: Vec::new(),
         }
     }
 
-    /// A reader that gives every byte as it came, by [`Reader::pieces`]. The writer keeps what this one has not read:
-    /// where that would become too much, it waits.
-    pub fn exact(directory: &Path) -> Self {
-        Self { exact: Some(Vec::new()), ..Self::new(directory) }
+    /// Only what came at these times.
+    #[must_use]
+    pub fn within(mut self, range: Range) -> Self {
+        self.range = range;
+        self
     }
 
-    /// Passes over what is there: only what comes from now on is given.
+    /// Goes on where a mark was made; from the oldest step there is, with what is missing told, when that is gone.
     ///
     /// # Errors
-    /// When the files cannot be read.
-    pub fn skip_to_end(&mut self) -> io::Result<()> {
-        self.open("")?;
-        if let Some((_, index)) = &self.files {
-            let size = Entry::SIZE as u64;
-            self.position = index.metadata()?.len() / size * size;
+    /// When the log cannot be read.
+    pub fn at(mut self, mark: Mark) -> io::Result<Self> {
+        if let Some(step) = Step::open(&self.directory, mark.step)? {
+            self.begin_within(step, mark.position);
+            self.skip = mark.lines;
+            self.counts_discarded = true;
         }
-        Ok(())
+        Ok(self)
     }
 
-    /// What came since the last call, of a reader made by [`Reader::exact`], at most about 1 MiB of it; nothing when
-    /// all has been given.
+    /// What comes next; nothing when that is not there yet.
     ///
     /// # Errors
     /// When the files cannot be read.
-    pub fn pieces(&mut self) -> io::Result<Vec<Piece>> {
-        self.read_rotated()?;
+    pub fn next(&mut self) -> io::Result<Option<Item>> {
         loop {
-            self.read_open_to(ENOUGH)?;
-            if self.length() >= ENOUGH || !self.follow_rotation()? {
-                return Ok(self.exact.as_mut().map(std::mem::take).unwrap_or_default());
-            }
-        }
-    }
-
-    /// How many bytes wait to be given as they came.
-    fn length(&self) -> usize {
-        self.exact.iter().flatten().map(|piece| piece.bytes.len()).sum()
-    }
-
-    /// The lines that were completed since the last call, in the order they came.
-    ///
-    /// # Errors
-    /// When the files cannot be read.
-    pub fn read(&mut self) -> io::Result<Vec<Line>> {
-        self.read_rotated()?;
-        loop {
-            self.read_open()?;
-            if !self.follow_rotation()? {
-                return Ok(self.ready.drain(..).collect());
+            match self.ready.pop_front() {
+                Some(Item::Line(_)) if self.skip > 0 => {
+                    self.skip -= 1;
+                    self.passed += 1;
+                }
+                Some(item) => {
+                    self.passed += u64::from(matches!(item, Item::Line(_)));
+                    return Ok(Some(item));
+                }
+                None if !self.advance()? => return Ok(None),
+                None => {}
             }
         }
     }
 
     /// What was written without a line feed at the end: for when nothing more will come.
     pub fn finish(&mut self) -> Vec<Line> {
-        let mut rest: Vec<_> = self.partial.iter_mut().filter_map(Option::take).collect();
+        let mut rest: Vec<_> =
+            self.streams.iter_mut().filter_map(|half| half.lines.finish()).collect();
         rest.sort_by_key(|line| line.time_ns);
+        // Those that are to be passed over are the first of what was counted.
+        let skipped = self.skip.min(rest.len() as u64);
+        self.skip -= skipped;
+        rest.drain(..usize::try_from(skipped).unwrap_or_default());
         rest
     }
 
-    /// Before the first read: the step that was rotated away comes first.
-    fn read_rotated(&mut self) -> io::Result<()> {
-        if self.files.is_some() {
-            return Ok(());
-        }
-        if self.open(".1")? {
-            self.read_open()?;
-        }
-        self.open_next().map(|_found| ())
+    /// Where to go on after the last line given; nothing before the log was there.
+    pub fn mark(&self) -> Option<Mark> {
+        let step = self.step.as_ref()?.number;
+        let next = Place { step, position: self.position, passed: self.passed };
+        let current = self.piece.map(|piece| piece.place);
+        let unfinished = self.streams.iter().filter(|half| half.lines.is_inside());
+        let waiting = (!self.ready.is_empty()).then(|| self.last_begun()).flatten();
+        let all = unfinished.map(|half| half.begun).chain(current).chain(waiting);
+        let first =
+            all.fold(next, |a, b| if (b.step, b.position) < (a.step, a.position) { b } else { a });
+        let lines = self.passed - first.passed;
+        Some(Mark { step: first.step, position: first.position, lines })
     }
 
-    /// Opens the step that follows the one that was read. Until then that one stays open, so that the writer
-    /// keeps what comes after it. Where another log has begun meanwhile, that is read from its beginning, and
-    /// what the one before it left unfinished stays so.
-    fn open_next(&mut self) -> io::Result<bool> {
-        if self.files.is_some() && self.inode_of("index.1") != Some(self.inode) {
-            let rest = self.finish();
-            self.ready.extend(rest);
-            if self.open(".1")? {
-                self.read_open()?;
-            }
-        }
-        self.open("")
+    /// The place of the piece that the waiting lines came from.
+    fn last_begun(&self) -> Option<Place> {
+        self.streams.iter().map(|half| half.begun).max_by_key(|place| (place.step, place.position))
     }
 
-    fn inode_of(&self, name: &str) -> Option<u64> {
-        use std::os::unix::fs::MetadataExt;
-        fs::metadata(self.directory.join(name)).ok().map(|file| file.ino())
-    }
-
-    fn open(&mut self, suffix: &str) -> io::Result<bool> {
-        use std::os::unix::fs::MetadataExt;
-        let open = |name: &str| match fs::File::open(self.directory.join(format!("{name}{suffix}")))
-        {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+    /// About how many bytes this reader holds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let line = |item: &Item| match item {
+            Item::Line(line) => line.bytes.capacity() + size_of::<Item>(),
+            Item::Lost(_) => size_of::<Item>(),
         };
-        let inode = |name: &str| self.inode_of(&format!("{name}{suffix}"));
-        let (raw, index) = loop {
-            let (Some(raw), Some(index)) = (open("raw")?, open("index")?) else { return Ok(false) };
-            let is_pair = inode("raw") == Some(raw.metadata()?.ino())
-                && inode("index") == Some(index.metadata()?.ino());
-            // Otherwise a rotation came between the two.
-            if is_pair {
-                break (raw, index);
-            }
-        };
-        // Tells the writer that this step is read; where that cannot be said it is read all the same.
-        let _told = flock(&index, FlockOperation::NonBlockingLockShared);
-        if self.exact.is_some() {
-            // And that it must not go before it has been read.
-            let _told = flock(&raw, FlockOperation::NonBlockingLockShared);
+        let entries = self.entries.capacity() * size_of::<Option<Entry>>();
+        self.buffer.capacity() + entries + self.ready.iter().map(line).sum::<usize>()
+    }
+
+    pub(super) fn begin_within(&mut self, step: Step, position: u64) {
+        step.hold();
+        if position > HEADER {
+            self.streams.iter_mut().for_each(|half| half.before = Before::Unknown);
         }
-        self.inode = index.metadata()?.ino();
-        self.position = 0;
-        self.files = Some((raw, index));
+        self.position = position;
+        self.step = Some(step);
+    }
+
+    pub(super) fn skip(&mut self, lines: u64) {
+        self.skip = lines;
+    }
+
+    pub(super) fn end_at(&mut self, step: u64, position: u64) {
+        self.end = Some((step, position));
+    }
+
+    /// Reads a little more; false when there is nothing.
+    fn advance(&mut self) -> io::Result<bool> {
+        if self.piece.is_some() {
+            return self.read_piece().map(|()| true);
+        }
+        if self.is_at_end() {
+            return Ok(false);
+        }
+        match self.entries.pop_front() {
+            Some(entry) => {
+                let position = self.position;
+                self.position += Entry::SIZE as u64;
+                if let Some(entry) = entry {
+                    self.turn_to(entry, position)?;
+                }
+                Ok(true)
+            }
+            None => self.more_entries(),
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        let here = self.step.as_ref().map(|step| (step.number, self.position));
+        self.end.is_some_and(|end| here.is_some_and(|here| here >= end))
+    }
+
+    /// Entries of this step, or of the next one; false when there are none.
+    fn more_entries(&mut self) -> io::Result<bool> {
+        let Some(step) = &self.step else {
+            return match first_step(&self.directory)? {
+                Some(step) => self.go_to(step).map(|()| true),
+                None => Ok(false),
+            };
+        };
+        self.entries = step.entries(self.position)?.into();
+        if !self.entries.is_empty() {
+            return Ok(true);
+        }
+        let Some(next) = self.next_step()? else { return Ok(false) };
+        // What came before the next step was there belongs to this one.
+        self.entries =
+            self.step.as_ref().map_or(Ok(Vec::new()), |s| s.entries(self.position))?.into();
+        if self.entries.is_empty() {
+            self.go_to(next)?;
+        }
         Ok(true)
     }
 
-    /// True when the open files were replaced by new ones, which are now open.
-    fn follow_rotation(&mut self) -> io::Result<bool> {
-        match self.inode_of("index") {
-            Some(now) if self.files.is_some() && now != self.inode => {}
-            _ => return Ok(false),
+    /// The step after this one; where that is gone, the oldest that there is, and where the whole log is, a new one's
+    /// first.
+    fn next_step(&self) -> io::Result<Option<Step>> {
+        let Some(step) = &self.step else { return Ok(None) };
+        if let Some(next) = Step::open(&self.directory, step.number + 1)? {
+            return Ok(Some(next));
         }
-        // What came after the last look and before the rotation.
-        self.read_open()?;
-        self.open_next()
+        if step.is_in(&self.directory) {
+            return Ok(None);
+        }
+        let numbers = step::numbers(&self.directory)?;
+        match numbers.iter().find(|&&number| number > step.number) {
+            Some(&number) => Step::open(&self.directory, number),
+            None => first_step(&self.directory),
+        }
     }
 
-    fn read_open(&mut self) -> io::Result<()> {
-        self.read_open_to(usize::MAX)
+    fn go_to(&mut self, next: Step) -> io::Result<()> {
+        next.hold();
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            // While the file with its last byte is still open.
+            self.look_before(stream, None)?;
+        }
+        if let Some(step) = &self.step {
+            let own = step.header.base + step.raw.metadata()?.len();
+            let is_later = next.number > step.number;
+            let bytes = next.header.base.saturating_sub(own);
+            if next.header.is_first || !is_later || bytes > 0 {
+                self.end_lines();
+            }
+            if is_later && bytes > 0 {
+                let time_ns = next.entries(HEADER)?.first().copied().flatten();
+                let time_ns = time_ns.map_or_else(crate::record::now_ns, |entry| entry.time_ns);
+                self.ready.push_back(Item::Lost(Lost { time_ns, bytes }));
+            }
+        }
+        self.position = HEADER;
+        self.step = Some(next);
+        Ok(())
     }
 
-    /// Reads what is new in the open files, until about so many bytes wait to be given as they came.
-    fn read_open_to(&mut self, enough: usize) -> io::Result<()> {
-        let mut length = self.length();
-        let Some((raw, index)) = &mut self.files else { return Ok(()) };
-        let mut entries = Vec::new();
-        index.seek(SeekFrom::Start(self.position))?;
-        index.read_to_end(&mut entries)?;
-        for bytes in entries.chunks_exact(Entry::SIZE) {
-            if length >= enough {
-                return Ok(());
-            }
-            self.position += Entry::SIZE as u64;
-            let Some(entry) = bytes.try_into().ok().and_then(Entry::from_bytes) else { continue };
-            let mut piece = Vec::with_capacity(entry.length as usize);
-            raw.seek(SeekFrom::Start(entry.offset))?;
-            raw.take(u64::from(entry.length)).read_to_end(&mut piece)?;
-            if let Some(pieces) = &mut self.exact {
-                length += piece.len();
-                let Entry { stream, generation, .. } = entry;
-                pieces.push(Piece { stream, generation, bytes: piece });
-                continue;
-            }
-            split(
-                &mut self.partial[usize::from(entry.stream == Stream::Stderr)],
-                &mut self.ready,
-                &entry,
-                &piece,
-            );
+    fn end_lines(&mut self) {
+        let rest = self.streams.iter_mut().filter_map(|half| half.lines.finish());
+        self.ready.extend(rest.map(Item::Line));
+        for half in &mut self.streams {
+            half.lines.discards = false;
         }
+    }
+
+    /// Decides about a piece: read, in part, or passed over.
+    fn turn_to(&mut self, entry: Entry, position: u64) -> io::Result<()> {
+        let step = self.step.as_ref().map_or(0, |step| step.number);
+        let place = Place { step, position, passed: self.passed };
+        let is_wanted = self.range.has(entry.time_ns);
+        if entry.is_lost {
+            self.end_lines();
+            let (time_ns, bytes) = (entry.time_ns, entry.length.into());
+            self.ready.extend(is_wanted.then_some(Item::Lost(Lost { time_ns, bytes })));
+            return Ok(());
+        }
+        let half = &mut self.streams[entry.stream.place()];
+        let ends_line = !is_wanted && half.lines.is_inside();
+        if !is_wanted && !ends_line {
+            half.before = Before::Skipped(entry);
+            half.lines.discards = false;
+            return Ok(());
+        }
+        self.look_before(entry.stream, Some((&entry, position)))?;
+        self.piece = Some(Piece { entry, done: 0, place, ends_line });
+        Ok(())
+    }
+
+    /// Finds out whether the stream is in the middle of a line whose beginning was not read. `next` is its next piece
+    /// and its position in the index; without one, what is not known stays so.
+    fn look_before(&mut self, stream: Stream, next: Option<(&Entry, u64)>) -> io::Result<()> {
+        let Some(step) = &self.step else { return Ok(()) };
+        let half = &mut self.streams[stream.place()];
+        let (last, byte) = match half.before {
+            Before::Read => return Ok(()),
+            Before::Skipped(entry) => (entry, step.last_byte(&entry)?),
+            Before::Unknown => {
+                let Some((_, position)) = next else { return Ok(()) };
+                match last_of(stream, step, position, &self.directory)? {
+                    Some(found) => found,
+                    None => {
+                        half.before = Before::Read;
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        half.before = Before::Read;
+        let is_open = byte.is_some_and(|byte| byte != b'\n');
+        if is_open && next.is_some_and(|(next, _)| next.generation != last.generation) {
+            // A restart has ended that line.
+            self.discarded(1);
+        } else {
+            half.lines.discards = is_open;
+        }
+        Ok(())
+    }
+
+    fn discarded(&mut self, lines: u64) {
+        if self.counts_discarded {
+            self.skip = self.skip.saturating_sub(lines);
+            self.passed += lines;
+        }
+    }
+
+    /// Reads the next part of the piece.
+    fn read_piece(&mut self) -> io::Result<()> {
+        let (Some(mut piece), Some(step)) = (self.piece.take(), &self.step) else { return Ok(()) };
+        let entry = piece.entry;
+        let left = entry.length - piece.done;
+        let length = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
+        self.buffer.resize(length, 0);
+        let read = step.raw.read_at(&mut self.buffer, entry.offset + u64::from(piece.done))?;
+        if read == 0 && left > 0 {
+            // The machine lost its power between the two files.
+            self.end_lines();
+            let lost = Lost { time_ns: entry.time_ns, bytes: left.into() };
+            self.ready.push_back(Item::Lost(lost));
+            return Ok(());
+        }
+        let mut bytes = &self.buffer[..read];
+        let line_feed = || bytes.iter().position(|&byte| byte == b'\n');
+        let end = if piece.ends_line { line_feed() } else { None };
+        if let Some(end) = end {
+            bytes = &bytes[..=end];
+        }
+        let mut lines = Vec::new();
+        let half = &mut self.streams[entry.stream.place()];
+        let was_inside = half.lines.is_inside();
+        let discarded = half.lines.take(&entry, bytes, &mut lines);
+        if !was_inside || !lines.is_empty() || !half.lines.is_inside() {
+            half.begun = piece.place;
+        }
+        piece.done += u32::try_from(read).unwrap_or(u32::MAX);
+        if end.is_some() {
+            half.before = Before::Skipped(entry);
+        } else if piece.done < entry.length {
+            self.piece = Some(piece);
+        }
+        self.ready.extend(lines.into_iter().map(Item::Line));
+        self.discarded(discarded);
         Ok(())
     }
 }
 
-/// Adds the lines of `piece` to `ready`; what follows its last line feed stays in `partial`.
-fn split(partial: &mut Option<Line>, ready: &mut VecDeque<Line>, entry: &Entry, piece: &[u8]) {
-    // A restart ends the line of the run before it.
-    if partial.as_ref().is_some_and(|line| line.generation != entry.generation) {
-        ready.extend(partial.take());
+/// The first step of the last container's log.
+pub(super) fn first_step(directory: &Path) -> io::Result<Option<Step>> {
+    let mut first = None;
+    for number in step::numbers(directory)?.into_iter().rev() {
+        // One that is gone meanwhile was older than all that are there.
+        let Some(step) = Step::open(directory, number)? else { continue };
+        let is_first = step.header.is_first;
+        first = Some(step);
+        if is_first {
+            break;
+        }
     }
-    let new_line = || Line {
-        time_ns: entry.time_ns,
-        stream: entry.stream,
-        generation: entry.generation,
-        bytes: Vec::new(),
-        complete: false,
+    Ok(first)
+}
+
+/// The last piece of a stream before `position`, in this step or those before it, and its last byte.
+fn last_of(
+    stream: Stream,
+    step: &Step,
+    position: u64,
+    directory: &Path,
+) -> io::Result<Option<(Entry, Option<u8>)>> {
+    let find = |step: &Step, position: u64| {
+        for found in step.entries_before(position) {
+            let (_, entry) = found?;
+            if entry.stream == stream && !entry.is_lost {
+                return Ok(Some((entry, step.last_byte(&entry)?)));
+            }
+        }
+        Ok::<_, io::Error>(None)
     };
-    for part in piece.split_inclusive(|&byte| byte == b'\n') {
-        let (text, ended) = match part.split_last() {
-            Some((b'\n', text)) => (text, true),
-            _ => (part, false),
-        };
-        for chunk in chunks(text) {
-            let line = partial.get_or_insert_with(new_line);
-            line.bytes.extend_from_slice(chunk);
-            if line.bytes.len() >= MAX_LINE {
-                ready.extend(partial.take());
-            }
+    if let Some(found) = find(step, position)? {
+        return Ok(Some(found));
+    }
+    let (mut number, mut is_first) = (step.number, step.header.is_first);
+    while !is_first && let Some(step) = Step::open(directory, number - 1)? {
+        if let Some(found) = find(&step, step.index_end()?)? {
+            return Ok(Some(found));
         }
-        if ended {
-            let mut line = partial.take().unwrap_or_else(new_line);
-            line.complete = true;
-            ready.push_back(line);
-        }
+        (number, is_first) = (step.number, step.header.is_first);
     }
-}
-
-fn chunks(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.chunks(MAX_LINE)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::fd::AsFd;
-
-    use super::*;
-    use crate::log::{ROTATE_AT, Source, Writer};
-
-    fn pipe() -> (std::os::fd::OwnedFd, fs::File, tempfile::TempDir) {
-        use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("fifo");
-        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        let read =
-            open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        let write = fs::OpenOptions::new().write(true).open(&path).unwrap();
-        (read, write, directory)
-    }
-
-    fn texts(lines: &[Line]) -> Vec<String> {
-        lines.iter().map(|line| String::from_utf8_lossy(&line.bytes).into_owned()).collect()
-    }
-
-    #[test]
-    fn lines_are_put_together_per_stream_from_pieces_that_interleave() {
-        use std::io::Write;
-        let (out_read, mut out, directory) = pipe();
-        let (err_read, mut err, _other) = pipe();
-        let log = directory.path().join("log");
-        let mut writer = Writer::open(&log, 1).unwrap();
-        let mut reader = Reader::new(&log);
-        out.write_all(b"one\ntw").unwrap();
-        writer.take(Source::Pipe(out_read.as_fd()), Stream::Stdout, 1).unwrap();
-        err.write_all(b"oops\n").unwrap();
-        writer.take(Source::Pipe(err_read.as_fd()), Stream::Stderr, 1).unwrap();
-        assert_eq!(texts(&reader.read().unwrap()), ["one", "oops"]);
-        out.write_all(b"o\nrest").unwrap();
-        writer.take(Source::Pipe(out_read.as_fd()), Stream::Stdout, 1).unwrap();
-        assert_eq!(texts(&reader.read().unwrap()), ["two"]);
-        assert_eq!(texts(&reader.finish()), ["rest"]);
-        assert_eq!(writer.take(Source::Pipe(out_read.as_fd()), Stream::Stdout, 1).unwrap(), 0);
-    }
-
-    #[test]
-    fn bytes_that_a_killed_writer_left_without_an_entry_are_not_lost() {
-        use std::io::Write;
-        let directory = tempfile::tempdir().unwrap();
-        drop(Writer::open(directory.path(), 1).unwrap());
-        let mut raw =
-            fs::OpenOptions::new().append(true).open(directory.path().join("raw")).unwrap();
-        raw.write_all(b"lost and found\n").unwrap();
-        let mut index =
-            fs::OpenOptions::new().append(true).open(directory.path().join("index")).unwrap();
-        index.write_all(b"half an ent").unwrap();
-        drop(Writer::open(directory.path(), 1).unwrap());
-        assert_eq!(texts(&Reader::new(directory.path()).read().unwrap()), ["lost and found"]);
-    }
-
-    #[test]
-    fn a_reader_follows_rotation_without_losing_or_repeating_a_line() {
-        use std::io::Write;
-        let (read, mut write, directory) = pipe();
-        let log = directory.path().join("log");
-        let mut writer = Writer::open(&log, 1).unwrap();
-        let mut reader = Reader::new(&log);
-        let mut seen = Vec::new();
-        let line = |n: u64| format!("{n:0>1023}\n");
-        let count = ROTATE_AT / 1024 + 200;
-        for n in 0..count {
-            write.write_all(line(n).as_bytes()).unwrap();
-            writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-            if n % 100 == 0 {
-                seen.extend(texts(&reader.read().unwrap()));
-            }
-        }
-        seen.extend(texts(&reader.read().unwrap()));
-        let expected: Vec<_> = (0..count).map(|n| line(n).trim_end().to_owned()).collect();
-        assert_eq!(seen.len(), expected.len());
-        assert_eq!(seen, expected);
-        assert!(log.join("raw.1").exists());
-    }
-
-    #[test]
-    fn a_reader_that_is_behind_loses_nothing_and_a_log_that_nobody_reads_stays_small() {
-        use std::io::Write;
-        let (read, mut write, directory) = pipe();
-        let log = directory.path().join("log");
-        let mut writer = Writer::open(&log, 1).unwrap();
-        let mut reader = Reader::new(&log);
-        let mut write_lines = |from: u64, to: u64| {
-            for n in from..to {
-                write.write_all(format!("{n:0>16383}\n").as_bytes()).unwrap();
-                writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-            }
-        };
-        let steps = ROTATE_AT / 16384;
-        write_lines(0, 1);
-        let mut seen = reader.read().unwrap().len() as u64;
-        write_lines(1, 3 * steps);
-        seen += reader.read().unwrap().len() as u64;
-        assert_eq!(seen, 3 * steps);
-        drop(reader);
-        write_lines(3 * steps, 7 * steps);
-        assert!(fs::metadata(log.join("raw")).unwrap().len() <= ROTATE_AT + 16384);
-        assert!(fs::metadata(log.join("raw.1")).unwrap().len() <= ROTATE_AT + 16384);
-    }
-
-    #[test]
-    fn who_must_have_every_byte_is_waited_for_and_gets_them_as_they_came() {
-        use std::io::Write;
-        let (read, mut write, directory) = pipe();
-        let log = directory.path().join("log");
-        let mut writer = Writer::open(&log, 1).unwrap();
-        let mut reader = Reader::exact(&log);
-        write.write_all(b"a\r\nno end").unwrap();
-        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-        let first = reader.pieces().unwrap();
-        assert_eq!((first.len(), first[0].bytes.as_slice()), (1, b"a\r\nno end".as_slice()));
-        let mut sent = 0;
-        while !writer.must_wait() {
-            write.write_all(&[b'x'; 65536]).unwrap();
-            sent += writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-        }
-        let mut received = 0;
-        loop {
-            let pieces = reader.pieces().unwrap();
-            let length: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
-            assert!(length < 2 << 20, "all at once");
-            received += length;
-            if pieces.is_empty() {
-                break;
-            }
-        }
-        assert_eq!(received, sent);
-        assert!(!writer.must_wait());
-    }
-
-    #[test]
-    fn who_comes_late_gets_what_comes_from_then_on() {
-        use std::io::Write;
-        let (read, mut write, directory) = pipe();
-        let log = directory.path().join("log");
-        let mut writer = Writer::open(&log, 1).unwrap();
-        write.write_all(b"before").unwrap();
-        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-        let mut reader = Reader::exact(&log);
-        reader.skip_to_end().unwrap();
-        write.write_all(b"after").unwrap();
-        writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-        assert_eq!(reader.pieces().unwrap()[0].bytes, b"after");
-    }
-
-    #[test]
-    fn the_log_of_the_next_container_does_not_continue_a_line_of_the_last_one() {
-        use std::io::Write;
-        let (read, mut write, directory) = pipe();
-        let log = directory.path().join("log");
-        let mut reader = Reader::new(&log);
-        let mut run = |text: &[u8]| {
-            Writer::clear(&log).unwrap();
-            let mut writer = Writer::open(&log, 1).unwrap();
-            write.write_all(text).unwrap();
-            writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-        };
-        run(b"one\nunfinished");
-        assert_eq!(texts(&reader.read().unwrap()), ["one"]);
-        run(b"two\n");
-        assert_eq!(texts(&reader.read().unwrap()), ["unfinished", "two"]);
-    }
-
-    #[test]
-    fn the_log_of_the_next_container_is_read_from_its_beginning_also_when_it_has_grown_much() {
-        use std::io::Write;
-        let (read, mut write, directory) = pipe();
-        let log = directory.path().join("log");
-        let mut reader = Reader::new(&log);
-        let mut run = |count: u64| {
-            Writer::clear(&log).unwrap();
-            let mut writer = Writer::open(&log, 1).unwrap();
-            for n in 0..count {
-                write.write_all(format!("{n:0>16383}\n").as_bytes()).unwrap();
-                writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-            }
-        };
-        run(3);
-        assert_eq!(reader.read().unwrap().len(), 3);
-        let count = ROTATE_AT / 16384 + 20;
-        run(count);
-        assert_eq!(reader.read().unwrap().len() as u64, count);
-    }
-
-    #[test]
-    fn a_line_past_the_limit_is_cut_and_a_restart_ends_a_line() {
-        let entry = |generation, length: usize| Entry {
-            time_ns: 1,
-            offset: 0,
-            length: u32::try_from(length).unwrap(),
-            stream: Stream::Stdout,
-            generation,
-        };
-        let (mut partial, mut ready) = (None, VecDeque::new());
-        let long = vec![b'x'; MAX_LINE + 5];
-        split(&mut partial, &mut ready, &entry(1, long.len()), &long);
-        assert_eq!(ready.iter().map(|line| line.bytes.len()).collect::<Vec<_>>(), [MAX_LINE]);
-        split(&mut partial, &mut ready, &entry(2, 2), b"y\n");
-        assert_eq!(ready.iter().map(|line| line.bytes.len()).collect::<Vec<_>>(), [MAX_LINE, 5, 1]);
-    }
+    Ok(None)
 }

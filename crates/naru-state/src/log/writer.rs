@@ -2,21 +2,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
-use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
-use super::{Entry, Stream};
+use super::step::{self, HEADER, Header, Step};
+use super::{Entry, Limits, Stream};
 use crate::record::now_ns;
-
-/// A raw file that has grown past this many bytes is rotated away.
-pub const ROTATE_AT: u64 = 10 << 20;
-
-/// A log that somebody reads and is behind with grows to so many times that size before it is rotated.
-const PATIENCE: u64 = 8;
 
 /// The most that one call moves; a pipe holds 64 KiB by default.
 const PIECE: usize = 1 << 20;
@@ -34,14 +28,18 @@ pub enum Source<'a> {
 #[derive(Debug)]
 pub struct Writer {
     directory: PathBuf,
-    raw: fs::File,
-    index: fs::File,
+    limits: Limits,
+    step: Step,
     /// Length of the raw file.
     end: u64,
     /// Length of the index.
     index_end: u64,
     /// What is in the raw file already and could not be indexed: the disk was full.
     owed: Option<Entry>,
+    /// Bytes that were thrown away and of which the log does not tell yet.
+    lost: u64,
+    /// There is more than there should be, for somebody who must have all of it.
+    is_too_large: bool,
 }
 
 impl Writer {
@@ -50,33 +48,66 @@ impl Writer {
     ///
     /// # Errors
     /// When the files cannot be opened or repaired.
-    pub fn open(directory: &Path, generation: u16) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        let open = |name| {
-            // Not in append mode: splice(2) refuses such files.
-            fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(directory.join(name))
+    pub fn open(directory: &Path, limits: Limits, generation: u16) -> io::Result<Self> {
+        make(directory)?;
+        let numbers = step::numbers(directory)?;
+        let last = numbers.last().copied().unwrap_or(1);
+        // Only wanted when a step was made and its header was not written any more.
+        let base = match last.checked_sub(1).filter(|before| numbers.contains(before)) {
+            Some(before) => end_of(directory, before)?,
+            None => 0,
         };
-        let (raw, index) = (open("raw")?, open("index")?);
+        let step = Step::open_for_writing(directory, last, base)?;
         let directory = directory.to_owned();
-        let mut writer = Self { directory, raw, index, end: 0, index_end: 0, owed: None };
+        let mut writer = Self {
+            directory,
+            limits,
+            step,
+            end: 0,
+            index_end: 0,
+            owed: None,
+            lost: 0,
+            is_too_large: false,
+        };
         writer.recover(generation)?;
         Ok(writer)
     }
 
-    /// Removes the log of an earlier container in `directory`.
+    /// Begins the log of a new container in `directory`: what is there of earlier ones is removed, but for what
+    /// somebody is just reading, which goes later.
+    ///
+    /// # Errors
+    /// When the files cannot be made or removed.
+    pub fn begin(directory: &Path) -> io::Result<()> {
+        make(directory)?;
+        let numbers = step::numbers(directory)?;
+        let last = numbers.last().copied().unwrap_or_default();
+        let base = if last > 0 { end_of(directory, last)? } else { 0 };
+        let header = Header { base, is_first: true, hint: Stream::Stdout };
+        Step::create(directory, last + 1, header)?;
+        let window = Limits { steps: 1, ..Limits::default() };
+        prune(directory, last + 1, window).map(drop)
+    }
+
+    /// Removes the log in `directory`.
     ///
     /// # Errors
     /// When it is there and cannot be removed.
     pub fn clear(directory: &Path) -> io::Result<()> {
-        match fs::remove_dir_all(directory) {
+        match fs_err::remove_dir_all(directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the log is as large as it may become while somebody has not read what would be removed next and must have
+    /// it ([`Exact`](super::Exact)): what comes has to wait where it is.
+    pub fn must_wait(&mut self) -> bool {
+        if self.is_too_large {
+            let pruned = prune(&self.directory, self.step.number, self.limits);
+            self.is_too_large = pruned.unwrap_or(true);
+        }
+        self.is_too_large
     }
 
     /// Moves what `source` has to give, without waiting. `Ok(0)` means that it had nothing or has ended.
@@ -89,7 +120,23 @@ impl Writer {
         stream: Stream,
         generation: u16,
     ) -> io::Result<usize> {
+        loop {
+            match self.try_take(source, stream, generation) {
+                Err(error) if is_full(&error) && self.make_room()? => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    fn try_take(
+        &mut self,
+        source: Source<'_>,
+        stream: Stream,
+        generation: u16,
+    ) -> io::Result<usize> {
         self.settle()?;
+        self.tell_of_lost(stream, generation)?;
+        self.step.set_hint(stream)?;
         let length = match source {
             Source::Pipe(pipe) => self.splice(pipe)?,
             Source::Terminal(master) => self.copy(master)?,
@@ -97,44 +144,49 @@ impl Writer {
         if length > 0 {
             let length = u32::try_from(length).unwrap_or(u32::MAX);
             self.append(length, stream, generation)?;
-            let is_too_large = self.end > ROTATE_AT * PATIENCE;
-            if self.end > ROTATE_AT
-                && (!self.is_read("index.1") || (is_too_large && !self.is_read("raw.1")))
-            {
+            if self.end + self.index_end > self.limits.step {
                 self.rotate()?;
             }
         }
         Ok(length)
     }
 
+    /// Throws away what `source` has to give: for a log that cannot be written and a container that must not wait.
+    ///
+    /// # Errors
+    /// When the source fails other than by having nothing.
+    pub fn throw_away(&mut self, source: Source<'_>) -> io::Result<usize> {
+        let length = throw_away(source)?;
+        self.lost += length as u64;
+        Ok(length)
+    }
+
     fn splice(&self, pipe: BorrowedFd<'_>) -> io::Result<usize> {
         let mut offset = self.end;
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
-        match splice(pipe, None, self.raw.as_fd(), Some(&mut offset), PIECE, flags) {
+        match splice(pipe, None, self.step.raw.as_fd(), Some(&mut offset), PIECE, flags) {
             Ok(length) => Ok(length),
-            Err(rustix::io::Errno::AGAIN) => Ok(0),
+            Err(Errno::AGAIN) => Ok(0),
             Err(error) => Err(error.into()),
         }
     }
 
     fn copy(&self, master: BorrowedFd<'_>) -> io::Result<usize> {
         let mut buffer = [0; 4096];
-        let length = match rustix::io::read(master, &mut buffer) {
-            Ok(length) => length,
-            // EIO: no process has the terminal's other side open.
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::IO) => return Ok(0),
-            Err(error) => return Err(error.into()),
-        };
-        let mut written = 0;
-        while written < length {
-            let at = self.end + written as u64;
-            written += rustix::io::pwrite(self.raw.as_fd(), &buffer[written..length], at)?;
-        }
+        let length = read_terminal(master, &mut buffer)?;
+        self.step.raw.write_all_at(&buffer[..length], self.end)?;
         Ok(length)
     }
 
     fn append(&mut self, length: u32, stream: Stream, generation: u16) -> io::Result<()> {
-        let entry = Entry { time_ns: now_ns(), offset: self.end, length, stream, generation };
+        let entry = Entry {
+            time_ns: now_ns(),
+            offset: self.end,
+            length,
+            stream,
+            is_lost: false,
+            generation,
+        };
         // The bytes are out of the pipe, whatever becomes of their entry.
         self.end = entry.end();
         self.owed = Some(entry);
@@ -144,58 +196,128 @@ impl Writer {
     /// Writes the entry that is owed, over what an earlier try may have left of it.
     fn settle(&mut self) -> io::Result<()> {
         if let Some(entry) = &self.owed {
-            self.index.file().write_all_at(&entry.to_bytes(), self.index_end)?;
+            self.step.index.write_all_at(&entry.to_bytes(), self.index_end)?;
             self.index_end += Entry::SIZE as u64;
             self.owed = None;
         }
         Ok(())
     }
 
-    /// Whether the log is as large as it may become while somebody has not read what the next rotation would take away
-    /// and must have it ([`Reader::exact`](super::Reader::exact)): what comes has to wait where it is.
-    pub fn must_wait(&self) -> bool {
-        self.end > ROTATE_AT * PATIENCE && self.is_read("raw.1")
-    }
-
-    /// Whether somebody still reads this file of the step that the next rotation would take away.
-    fn is_read(&self, name: &str) -> bool {
-        let last = fs::File::open(self.directory.join(name));
-        last.is_ok_and(|last| {
-            flock(&last, FlockOperation::NonBlockingLockExclusive)
-                == Err(rustix::io::Errno::WOULDBLOCK)
-        })
+    fn tell_of_lost(&mut self, stream: Stream, generation: u16) -> io::Result<()> {
+        while self.lost > 0 {
+            let length = u32::try_from(self.lost).unwrap_or(u32::MAX);
+            let (time_ns, offset) = (now_ns(), self.end);
+            let entry = Entry { time_ns, offset, length, stream, is_lost: true, generation };
+            self.step.index.write_all_at(&entry.to_bytes(), self.index_end)?;
+            self.index_end += Entry::SIZE as u64;
+            self.lost -= u64::from(length);
+        }
+        Ok(())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        for name in ["raw", "index"] {
-            fs::rename(self.directory.join(name), self.directory.join(format!("{name}.1")))?;
-        }
-        *self = Self::open(&self.directory.clone(), 0)?;
+        let base = self.step.header.base + self.end;
+        let header = Header { base, is_first: false, hint: self.step.header.hint };
+        self.step = Step::create(&self.directory, self.step.number + 1, header)?;
+        (self.end, self.index_end) = (0, HEADER);
+        self.is_too_large = prune(&self.directory, self.step.number, self.limits)?;
         Ok(())
     }
 
-    /// Positions the index behind its last whole entry, and covers what lies beyond it in the raw file.
-    fn recover(&mut self, generation: u16) -> io::Result<()> {
-        use std::io::{Read, Seek, SeekFrom};
-        let size = Entry::SIZE as u64;
-        let whole = self.index.metadata()?.len() / size * size;
-        let length = self.raw.metadata()?.len();
-        let mut indexed = 0;
-        if whole > 0 {
-            let mut bytes = [0; Entry::SIZE];
-            self.index.seek(SeekFrom::Start(whole - size))?;
-            self.index.read_exact(&mut bytes)?;
-            indexed = Entry::from_bytes(&bytes).map_or(0, |entry| entry.end());
+    /// On a full disk the oldest step makes room for the newest, whoever reads it. False when there is none.
+    fn make_room(&self) -> io::Result<bool> {
+        match step::numbers(&self.directory)?.first() {
+            Some(&oldest)
+                if oldest < self.step.number && !step::is_held_fast(&self.directory, oldest) =>
+            {
+                step::remove(&self.directory, oldest).map(|()| true)
+            }
+            _ => Ok(false),
         }
-        self.index.set_len(whole)?;
+    }
+
+    /// Brings index and raw file together: entries beyond the raw file (the machine lost its power) go, and what no
+    /// entry covers gets one.
+    fn recover(&mut self, generation: u16) -> io::Result<()> {
+        let length = self.step.raw.metadata()?.len();
+        let mut whole = self.step.index_end()?;
+        while whole > HEADER {
+            let mut bytes = [0; Entry::SIZE];
+            self.step.index.read_exact_at(&mut bytes, whole - HEADER)?;
+            match Entry::from_bytes(&bytes).filter(|entry| entry.end() <= length) {
+                Some(entry) => {
+                    self.end = entry.end();
+                    break;
+                }
+                None => whole -= HEADER,
+            }
+        }
+        self.step.index.set_len(whole)?;
         self.index_end = whole;
-        self.end = indexed.min(length);
         while self.end < length {
             let piece = u32::try_from(length - self.end).unwrap_or(u32::MAX);
-            self.append(piece, Stream::Stdout, generation)?;
+            self.append(piece, self.step.header.hint, generation)?;
         }
         Ok(())
     }
+}
+
+/// Takes what `source` has to give, and keeps none of it.
+///
+/// # Errors
+/// When the source fails other than by having nothing.
+pub fn throw_away(source: Source<'_>) -> io::Result<usize> {
+    let mut buffer = [0; 4096];
+    match source {
+        Source::Terminal(master) => read_terminal(master, &mut buffer),
+        Source::Pipe(pipe) => match rustix::io::read(pipe, &mut buffer) {
+            Err(Errno::AGAIN) => Ok(0),
+            read => Ok(read?),
+        },
+    }
+}
+
+fn read_terminal(master: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    match rustix::io::read(master, buffer) {
+        // EIO: no process has the terminal's other side open.
+        Err(Errno::AGAIN | Errno::IO) => Ok(0),
+        read => Ok(read?),
+    }
+}
+
+fn make(directory: &Path) -> io::Result<()> {
+    // Nobody else has any business with what a container writes.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// Bytes of the log up to the end of this step.
+fn end_of(directory: &Path, number: u64) -> io::Result<u64> {
+    let Some(step) = Step::open(directory, number)? else { return Ok(0) };
+    Ok(step.header.base + step.raw.metadata()?.len())
+}
+
+/// Removes the steps that are too many. What somebody reads stays within the limit's patience, and so does all after it;
+/// what somebody must have stays in any case. True when there is more than the patience allows for.
+fn prune(directory: &Path, last: u64, limits: Limits) -> io::Result<bool> {
+    let most = limits.steps + limits.patience / limits.step.max(1);
+    let (mut is_read, mut is_held, mut is_too_large) = (false, false, false);
+    for number in step::numbers(directory)? {
+        let age = last.saturating_sub(number);
+        if age < limits.steps {
+            break;
+        }
+        is_held = is_held || step::is_held_fast(directory, number);
+        is_read = is_read || is_held || step::is_read(directory, number);
+        is_too_large |= is_held && age >= most;
+        if !is_read || (age >= most && !is_held) {
+            step::remove(directory, number)?;
+        }
+    }
+    Ok(is_too_large)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]
@@ -203,24 +325,65 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::log::Reader;
+    use crate::log::{Item, Reader};
+
+    fn texts(reader: &mut Reader) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some(item) = reader.next().unwrap() {
+            texts.push(match item {
+                Item::Line(line) => String::from_utf8(line.bytes).unwrap(),
+                Item::Lost(lost) => format!("-{}", lost.bytes),
+            });
+        }
+        texts
+    }
 
     #[test]
     fn what_cannot_be_indexed_on_a_full_disk_is_indexed_when_there_is_room() {
         let directory = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(directory.path(), 1).unwrap();
+        let mut writer = Writer::open(directory.path(), Limits::default(), 1).unwrap();
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
         let mut write = std::fs::File::from(write);
-        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let index = std::mem::replace(&mut writer.index, full);
+        let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let index = std::mem::replace(&mut writer.step.index, full.into_file());
         write.write_all(b"one\n").unwrap();
         writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap_err();
         write.write_all(b"two\n").unwrap();
         writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap_err();
-        writer.index = index;
+        writer.step.index = index;
         writer.take(Source::Pipe(read.as_fd()), Stream::Stdout, 1).unwrap();
-        let lines = Reader::new(directory.path()).read().unwrap();
-        let texts: Vec<_> = lines.iter().map(|line| line.bytes.as_slice()).collect();
-        assert_eq!(texts, [b"one", b"two"]);
+        assert_eq!(texts(&mut Reader::new(directory.path())), ["one", "two"]);
+    }
+
+    #[test]
+    fn what_is_thrown_away_is_told_in_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(directory.path(), Limits::default(), 1).unwrap();
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let mut write = std::fs::File::from(write);
+        let source = Source::Pipe(read.as_fd());
+        write.write_all(b"one\n").unwrap();
+        writer.take(source, Stream::Stdout, 1).unwrap();
+        write.write_all(b"not kept\n").unwrap();
+        assert_eq!(writer.throw_away(source).unwrap(), 9);
+        assert_eq!(writer.throw_away(source).unwrap(), 0);
+        write.write_all(b"two\n").unwrap();
+        writer.take(source, Stream::Stdout, 1).unwrap();
+        assert_eq!(texts(&mut Reader::new(directory.path())), ["one", "-9", "two"]);
+    }
+
+    #[test]
+    fn the_oldest_step_makes_room_on_a_full_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let limits = Limits { step: 4096, steps: 3, patience: 0 };
+        let mut writer = Writer::open(directory.path(), limits, 1).unwrap();
+        for _ in 0..3 {
+            writer.rotate().unwrap();
+        }
+        assert_eq!(step::numbers(directory.path()).unwrap(), [2, 3, 4]);
+        assert!(writer.make_room().unwrap());
+        assert!(writer.make_room().unwrap());
+        assert!(!writer.make_room().unwrap());
+        assert_eq!(step::numbers(directory.path()).unwrap(), [4]);
     }
 }

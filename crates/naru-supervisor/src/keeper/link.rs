@@ -15,6 +15,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::logging::Keep;
+
 /// The longest message; the kernel's default socket buffer holds more.
 const MAX_MESSAGE: usize = 64 * 1024;
 
@@ -74,6 +76,9 @@ pub(crate) struct Watch {
     pub(crate) generation: u16,
     /// Output comes from a terminal's master, which is beside the message, not from FIFOs.
     pub(crate) tty: bool,
+    /// What is kept of it.
+    #[serde(default)]
+    pub(crate) keep: Keep,
 }
 
 /// What of a running container cannot be made again. Keeper and supervisor both hold all of it, so that it survives
@@ -292,6 +297,7 @@ mod tests {
             name: "shop-web-1".into(),
             generation: 3,
             tty: false,
+            keep: Keep::default(),
         };
         let handles =
             Handles { pidfd: None, output: vec![file(), file()], resolver: vec![file(), file()] };

@@ -251,7 +251,7 @@ impl Keeper {
     }
 
     /// Sleeps until a descriptor has something or something is due.
-    fn wait(&self, signals: &SignalFd) -> io::Result<()> {
+    fn wait(&mut self, signals: &SignalFd) -> io::Result<()> {
         let now = Instant::now();
         let mut all = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
         if !self.supervisor.is_silent {
@@ -260,8 +260,9 @@ impl Keeper {
             let link = self.supervisor.link.as_fd();
             all.push(PollFd::from_borrowed_fd(link, PollFlags::IN | room));
         }
+        let own = all.len();
         for output in self.outputs.values() {
-            let sources = output.descriptors(now).chain(output.pidfd.as_ref().map(AsFd::as_fd));
+            let sources = output.descriptors(now);
             all.extend(sources.map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN)));
         }
         let retries = self.outputs.values().filter_map(Output::retry_at);
@@ -269,9 +270,13 @@ impl Keeper {
         let timeout = due.map(|at| at.saturating_duration_since(now).max(Duration::from_millis(1)));
         let timeout = timeout.and_then(|timeout| timeout.try_into().ok());
         match poll(&mut all, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
+        let ready: Vec<_> = all[own..].iter().map(|one| !one.revents().is_empty()).collect();
+        let mut ready = ready.into_iter();
+        self.outputs.values_mut().for_each(|output| output.mark(now, &mut ready));
+        Ok(())
     }
 
     /// Deals with what the supervisor has said.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use naru_state::log::{Source, Stream, Writer};
+use naru_state::log::{self, Stream, Writer};
 use naru_state::{ProjectDirectories, process};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -18,6 +18,15 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How long output waits for somebody who must have all of it and is far behind.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// One stream of a container.
+#[derive(Debug)]
+struct Source {
+    stream: Stream,
+    descriptor: OwnedFd,
+    /// It may have something.
+    is_ready: bool,
+}
+
 /// A container that is looked after.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -25,7 +34,7 @@ pub(super) struct Output {
     /// Ready for reading once the process has ended; `None` when it already has.
     pub(super) pidfd: Option<OwnedFd>,
     /// Open for as long as anybody may read them: what waits in a FIFO goes with its last descriptor.
-    sources: Vec<(Stream, OwnedFd)>,
+    sources: Vec<Source>,
     resolver: Vec<OwnedFd>,
     /// `None` until it could be opened.
     log: Option<Writer>,
@@ -42,7 +51,10 @@ impl Output {
             Vec::new()
         });
         let pidfd = pidfd.or_else(|| open_process(&watch));
-        let directory = directories.log(&watch.name);
+        let directory = match watch.keep.passing {
+            true => directories.passing_log(&watch.id),
+            false => directories.log(&watch.name),
+        };
         Self { watch, pidfd, sources, resolver, log: None, directory, retry_at: None }
     }
 
@@ -55,16 +67,35 @@ impl Output {
 
     /// All that another process needs to go on with it.
     pub(super) fn handles(&self) -> (Layout, Vec<BorrowedFd<'_>>) {
-        let sources = self.sources.iter().map(|(_, source)| source);
+        let sources = self.sources.iter().map(|source| &source.descriptor);
         let all = self.pidfd.iter().chain(sources).chain(&self.resolver).map(AsFd::as_fd);
         let layout = Layout::of(self.pidfd.is_some(), self.sources.len(), self.resolver.len());
         (layout, all.collect())
     }
 
-    /// What to wait for, with the stream each belongs to.
+    /// What to wait for: its streams, and its process.
     pub(super) fn descriptors(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let paused = self.retry_at.is_some_and(|at| at > now);
-        self.sources.iter().filter(move |_| !paused).map(|(_, source)| source.as_fd())
+        let sources = self.sources.iter().filter(move |_| !self.is_paused(now));
+        let sources = sources.map(|source| source.descriptor.as_fd());
+        sources.chain(self.pidfd.as_ref().map(AsFd::as_fd))
+    }
+
+    /// Takes note of which of them have something, in the same order.
+    pub(super) fn mark(&mut self, now: Instant, ready: &mut impl Iterator<Item = bool>) {
+        let is_paused = self.is_paused(now);
+        // What could not be written last time is tried again, whether more has come or not.
+        let is_due = !is_paused && self.retry_at.take().is_some();
+        for source in &mut self.sources {
+            source.is_ready = !is_paused && (ready.next().unwrap_or(true) || is_due);
+        }
+        if self.pidfd.is_some() {
+            // Its end is asked for in any case.
+            let _ended = ready.next();
+        }
+    }
+
+    fn is_paused(&self, now: Instant) -> bool {
+        self.retry_at.is_some_and(|at| at > now)
     }
 
     /// When a paused log is tried again.
@@ -72,9 +103,12 @@ impl Output {
         self.retry_at
     }
 
-    /// Moves what has come into the log, one piece of each stream.
+    /// Moves what has come into the log, one piece of each stream that has something.
     pub(super) fn take(&mut self) -> usize {
-        if self.log.as_ref().is_some_and(Writer::must_wait) {
+        if !self.sources.iter().any(|source| source.is_ready) {
+            return 0;
+        }
+        if self.log.as_mut().is_some_and(Writer::must_wait) {
             self.retry_at = Some(Instant::now() + BREATH);
             return 0;
         }
@@ -87,6 +121,10 @@ impl Output {
                 self.retry_at = None;
                 moved
             }
+            Err(error) if self.watch.keep.drops => {
+                tracing::debug!(container = %self.watch.name, %error, "output is thrown away");
+                self.throw_away()
+            }
             Err(error) => {
                 tracing::warn!(container = %self.watch.name, %error, "output waits");
                 self.retry_at = Some(Instant::now() + RETRY);
@@ -95,19 +133,25 @@ impl Output {
         }
     }
 
+    /// Takes what has come to nowhere: this container must not wait for a log that cannot be written.
+    fn throw_away(&mut self) -> usize {
+        let is_tty = self.watch.tty;
+        let thrown = self.sources.iter().map(|source| match &mut self.log {
+            Some(log) => log.throw_away(source.at(is_tty)),
+            None => log::throw_away(source.at(is_tty)),
+        });
+        thrown.map(Result::unwrap_or_default).sum()
+    }
+
     fn try_take(&mut self) -> io::Result<usize> {
         let generation = self.watch.generation;
         let log = match &mut self.log {
             Some(log) => log,
-            none => none.insert(Writer::open(&self.directory, generation)?),
+            none => none.insert(Writer::open(&self.directory, self.watch.keep.limits, generation)?),
         };
         let mut moved = 0;
-        for (stream, source) in &self.sources {
-            let source = match self.watch.tty {
-                true => Source::Terminal(source.as_fd()),
-                false => Source::Pipe(source.as_fd()),
-            };
-            moved += log.take(source, *stream, generation)?;
+        for source in self.sources.iter().filter(|source| source.is_ready) {
+            moved += log.take(source.at(self.watch.tty), source.stream, generation)?;
         }
         Ok(moved)
     }
@@ -116,9 +160,23 @@ impl Output {
     pub(super) fn drain(&mut self) {
         // A FIFO holds 64 KiB unless somebody made it larger: this many pieces empty it.
         for _ in 0..64 {
+            self.sources.iter_mut().for_each(|source| source.is_ready = true);
             if self.take_all() == 0 {
                 return;
             }
+        }
+    }
+}
+
+impl Source {
+    fn new(stream: Stream, descriptor: OwnedFd) -> Self {
+        Self { stream, descriptor, is_ready: true }
+    }
+
+    fn at(&self, is_tty: bool) -> log::Source<'_> {
+        match is_tty {
+            true => log::Source::Terminal(self.descriptor.as_fd()),
+            false => log::Source::Pipe(self.descriptor.as_fd()),
         }
     }
 }
@@ -127,20 +185,21 @@ fn sources(
     watch: &Watch,
     output: Vec<OwnedFd>,
     directories: &ProjectDirectories,
-) -> io::Result<Vec<(Stream, OwnedFd)>> {
+) -> io::Result<Vec<Source>> {
     if watch.tty {
         // Without one, keeper and supervisor died together, and the terminal with them.
         let terminal = output.into_iter().next();
         if let Some(master) = &terminal {
             rustix::io::ioctl_fionbio(master, true)?;
         }
-        return Ok(terminal.map(|master| (Stream::Stdout, master)).into_iter().collect());
+        let source = |master| Source::new(Stream::Stdout, master);
+        return Ok(terminal.map(source).into_iter().collect());
     }
     // By name, not what was handed over: that may be the container's own, on which it waits.
     let run = directories.container_run(&watch.id);
     Ok(vec![
-        (Stream::Stdout, open_fifo(&run.join("stdout"))?),
-        (Stream::Stderr, open_fifo(&run.join("stderr"))?),
+        Source::new(Stream::Stdout, open_fifo(&run.join("stdout"))?),
+        Source::new(Stream::Stderr, open_fifo(&run.join("stderr"))?),
     ])
 }
 
@@ -162,6 +221,7 @@ mod tests {
     use naru_state::{ContainerId, Directories, ProjectName};
 
     use super::*;
+    use crate::logging::Keep;
 
     #[test]
     fn a_log_that_cannot_be_opened_keeps_nobody_from_seeing_the_end_and_is_tried_again() {
@@ -181,7 +241,9 @@ mod tests {
         let pid = std::process::id().cast_signed();
         let start_time = process::stat(pid).unwrap().start_time;
         let name = "shop-web-1".to_owned();
-        let watch = Watch { id: id.clone(), pid, start_time, name, generation: 1, tty: false };
+        let keep = Keep::default();
+        let watch =
+            Watch { id: id.clone(), pid, start_time, name, generation: 1, tty: false, keep };
         let mut output = Output::open(watch, Handles::default(), &directories);
         assert!(output.pidfd.is_some());
         let fifo = directories.container_run(&id).join("stdout");

@@ -33,6 +33,12 @@ impl<'a> Image<'a> {
         self.list(Config::cmd)
     }
 
+    /// The value of an environment variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let mut entries = self.environment().iter().filter_map(|entry| entry.split_once('='));
+        entries.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+    }
+
     pub(super) fn environment(&self) -> &'a [String] {
         self.list(Config::env)
     }

@@ -12,7 +12,7 @@ use super::Supervisor;
 use super::container::Live;
 use super::operation::StepOf;
 use crate::protocol::{Failure, Run};
-use crate::spec;
+use crate::{logging, spec};
 
 /// Which container to make.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ impl Supervisor {
             self.choose_volumes(service, &model, &image, old.as_ref())?;
         let ports =
             self.operation.as_mut().and_then(|o| o.ports.remove(&of.step)).unwrap_or_default();
-        let record = record::Container {
+        let mut record = record::Container {
             version: record::VERSION,
             id: id.clone(),
             name: name.to_owned(),
@@ -79,7 +79,9 @@ impl Supervisor {
             stop_grace: spec::stop_grace(&model),
             tty: model.tty,
             one_off: run.as_deref().map(one_off),
+            logging: record::Logging::default(),
         };
+        record.logging = logging::record(&record, &model, &facts);
         self.write_container(&record).map_err(|error| failed(&error))?;
         if let Some(operation) = &mut self.operation {
             operation.created.insert(of.step, id.clone());

@@ -26,6 +26,7 @@ use super::control::Client;
 use super::timers::Due;
 use super::{Supervisor, hear_keeper};
 use crate::keeper::link::{Handles, Link, ToKeeper, ToSupervisor, Watch};
+use crate::logging::Keep;
 use crate::protocol::{Failure, Reply};
 use crate::role::Role;
 
@@ -198,6 +199,7 @@ impl Supervisor {
             name: live.record.name.clone(),
             generation: live.state.generation,
             tty: live.record.tty,
+            keep: Keep::of(&live.record),
         };
         let handles = Handles {
             pidfd: Some(running.pidfd.try_clone()?),

@@ -34,6 +34,7 @@ use super::operation::StepOf;
 use super::{Supervisor, mounts};
 use crate::keeper::link::{Handles, Link, ToKeeper, Watch};
 use crate::protocol::{Caller, Failure};
+use crate::logging::{self, Keep};
 use crate::spec;
 
 /// What a successful start brings.
@@ -369,6 +370,7 @@ impl Job {
             name: self.record.name.clone(),
             generation: self.generation,
             tty: self.service.tty,
+            keep: Keep::of(&self.record),
         }
     }
 }
@@ -407,9 +409,11 @@ fn open_output(job: &Job, user: &rootfs::User) -> io::Result<Stdio> {
         None if job.service.stdin_open => Some(fifo(&run.join("stdin"), user)?),
         None => None,
     };
-    let stdout = Some(fifo(&run.join("stdout"), user)?);
-    let stderr = Some(fifo(&run.join("stderr"), user)?);
-    Ok(Stdio { stdin, stdout, stderr, ..Stdio::null() })
+    let stdout = fifo(&run.join("stdout"), user)?;
+    let separate = fifo(&run.join("stderr"), user)?;
+    // One pipe for both is the only way to know the order of what comes through both.
+    let stderr = if job.service.merges_output() { stdout.try_clone()? } else { separate };
+    Ok(Stdio { stdin, stdout: Some(stdout), stderr: Some(stderr), ..Stdio::null() })
 }
 
 /// Further descriptors of the output, for the keeper.
@@ -435,7 +439,7 @@ fn fifo(path: &Path, user: &rootfs::User) -> io::Result<OwnedFd> {
 /// A new container of a name begins a new log.
 fn prepare_log(job: &Job) -> io::Result<()> {
     match job.generation {
-        1 => log::Writer::clear(&job.own.log(&job.record.name)),
+        1 => log::Writer::begin(&logging::directory(&job.own, &job.record)),
         _ => Ok(()),
     }
 }

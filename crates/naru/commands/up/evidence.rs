@@ -1,18 +1,17 @@
 //! After an `up` has failed: what the containers that are to blame have said, and what their health checks have.
 
-use naru_state::log::Stream;
+use naru_state::log::{Item, Stream};
 use naru_state::record::{HealthStatus, Probe};
 use naru_supervisor::observe::{self, Seen};
 use naru_supervisor::protocol::Failure;
 
-use crate::commands::logs::{last_of_each, write};
 use crate::error::{Blame, CommandError};
-use crate::follow::{Logs, Selection, shown_name};
+use crate::follow::{Entry, Logs, Selection, shown_name};
 use crate::settings::Target;
 use crate::ui::{Layout, Output, Printer};
 
 /// Lines of each container.
-const LINES: usize = 10;
+const LINES: u64 = 10;
 
 /// Shows the last lines of the containers that `failure` is about, which nobody has seen.
 ///
@@ -23,15 +22,24 @@ pub(super) fn show_lines(
     target: &Target,
     printer: &Printer,
 ) -> Result<(), CommandError> {
-    let mut logs = Logs::new(target.directories.clone(), Selection::default());
-    let mut entries = logs.read().host("read the logs")?;
-    entries.extend(logs.finish(None));
+    let selection = Selection { tail: Some(LINES), passing: true, ..Selection::default() };
+    let mut logs = Logs::new(target.directories.clone(), selection);
     let project = target.name.as_str();
-    entries.retain(|entry| is_about(failure, &entry.name, &entry.service, project));
-    let layout = Layout { prefix: true, colour: true, timestamps: false };
-    // All of it is about a failure: none of it is what the user asked for.
-    entries.iter_mut().for_each(|entry| entry.line.stream = Stream::Stderr);
-    write(&mut Output::new(printer, layout), &last_of_each(entries, LINES))?;
+    let layout = Layout { prefix: true, colour: true, timestamps: false, raw: false };
+    let mut output = Output::new(printer, layout);
+    let mut show = |mut entry: Entry<'_>| {
+        if !is_about(failure, entry.name, entry.service, project) {
+            return Ok(());
+        }
+        // All of it is about a failure: none of it is what the user asked for.
+        if let Item::Line(line) = &mut entry.item {
+            line.stream = Stream::Stderr;
+        }
+        output.write(&entry)
+    };
+    while logs.read(&mut show).host("read the logs")? {}
+    logs.finish(None, &mut show).host("read the logs")?;
+    output.flush()?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use naru_compose::Loaded;
+use naru_state::log::Range;
 use naru_state::process::Identity;
 use naru_state::record::{Phase, now_ns};
 use naru_supervisor::client::Client;
@@ -16,7 +17,6 @@ use naru_supervisor::protocol::{Changed, Reply, Request, Stop};
 use nix::sys::signal::Signal;
 
 use super::{Args, attached};
-use crate::commands::logs::write;
 use crate::conversation::{self, TICK, listen};
 use crate::error::{Blame, CommandError, INTERRUPTED};
 use crate::follow::{Alarm, Logs, Selection, shown_name};
@@ -26,6 +26,9 @@ use crate::ui::{Layout, Output, Printer, Progress};
 
 /// How long a supervisor may take to come back.
 const RETURN: Duration = Duration::from_secs(3);
+
+/// How many batches of output may come before some news.
+const BATCHES: u32 = 64;
 
 /// What happens while `up` is in the foreground.
 #[derive(Debug)]
@@ -78,13 +81,16 @@ impl Session<'_> {
         let since_ns = now_ns();
         let selection = Selection {
             services: Some(attached.clone()),
-            since_ns: Some(since_ns),
+            range: Range { since_ns: Some(since_ns), until_ns: None },
+            follows: true,
+            passing: true,
             ..Selection::default()
         };
         let layout = Layout {
             prefix: !self.args.no_log_prefix,
             colour: !self.args.no_color,
             timestamps: self.args.timestamps,
+            raw: false,
         };
         let mut view = View {
             session: self,
@@ -134,8 +140,9 @@ impl View<'_> {
             let sender = sender.clone();
             Box::new(move || drop(sender.send(Event::Logs)))
         });
+        let mut more = false;
         loop {
-            let mut patience = alarm.set();
+            let mut patience = if more { Duration::ZERO } else { alarm.set() };
             if self.progress.is_live() {
                 patience = patience.min(TICK);
             }
@@ -150,7 +157,7 @@ impl View<'_> {
                 let Ok(event) = events.try_recv() else { break };
                 end = self.take(event)?;
             }
-            self.show_logs()?;
+            more = self.show_logs()?;
             self.progress.tick();
             if !self.is_watching {
                 self.watch();
@@ -196,7 +203,7 @@ impl View<'_> {
             // It was cut short: what follows is the stop.
             Err(_) if self.stopping.is_some() => {}
             Err(failure) => {
-                self.show_logs()?;
+                self.show_all_logs()?;
                 let Session { target, printer, .. } = self.session;
                 super::evidence::show_probes(&failure, target, printer)?;
                 let loaded = Some(self.session.loaded);
@@ -256,11 +263,11 @@ impl View<'_> {
         phase: Phase,
     ) -> Result<(), CommandError> {
         // Its last lines come before the news of its end.
-        self.show_logs()?;
+        self.show_all_logs()?;
         let name = shown_name(container, self.session.target.name.as_str()).to_owned();
-        let rest = self.logs.finish(Some(&name));
         self.progress.clear();
-        write(&mut self.output, &rest)?;
+        self.logs.finish(Some(&name), |entry| self.output.write(&entry)).host(&self.doing)?;
+        self.output.flush()?;
         let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
         let why = if exit.out_of_memory { ", out of memory" } else { "" };
         let then = if phase == Phase::Restarting { " (restarting)" } else { "" };
@@ -400,21 +407,39 @@ impl View<'_> {
         }
     }
 
-    fn show_logs(&mut self) -> Result<(), CommandError> {
-        let entries = self.logs.read().host(&self.doing)?;
-        if !entries.is_empty() {
-            self.progress.clear();
-            write(&mut self.output, &entries)?;
+    /// Shows a batch of what the containers have written; true when there is more.
+    fn show_logs(&mut self) -> Result<bool, CommandError> {
+        let mut is_cleared = false;
+        let more = self.logs.read(|entry| {
+            if !is_cleared {
+                self.progress.clear();
+                is_cleared = true;
+            }
+            self.output.write(&entry)
+        });
+        let more = more.host(&self.doing)?;
+        if is_cleared {
+            self.output.flush()?;
             self.progress.show();
+        }
+        Ok(more)
+    }
+
+    /// Shows what there is, but not for ever while containers write faster than it can be shown.
+    fn show_all_logs(&mut self) -> Result<(), CommandError> {
+        for _ in 0..BATCHES {
+            if !self.show_logs()? {
+                break;
+            }
         }
         Ok(())
     }
 
     fn finish(&mut self) -> Result<(), CommandError> {
-        self.show_logs()?;
-        let rest = self.logs.finish(None);
+        self.show_all_logs()?;
         self.progress.finish();
-        write(&mut self.output, &rest)?;
+        self.logs.finish(None, |entry| self.output.write(&entry)).host(&self.doing)?;
+        self.output.flush()?;
         Ok(())
     }
 }

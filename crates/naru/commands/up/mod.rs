@@ -4,9 +4,12 @@ mod attached;
 mod evidence;
 mod foreground;
 
+use std::path::Path;
 use std::time::Duration;
 
 use naru_compose::Loaded;
+use naru_compose::project::Service;
+use naru_supervisor::logging;
 use naru_supervisor::protocol::{self, Request};
 
 use crate::conversation::{connect_or_start, exchange, explain};
@@ -202,6 +205,9 @@ pub(crate) fn possible(
         let text: Vec<_> = refusals.iter().map(ToString::to_string).collect();
         return Err(CommandError::config(text.join("\n\n")));
     }
+    if let Some(failure) = without_journal(loaded, services) {
+        return Err(explain(failure, Some(loaded), "bring up the project"));
+    }
     if !settings.is_root {
         let text =
             "cannot bring containers up without root: running as an ordinary user is not there yet";
@@ -211,6 +217,22 @@ pub(crate) fn possible(
         ));
     }
     Ok(())
+}
+
+/// A service whose output is to go to systemd's journal, on a machine that has none.
+fn without_journal(loaded: &Loaded, services: &[String]) -> Option<protocol::Failure> {
+    if Path::new(logging::JOURNAL).exists() {
+        return None;
+    }
+    let is_meant = |name: &String| services.is_empty() || services.contains(name);
+    let all = loaded.project.services.iter().filter(|(name, _)| is_meant(name));
+    let uses = |service: &Service| {
+        service.logging.as_ref().is_some_and(|logging| logging.driver == "journald")
+    };
+    let (name, _) = all.into_iter().find(|(_, service)| uses(service))?;
+    let message = format!("the logging driver `journald` needs systemd's journal, and {} is not there", logging::JOURNAL);
+    let failure = protocol::Failure { message, ..protocol::Failure::default() };
+    Some(failure.at(format!("services.{name}.logging.driver")))
 }
 
 /// An `up` of the whole project without any flag.

@@ -1,8 +1,13 @@
 //! `naru logs`.
 
+mod export;
+mod unkept;
+
+use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use naru_state::log::Range;
 use naru_state::record::{Phase, now_ns};
 use naru_supervisor::observe;
 
@@ -12,7 +17,7 @@ use crate::error::{Blame, CommandError};
 use crate::follow::{Alarm, Entry, Logs, Selection};
 use crate::settings::{Settings, Target};
 use crate::time;
-use crate::ui::{Layout, Output, Piece, Printer};
+use crate::ui::{Layout, Output, Printer};
 
 /// For how long a project must have nothing that runs until following it ends: a recreate is shorter.
 const QUIET: Duration = Duration::from_secs(1);
@@ -44,6 +49,12 @@ pub(crate) struct Args {
     /// Produce monochrome output
     #[arg(long)]
     no_color: bool,
+    /// Print one JSON object per line, as Docker's json-file driver writes them, with container and service
+    #[arg(long, conflicts_with_all = ["timestamps", "no_log_prefix", "raw"])]
+    json: bool,
+    /// Let a terminal obey whatever the containers have written
+    #[arg(long)]
+    raw: bool,
     /// Index of the container if the service has several
     #[arg(long, value_name = "N")]
     index: Option<u32>,
@@ -51,27 +62,57 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
-    let tail = parse_tail(&args.tail)?;
     let selection = selection(args)?;
+    let until_ns = selection.range.until_ns;
     let target = settings.target(&args.services)?;
     services::check(&args.services, &target)?;
     revive(&settings.directories, &target.name, printer);
-    let layout =
-        Layout { prefix: !args.no_log_prefix, colour: !args.no_color, timestamps: args.timestamps };
-    let mut output = Output::new(printer, layout);
+    unkept::tell(&target, &selection, printer)?;
+    let layout = Layout {
+        prefix: !args.no_log_prefix,
+        colour: !args.no_color,
+        timestamps: args.timestamps,
+        raw: args.raw,
+    };
+    let mut view = match args.json {
+        true => View::Json(export::Json::new(&target)),
+        false => View::Lines(Output::new(printer, layout)),
+    };
     let mut logs = Logs::new(target.directories.clone(), selection);
     let doing = format!("read the logs of project {}", target.name);
-    let mut entries = logs.read().host(&doing)?;
-    if !args.follow {
-        entries.extend(logs.finish(None));
-        entries.sort_by_key(|entry| entry.line.time_ns);
+    if let View::Lines(output) = &mut view {
+        logs.names().host(&doing)?.iter().for_each(|name| output.widen(name));
     }
-    logs.names().for_each(|name| output.widen(name));
-    write(&mut output, &last_of_each(entries, tail))?;
     if args.follow {
-        follow(&mut logs, &mut output, &target)?;
+        follow(&mut logs, &mut view, &target, until_ns)?;
+    } else {
+        while logs.read(|entry| view.show(&entry)).host(&doing)? {}
+        logs.finish(None, |entry| view.show(&entry)).host(&doing)?;
+        view.flush()?;
     }
     Ok(0)
+}
+
+/// How entries are shown.
+enum View {
+    Lines(Output),
+    Json(export::Json),
+}
+
+impl View {
+    fn show(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        match self {
+            Self::Lines(output) => output.write(entry),
+            Self::Json(json) => json.write(entry),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Lines(output) => output.flush(),
+            Self::Json(json) => json.flush(),
+        }
+    }
 }
 
 fn selection(args: &Args) -> Result<Selection, CommandError> {
@@ -85,54 +126,31 @@ fn selection(args: &Args) -> Result<Selection, CommandError> {
     Ok(Selection {
         services: (!args.services.is_empty()).then(|| args.services.iter().cloned().collect()),
         number: args.index,
-        since_ns: parse(&args.since, "since")?,
-        until_ns: parse(&args.until, "until")?,
+        range: Range { since_ns: parse(&args.since, "since")?, until_ns: parse(&args.until, "until")? },
+        tail: parse_tail(&args.tail)?,
+        follows: args.follow,
+        passing: false,
     })
 }
 
 /// `all` and negative numbers are everything.
-fn parse_tail(text: &str) -> Result<usize, CommandError> {
+fn parse_tail(text: &str) -> Result<Option<u64>, CommandError> {
     match (text, text.parse::<i64>()) {
-        ("all", _) => Ok(usize::MAX),
-        (_, Ok(lines)) => Ok(usize::try_from(lines).unwrap_or(usize::MAX)),
+        ("all", _) => Ok(None),
+        (_, Ok(lines)) => Ok(u64::try_from(lines).ok()),
         (_, Err(_)) => {
             Err(CommandError::user(format!("--tail must be a number or `all`, not {text:?}")))
         }
     }
 }
 
-/// The last `count` lines of each container.
-pub(crate) fn last_of_each(entries: Vec<Entry>, count: usize) -> Vec<Entry> {
-    if count == usize::MAX {
-        return entries;
-    }
-    let mut taken = std::collections::BTreeMap::<String, usize>::new();
-    let mut kept: Vec<Entry> = entries
-        .into_iter()
-        .rev()
-        .filter(|entry| {
-            let taken = taken.entry(entry.name.clone()).or_default();
-            *taken += 1;
-            *taken <= count
-        })
-        .collect();
-    kept.reverse();
-    kept
-}
-
-/// Writes a batch of lines.
-///
-/// # Errors
-/// When nobody takes them.
-pub(crate) fn write(output: &mut Output, entries: &[Entry]) -> std::io::Result<()> {
-    for Entry { name, service, line } in entries {
-        output.write(&Piece { name, service, line })?;
-    }
-    output.flush()
-}
-
 /// Shows what comes until nothing more will.
-fn follow(logs: &mut Logs, output: &mut Output, target: &Target) -> Result<(), CommandError> {
+fn follow(
+    logs: &mut Logs,
+    view: &mut View,
+    target: &Target,
+    until_ns: Option<u64>,
+) -> Result<(), CommandError> {
     let (sender, changes) = mpsc::channel();
     let mut alarm = Alarm::new(&target.directories, move || {
         let sender = sender.clone();
@@ -142,20 +160,30 @@ fn follow(logs: &mut Logs, output: &mut Output, target: &Target) -> Result<(), C
     let doing = format!("follow the logs of project {}", target.name);
     let mut quiet_since = None;
     loop {
-        if let Err(RecvTimeoutError::Disconnected) = changes.recv_timeout(alarm.set()) {
+        let over = is_over(target);
+        let is_late = until_ns.is_some_and(|until| until < now_ns());
+        let mut was_quiet = true;
+        let patience = alarm.set();
+        let more = logs.read(|entry| {
+            was_quiet = false;
+            view.show(&entry)
+        });
+        let more = more.host(&doing)?;
+        view.flush()?;
+        if !was_quiet || !over {
+            quiet_since = None;
+        }
+        let is_over = over && quiet_since.get_or_insert_with(Instant::now).elapsed() > QUIET;
+        if !more && (is_over || is_late) {
+            logs.finish(None, |entry| view.show(&entry)).host(&doing)?;
+            return Ok(view.flush()?);
+        }
+        let left = until_ns.map(|until| Duration::from_nanos(until.saturating_sub(now_ns()) + 1));
+        let patience = if more { Duration::ZERO } else { patience.min(left.unwrap_or(patience)) };
+        if let Err(RecvTimeoutError::Disconnected) = changes.recv_timeout(patience) {
             return Ok(());
         }
         while changes.try_recv().is_ok() {}
-        let over = is_over(target);
-        let entries = logs.read().host(&doing)?;
-        if !entries.is_empty() || !over {
-            quiet_since = None;
-        }
-        write(output, &entries)?;
-        if over && quiet_since.get_or_insert_with(Instant::now).elapsed() > QUIET {
-            write(output, &logs.finish(None))?;
-            return Ok(());
-        }
     }
 }
 
@@ -172,29 +200,13 @@ fn is_over(target: &Target) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use naru_state::log::{Line, Stream};
-
     use super::*;
-
-    fn entry(name: &str, time_ns: u64) -> Entry {
-        let bytes = time_ns.to_string().into_bytes();
-        let line = Line { time_ns, stream: Stream::Stdout, generation: 1, bytes, complete: true };
-        Entry { name: name.into(), service: name.into(), line }
-    }
-
-    #[test]
-    fn the_tail_is_counted_for_each_container() {
-        let entries = vec![entry("a", 1), entry("b", 2), entry("a", 3), entry("a", 4)];
-        let times: Vec<_> =
-            last_of_each(entries, 2).iter().map(|entry| entry.line.time_ns).collect();
-        assert_eq!(times, [2, 3, 4]);
-    }
 
     #[test]
     fn the_tail_is_a_number_or_all() {
-        assert_eq!(parse_tail("all").unwrap(), usize::MAX);
-        assert_eq!(parse_tail("-1").unwrap(), usize::MAX);
-        assert_eq!(parse_tail("0").unwrap(), 0);
+        assert_eq!(parse_tail("all").unwrap(), None);
+        assert_eq!(parse_tail("-1").unwrap(), None);
+        assert_eq!(parse_tail("0").unwrap(), Some(0));
         assert!(parse_tail("many").is_err());
     }
 }
