@@ -182,7 +182,7 @@ impl Source {
     /// The time of what comes next.
     fn look(&mut self) -> io::Result<Option<u64>> {
         if self.head.is_none() && !self.is_dry {
-            self.head = self.reader.next()?;
+            self.head = self.reader.next_item()?;
             self.is_dry = self.head.is_none();
         }
         Ok(self.head.as_ref().map(Item::time_ns))

@@ -1,5 +1,6 @@
 //! kill -9 of naru's own processes again and again: nobody outside notices, nothing is lost, every deadline is kept.
 
+mod flood;
 pub(in crate::scenario) mod load;
 
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@
 pub mod boot;
 pub mod check;
 pub mod client;
+mod forward;
 mod keeper;
 pub mod logging;
 pub mod observe;

@@ -184,8 +184,6 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
-    use naru_state::log::MAX_LINE;
-
     use super::*;
     use crate::ui::{Ansi, ProgressMode};
 
@@ -221,8 +219,8 @@ mod tests {
                 service: "web",
                 item: Item::Line(Line { complete, continues, ..line(text) }),
             };
-            let long = vec![b'x'; MAX_LINE];
-            output.write(&part(&long, false, false)).unwrap();
+            let long = b"xxx";
+            output.write(&part(long, false, false)).unwrap();
             output.write(&part(b"", true, true)).unwrap();
             output.write(&part(b"end", true, false)).unwrap();
             let text = String::from_utf8(std::mem::take(&mut output.pending)).unwrap();

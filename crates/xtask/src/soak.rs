@@ -11,6 +11,8 @@ use crate::task::{self, cargo, step};
 pub(crate) enum Command {
     /// Kill keeper and supervisor at random under connections, names, logs and exit codes
     Deaths(Duration),
+    /// Kill keeper and supervisor while a container writes at full speed
+    Logs(Kills),
     /// Bring a project up and down again and again, and compare what is there afterwards
     Cycles(Cycles),
     /// Kill whichever process is about to make the n-th change of the world, during up, down, restart and recreate
@@ -27,6 +29,14 @@ pub(crate) struct Duration {
     /// Seconds of random deaths
     #[arg(long, default_value_t = 600)]
     seconds: u64,
+}
+
+/// How often.
+#[derive(Debug, Args)]
+pub(crate) struct Kills {
+    /// Deaths
+    #[arg(long, default_value_t = 1000)]
+    kills: u64,
 }
 
 /// How often.
@@ -75,6 +85,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
                 tests("test(/^scenario::survival::random_deaths/)", "NARU_SOAK_SECONDS", *seconds)
             })
         }
+        Command::Logs(Kills { kills }) => step(&format!("{kills} deaths under a flood"), || {
+            tests("test(/^scenario::survival::flood::/)", "NARU_SOAK_KILLS", *kills)
+        }),
         Command::Cycles(Cycles { cycles }) => step("up and down", || {
             tests("test(/^scenario::lifecycle::ten_times/)", "NARU_SOAK_CYCLES", *cycles)
         }),

@@ -289,7 +289,8 @@ fn syslog(options: &Options<'_>) -> Result<Syslog, LoggingError> {
 }
 
 fn syslog_address(text: &str) -> Result<SyslogAddress, String> {
-    let not = || format!("`{text}` is not an address such as udp://192.0.2.1:514 or unixgram:///dev/log");
+    let not =
+        || format!("`{text}` is not an address such as udp://192.0.2.1:514 or unixgram:///dev/log");
     let (scheme, rest) = text.split_once("://").ok_or_else(not)?;
     match scheme {
         "unix" if rest.starts_with('/') => Ok(SyslogAddress::Unix(rest.into())),
@@ -328,15 +329,13 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
 /// # Errors
 /// With what of it is no field: other expressions of Docker's template language are not known.
 pub fn fill_tag(tag: &str, field: impl Fn(&str) -> Option<String>) -> Result<String, String> {
-    const FIELDS: [&str; 8] = [
-        "ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonName", "Hostname",
-    ];
+    const FIELDS: [&str; 8] =
+        ["ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonName", "Hostname"];
     let mut filled = String::new();
     let mut rest = tag;
     while let Some((text, after)) = rest.split_once("{{") {
-        let (expression, after) = after
-            .split_once("}}")
-            .ok_or_else(|| format!("`{tag}` has `{{{{` without `}}}}`"))?;
+        let (expression, after) =
+            after.split_once("}}").ok_or_else(|| format!("`{tag}` has `{{{{` without `}}}}`"))?;
         let name = expression.trim().strip_prefix('.').filter(|name| FIELDS.contains(name));
         let value = name.and_then(&field).ok_or_else(|| {
             format!("`{{{{{expression}}}}}` is not one of the fields that a tag can have")
@@ -355,11 +354,8 @@ mod tests {
 
     fn settings(driver: &str, options: &[(&str, &str)]) -> Result<LogSettings, LoggingError> {
         let options = options.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        let logging = Logging {
-            driver: driver.to_owned(),
-            options: options.collect(),
-            ..Logging::default()
-        };
+        let logging =
+            Logging { driver: driver.to_owned(), options: options.collect(), ..Logging::default() };
         logging.settings()
     }
 

@@ -4,6 +4,7 @@
 //! questions go where the host's own would go, to a resolver on its loopback interface as well.
 //! Which names exist is a [`Zone`], swapped as a whole; what one container sees of it is a [`View`].
 
+mod lookup;
 mod message;
 pub mod resolv;
 mod server;
@@ -14,6 +15,7 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+pub use lookup::lookup;
 pub use message::{Question, TYPE_A, TYPE_ANY, TYPE_PTR};
 pub use server::Server;
 pub use upstream::Upstream;

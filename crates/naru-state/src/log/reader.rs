@@ -176,7 +176,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the files cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Item>> {
+    pub fn next_item(&mut self) -> io::Result<Option<Item>> {
         loop {
             match self.ready.pop_front() {
                 Some(Item::Line(_)) if self.skip > 0 => {

@@ -34,7 +34,7 @@ impl Reader {
         counter.begin_within(again, position);
         counter.end_at(end.0, end.1);
         let mut count = 0;
-        while let Some(item) = counter.next()? {
+        while let Some(item) = counter.next_item()? {
             count += u64::from(matches!(item, Item::Line(_)));
         }
         if with_unfinished {

@@ -67,7 +67,7 @@ impl Log {
 
 fn texts(reader: &mut Reader) -> Vec<String> {
     let mut texts = Vec::new();
-    while let Some(item) = reader.next().unwrap() {
+    while let Some(item) = reader.next_item().unwrap() {
         texts.push(match item {
             Item::Line(line) => String::from_utf8_lossy(&line.bytes).into_owned(),
             Item::Lost(lost) => format!("-{}", lost.bytes),
@@ -186,7 +186,7 @@ fn limits_that_a_user_has_set_hold_whoever_reads() {
     for (files, most) in [(1, 8192), (3, 3 * 8192)] {
         let mut log = Log::new(Limits::exactly(8192, files));
         let mut reader = log.reader();
-        reader.next().unwrap();
+        reader.next_item().unwrap();
         for n in 0..2000 {
             log.out(&format!("{n:0>99}\n"));
             assert!(log.size() <= most + 400, "{}", log.size());
@@ -318,11 +318,11 @@ fn who_goes_on_at_a_mark_misses_nothing_and_repeats_nothing() {
     let all = texts(&mut log.reader());
     for count in 1..=all.len() {
         let mut reader = log.reader();
-        (0..count).for_each(|_| drop(reader.next().unwrap()));
+        (0..count).for_each(|_| drop(reader.next_item().unwrap()));
         let mut again = log.reader().at(reader.mark().unwrap()).unwrap();
         // Also for one that goes on a second time.
         if count < all.len() {
-            again.next().unwrap();
+            again.next_item().unwrap();
             let mut third = log.reader().at(again.mark().unwrap()).unwrap();
             assert_eq!(texts(&mut third), all[count + 1..], "after {count} and one");
         }
@@ -339,7 +339,7 @@ fn a_line_of_300_kilobytes_is_one_line_and_one_of_3_megabytes_can_be_put_togethe
     log.out(&format!("{}\nend\n", "k".repeat(3 << 20)));
     let mut reader = log.reader();
     let mut lines = Vec::new();
-    while let Some(item) = reader.next().unwrap() {
+    while let Some(item) = reader.next_item().unwrap() {
         let Item::Line(line) = item else { panic!("{item:?}") };
         lines.push((line.bytes.len(), line.complete, line.continues));
     }
@@ -362,7 +362,7 @@ fn a_reader_holds_no_more_than_a_piece_of_a_log_however_long() {
     (0..150).for_each(|_| log.out(&text));
     let mut reader = Reader::last(&log.directory, Range::default(), 300_000, true).unwrap();
     let mut count = 0_u64;
-    while reader.next().unwrap().is_some() {
+    while reader.next_item().unwrap().is_some() {
         count += 1;
         assert!(reader.held() <= 3 << 20, "{} bytes", reader.held());
     }

@@ -329,7 +329,7 @@ mod tests {
 
     fn texts(reader: &mut Reader) -> Vec<String> {
         let mut texts = Vec::new();
-        while let Some(item) = reader.next().unwrap() {
+        while let Some(item) = reader.next_item().unwrap() {
             texts.push(match item {
                 Item::Line(line) => String::from_utf8(line.bytes).unwrap(),
                 Item::Lost(lost) => format!("-{}", lost.bytes),

@@ -59,6 +59,7 @@ impl Supervisor {
         self.release_left_ports();
         self.resume_ports();
         self.adopt_farewells();
+        self.resume_forwarding();
         // A keeper that is gone is known to be by its silence.
         let _told = self.link.send(&ToKeeper::Serving, &[]);
         self.save_states();

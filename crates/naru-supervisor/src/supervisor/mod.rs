@@ -16,6 +16,7 @@ mod down;
 mod event;
 mod events;
 mod exits;
+mod forwarding;
 mod handover;
 mod health;
 mod hooks;
@@ -54,6 +55,7 @@ use naru_state::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
+use crate::forward::Forwarder;
 use crate::keeper::link::{Link, ToKeeper, ToSupervisor};
 use crate::protocol::{Changed, Reply, Request};
 use crate::role::Role;
@@ -105,6 +107,9 @@ struct Supervisor {
     since: Instant,
     /// The project is down and everybody who asked has been told.
     finished: bool,
+    /// Who sends lines elsewhere, by the container's name: a log may have a new container while the last lines of the
+    /// one before are on their way.
+    forwarders: BTreeMap<String, (ContainerId, Forwarder)>,
 }
 
 /// Runs the supervisor of a project; its standard input is the link to the keeper.
@@ -190,6 +195,7 @@ impl Supervisor {
             leaving: Vec::new(),
             since: Instant::now(),
             finished: false,
+            forwarders: BTreeMap::new(),
         })
     }
 
@@ -215,6 +221,7 @@ impl Supervisor {
         }
         if !self.keeper.is_relieved() {
             let _told = self.link.send(&ToKeeper::Finish, &[]);
+            self.finish_forwarding();
         }
         // Replies are written by tasks of this thread: let them be.
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -30,6 +30,7 @@ impl Supervisor {
         self.tell(id, "destroy");
         let Some(live) = self.containers.remove(id) else { return self.end_step(step, Ok(())) };
         self.may_last();
+        self.end_forwarding(id);
         self.release_unused_ports(&live.record.ports);
         self.refresh_names();
         let volumes = match anonymous_volumes {

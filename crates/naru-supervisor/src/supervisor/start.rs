@@ -175,6 +175,7 @@ impl Supervisor {
                 self.serve_ports(id);
                 self.begin_probing(id, started.check);
                 self.tell_start(id, starting.step.is_some());
+                self.forward(id);
                 Ok(())
             }
             Err(failure) => {
