@@ -108,7 +108,7 @@ impl Forwarder {
         let directory = logging::directory(project, container);
         let name = container.name.clone();
         let work = Work { directory, sink, stop: Arc::clone(&stop), pause: FIRST_PAUSE, sent: 0 };
-        let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             // It is at its end or has a deadline: two must not send the same.
             before.into_iter().for_each(Self::join);
             if let Err(error) = work.run() {
