@@ -42,6 +42,18 @@ pub(crate) fn of(chosen: impl Fn(&Process) -> bool) -> Samples {
     if found == 0 { Err("no such process".to_owned()) } else { Ok(vec![total]) }
 }
 
+/// The private memory of our process with this role, in bytes; nothing when there is none.
+pub(crate) fn of_role(role: &str) -> Option<f64> {
+    let is_it = |folder: &std::path::Path| {
+        let words = fs_err::read(folder.join("cmdline")).unwrap_or_default();
+        words.split(|&byte| byte == 0).any(|word| word == role.as_bytes())
+    };
+    let ours = |process: &Process| process.command == "naru" && process.in_our_network;
+    let (folder, _) = all().find(|(folder, process)| ours(process) && is_it(folder))?;
+    let rollup = fs_err::read_to_string(folder.join("smaps_rollup")).ok()?;
+    Some(private(&rollup)).filter(|&bytes| bytes > 0.0)
+}
+
 fn private(rollup: &str) -> f64 {
     let kilobytes = rollup.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;

@@ -8,6 +8,7 @@
 mod compose;
 mod config;
 mod container;
+mod logs;
 mod memory;
 mod peers;
 mod table;
@@ -28,7 +29,7 @@ const INSIDE: &str = "NARU_BENCH_INSIDE";
 /// What to measure, and how often.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Which groups of rows: container, compose, config (default: all)
+    /// Which groups of rows: container, compose, config, logs (default: all)
     groups: Vec<Group>,
     /// Rounds per row; fewer than 15 are for trying things out
     #[arg(long, default_value_t = 15)]
@@ -46,6 +47,7 @@ enum Group {
     Container,
     Compose,
     Config,
+    Logs,
 }
 
 /// What every group of rows needs.
@@ -80,6 +82,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "naru",
             "--bin",
             "naru-bench",
+            "--bin",
+            "naru-check",
         ]))
     })?;
     let bench = step("what naru is compared with", || Bench::prepare(options.rounds))?;
@@ -97,6 +101,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wanted(Group::Config) {
         step("reading Compose files", || config::measure(&bench, &mut table))?;
+    }
+    if wanted(Group::Logs) {
+        step("200 MB of output", || logs::measure(&bench, &mut table))?;
     }
     let text = table.to_string();
     print!("{text}");
