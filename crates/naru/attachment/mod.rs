@@ -11,12 +11,15 @@ mod signals;
 
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 
 use naru_compose::Loaded;
+use naru_state::ProjectDirectories;
 use naru_supervisor::client::Client;
 use naru_supervisor::protocol::{Failure, Reply, Request, Running};
+use naru_supervisor::{logging, observe};
 use nix::sys::signal::Signal;
 
 use crate::conversation::{self, TICK};
@@ -240,7 +243,8 @@ struct Session<'a> {
 /// Where a container's output goes. Its record is there as long as it is; without it the name must do.
 fn log_of(directories: &ProjectDirectories, running: &Running) -> PathBuf {
     let all = observe::containers(directories).unwrap_or_default();
-    let record = all.into_iter().map(|seen| seen.record).find(|record| record.id == running.id);
+    let record =
+        all.into_iter().map(|seen| seen.record).find(|record| record.id.as_str() == running.id);
     record.map_or_else(
         || directories.log(&running.name),
         |record| logging::directory(directories, &record),
