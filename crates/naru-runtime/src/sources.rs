@@ -12,7 +12,7 @@ use rustix::mount::OpenTreeFlags;
 use rustix::process::Signal;
 
 use crate::namespaces::Opened;
-use crate::plan::{ContainerPlan, IdMaps, IdSource, MountOp, flags};
+use crate::plan::{ContainerPlan, IdMaps, IdSource, Links, MountOp, flags};
 use crate::process::wait;
 use crate::role::Role;
 use crate::user::write_maps;
@@ -29,8 +29,10 @@ pub(crate) fn open(
     binary: &Binary,
 ) -> Result<Vec<Option<OwnedFd>>, Error> {
     let open = |mount: &MountOp| match mount {
-        MountOp::Bind { source, recursive, ids, .. } if ids.is_some() || plan.user.is_some() => {
-            let tree = clone_tree(source, *recursive).map_err(|errno| {
+        MountOp::Bind { source, recursive, ids, options, .. }
+            if ids.is_some() || plan.user.is_some() =>
+        {
+            let tree = clone_tree(source, *recursive, options.links).map_err(|errno| {
                 Error::host(format!("open {} for a mount", source.display()), errno)
             })?;
             if let Some((ids, recursive)) = ids {
@@ -60,8 +62,11 @@ pub(crate) fn enclose<'a>(
     }
 }
 
-fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, Errno> {
+fn clone_tree(path: &Path, recursive: bool, links: Links) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if links.bound || links.copied {
+        flags |= OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    }
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use naru_sys::mount::{Attributes, set_attributes};
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
@@ -45,9 +45,10 @@ pub(super) fn open_sources(
         MountOp::Bind { opened: Some(slot), .. } => {
             session.take(*slot).map(|made| Some(Source::Made(made)))
         }
-        MountOp::Bind { source, recursive, .. } => {
+        MountOp::Bind { source, recursive, options, .. } => {
             let what = || format!("open {} for a mount", source.display());
-            let held = hold_tree(source).at(Stage::Mount, what)?;
+            let follows = !options.links.bound && !options.links.copied;
+            let held = hold_tree(source, follows).at(Stage::Mount, what)?;
             // What is shared has to be so before this namespace is isolated, and what the root file
             // system will be attached in must not bring that along.
             let at_once = shared || *recursive && leads_to(&held, root);
@@ -67,7 +68,7 @@ fn leads_to(directory: &OwnedFd, root: Option<&Path>) -> bool {
     };
     let Ok(directory) = path(directory) else { return true };
     let below = |root: &Path| {
-        let root = hold_tree(root).and_then(|root| path(&root));
+        let root = hold_tree(root, true).and_then(|root| path(&root));
         root.map_or(true, |root| root.starts_with(&directory))
     };
     directory == Path::new("/") || root.is_some_and(below)
@@ -100,10 +101,17 @@ pub(super) fn mount(
                 None => Err(Errno::BADF),
             };
             let source = source.at(Stage::Mount, what)?;
+            if options.links.copied && copy_link(tree, &source, target).at(Stage::Mount, what)? {
+                return Ok(());
+            }
             change_attributes(&source, options).at(Stage::Mount, what)?;
             let is_directory = is_directory(source.as_fd()).at(Stage::Mount, what)?;
-            let place =
-                if is_directory { tree.directory(target, 0o755) } else { tree.file(target) };
+            let link = if options.links.covered { tree.link(target) } else { None };
+            let place = match link {
+                Some(link) => Ok(link),
+                None if is_directory => tree.directory(target, 0o755),
+                None => tree.file(target),
+            };
             let place = place.at(Stage::Mount, || format!("make {}", target.display()))?;
             check_bind(operation, &source, &place)?;
             attach_on(&source, &place).at(Stage::Mount, what)
@@ -112,6 +120,25 @@ pub(super) fn mount(
             let place = directory(tree, "cgroup", target)?;
             cgroups::mount(&place, hierarchies, *bound, options)
         }
+    }
+}
+
+/// Makes the link that the source is at the destination; false when it is none.
+fn copy_link(tree: &Tree, source: &OwnedFd, target: &Path) -> Result<bool, Errno> {
+    let stat = rustix::fs::statat(source, c"", AtFlags::EMPTY_PATH)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+        return Ok(false);
+    }
+    let words = rustix::fs::readlinkat(source, c"", Vec::new())?;
+    let (parent, name) = tree.parent(target)?;
+    if files::is_proc(parent.as_fd())? {
+        return Err(Errno::PERM);
+    }
+    match rustix::fs::symlinkat(&words, &parent, name) {
+        Err(Errno::EXIST) if rustix::fs::readlinkat(&parent, name, Vec::new()) == Ok(words) => {
+            Ok(true)
+        }
+        result => result.map(|()| true),
     }
 }
 
@@ -185,10 +212,15 @@ fn tmpfs(
     if !options.copy_up {
         return filesystem("tmpfs", source, &options);
     }
-    let writable = Options { set: options.set & !READ_ONLY, ..options.clone() };
+    let writable = Options {
+        set: options.set & !READ_ONLY,
+        recursive_set: options.recursive_set & !READ_ONLY,
+        ..options.clone()
+    };
     let mount = filesystem("tmpfs", source, &writable)?;
     copy_up::copy(covered.as_fd(), mount.as_fd())?;
-    let attributes = Attributes { set: options.set & READ_ONLY, ..Attributes::default() };
+    let set = (options.set | options.recursive_set) & READ_ONLY;
+    let attributes = Attributes { set, ..Attributes::default() };
     set_attributes(mount.as_fd(), false, &attributes)?;
     Ok(mount)
 }
@@ -223,6 +255,12 @@ pub(super) fn filesystem(
     if let Some(Propagation { flag, recursive }) = options.propagation {
         let attributes = Attributes { propagation: flag, ..Attributes::default() };
         set_attributes(mount.as_fd(), recursive, &attributes)?;
+    }
+    // Nothing is below, but the mount itself is among those that are meant.
+    let (set, clear) =
+        attributes(options.recursive_set, options.recursive_clear, options.recursive_atime);
+    if set | clear != 0 {
+        set_attributes(mount.as_fd(), true, &Attributes { set, clear, ..Attributes::default() })?;
     }
     Ok(mount)
 }

@@ -47,9 +47,11 @@ pub(super) fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, Errno>
     rustix::mount::open_tree(CWD, path, flags)
 }
 
-/// A file of the host, held by its path; links are followed and what is to be mounted there is.
-pub(super) fn hold_tree(path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::mount::open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLOEXEC)
+/// A file of the host, held by its path; what is to be mounted there on demand is.
+pub(super) fn hold_tree(path: &Path, follows: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_SYMLINK_NOFOLLOW, !follows);
+    rustix::mount::open_tree(CWD, path, flags)
 }
 
 /// Attaches the root file system on top of the old root, where no path of the host is needed, or at

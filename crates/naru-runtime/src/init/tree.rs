@@ -3,11 +3,15 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 
 use naru_sys::beneath;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+
+/// How many links that lead nowhere are followed, one after the other, to make their end.
+const LINKS: u32 = 8;
 
 /// A directory that paths cannot leave.
 #[derive(Debug)]
@@ -31,28 +35,54 @@ impl Tree {
         self.resolve(path, ResolveFlags::NO_SYMLINKS)
     }
 
-    /// The directory at `path`, made with what is missing above it.
+    /// The directory at `path`, made with what is missing above it, and where a link leads to.
     pub(super) fn directory(&self, path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
-        match self.open(path) {
-            Err(Errno::NOENT) => {}
-            found => return found,
-        }
-        let (parent, name) = self.parent(path)?;
-        match rustix::fs::mkdirat(&parent, name, Mode::from_bits_truncate(mode)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
-        }
-        self.open(path)
+        let make = |parent: BorrowedFd<'_>, name: &OsStr| match rustix::fs::mkdirat(
+            parent,
+            name,
+            Mode::from_bits_truncate(mode),
+        ) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(errno),
+        };
+        self.made(path, make, LINKS)
     }
 
-    /// The file at `path`, made empty with what is missing above it.
+    /// The file at `path`, made empty with what is missing above it, and where a link leads to.
     pub(super) fn file(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        self.made(path, create_file, LINKS)
+    }
+
+    /// The link at `path` itself, if there is one.
+    pub(super) fn link(&self, path: &Path) -> Option<OwnedFd> {
+        let parent = self.open(path.parent()?).ok()?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let link = rustix::fs::openat(&parent, path.file_name()?, flags, Mode::empty()).ok()?;
+        let stat = rustix::fs::statat(&link, c"", AtFlags::EMPTY_PATH).ok()?;
+        (FileType::from_raw_mode(stat.st_mode) == FileType::Symlink).then_some(link)
+    }
+
+    /// What is at `path`, made by `make` when it is missing. Of a link that leads nowhere it is the end
+    /// that is made; what is opened at last is found by the kernel beneath the root all the same.
+    fn made(
+        &self,
+        path: &Path,
+        make: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<(), Errno> + Copy,
+        links: u32,
+    ) -> Result<OwnedFd, Errno> {
         match self.open(path) {
             Err(Errno::NOENT) => {}
             found => return found,
         }
         let (parent, name) = self.parent(path)?;
-        create_file(parent.as_fd(), name)?;
+        make(parent.as_fd(), name)?;
+        match self.open(path) {
+            Err(Errno::NOENT) if links > 0 => {}
+            found => return found,
+        }
+        let words = rustix::fs::readlinkat(&parent, name, Vec::new())?;
+        let end = path.parent().ok_or(Errno::INVAL)?.join(OsStr::from_bytes(words.as_bytes()));
+        self.made(&without_dots(&end), make, links - 1)?;
         self.open(path)
     }
 
@@ -72,6 +102,21 @@ impl AsFd for Tree {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
+}
+
+/// The path without `.` and `..`, which does not leave the root.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    plain
 }
 
 /// Makes an empty file unless there is something of that name, which is not followed.

@@ -25,7 +25,7 @@ pub(crate) use devices::DeviceNode;
 pub(crate) use hooks::{HookPlan, early_hooks, state_of};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
 pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
-pub(crate) use options::{Atime, Options, Propagation, READ_ONLY, mount_option_names};
+pub(crate) use options::{Atime, Links, Options, Propagation, READ_ONLY, mount_option_names};
 pub(crate) use process::{CapabilityPlan, Label, ListenerPlan, ProcessPlan};
 pub(crate) use schedule::{PolicyPlan, SchedulePlan};
 pub(crate) use spec::{container_plan, exec_plan};

@@ -33,10 +33,23 @@ pub(crate) struct Options {
     pub(crate) propagation: Option<Propagation>,
     /// A tmpfs begins with what the directory below it has.
     pub(crate) copy_up: bool,
+    /// What is done with links.
+    pub(crate) links: Links,
     /// Options of the file system as a whole that every file system has.
     pub(crate) whole: Vec<String>,
     /// The file system's own options: a key, or a key and its value.
     pub(crate) data: Vec<(String, Option<String>)>,
+}
+
+/// What a bind mount does when a path ends with a link, as crun has it; without these, links are followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Links {
+    /// A link at the source is made again at the destination (`copy-symlink`).
+    pub(crate) copied: bool,
+    /// A link at the source is itself bound (`src-nofollow`).
+    pub(crate) bound: bool,
+    /// A link at the destination is covered (`dest-nofollow`).
+    pub(crate) covered: bool,
 }
 
 /// Mount propagation ([mount_namespaces(7)](https://man7.org/linux/man-pages/man7/mount_namespaces.7.html)).
@@ -107,11 +120,13 @@ const ATTRIBUTES: [(&str, u64, bool); 12] = [
 ];
 
 /// Options that are neither an attribute nor a file system's own.
-const WORDS: [&str; 35] = [
+const WORDS: [&str; 38] = [
     "async",
     "atime",
     "bind",
+    "copy-symlink",
     "defaults",
+    "dest-nofollow",
     "dirsync",
     "idmap",
     "lazytime",
@@ -139,6 +154,7 @@ const WORDS: [&str; 35] = [
     "shared",
     "silent",
     "slave",
+    "src-nofollow",
     "strictatime",
     "sync",
     "tmpcopyup",
@@ -207,6 +223,9 @@ fn parse_word(option: &str, parsed: &mut Options) -> Result<bool, String> {
             parsed.whole.push(option.to_owned());
         }
         "tmpcopyup" => parsed.copy_up = true,
+        "copy-symlink" => parsed.links.copied = true,
+        "src-nofollow" => parsed.links.bound = true,
+        "dest-nofollow" => parsed.links.covered = true,
         "remount" => return Err(option.to_owned()),
         name => match Propagation::named(name) {
             Some(propagation) => parsed.propagation = Some(propagation),

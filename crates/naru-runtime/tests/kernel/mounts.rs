@@ -24,6 +24,9 @@ crate::tests![
     nothing_is_left_on_the_host,
     mounts_are_listed_in_the_order_of_the_specification,
     the_hosts_root_is_bound_without_the_containers,
+    the_end_of_a_link_that_leads_nowhere_is_made_inside_the_root,
+    links_are_copied_bound_and_covered_when_asked,
+    a_file_system_can_be_recursively_read_only,
 ];
 
 fn mount_line<'a>(mountinfo: &'a str, target: &str) -> &'a str {
@@ -235,4 +238,49 @@ fn the_hosts_root_is_bound_without_the_containers() {
     assert!(seen.contains("usr") && !seen.contains("checker\n"), "{seen}");
     let of_the_container = |line: &&str| line.contains(" /host/checker ");
     assert_eq!(seen.lines().filter(of_the_container).count(), 0, "{seen}");
+}
+
+fn the_end_of_a_link_that_leads_nowhere_is_made_inside_the_root() {
+    let mut bundle = Bundle::new(&["cat", "/etc/a", "+", "cat", "/x/y", "+", "ls", "/etc/d"]);
+    symlink("../../../x/y", bundle.root.join("etc/a")).unwrap();
+    symlink("/deep/er", bundle.root.join("etc/d")).unwrap();
+    let source = bundle.root.join("source");
+    fs_err::write(&source, "text").unwrap();
+    bundle.mount(bind(&source, "/etc/a", &["bind", "ro"]));
+    bundle.mount(bind(bundle.root.join("etc"), "/etc/d/folder", &["bind", "ro"]));
+    assert_eq!(bundle.check(), "text\n\ntext\n\nfolder\n");
+    // One that leads to itself has no end.
+    let mut bundle = Bundle::new(&["id"]);
+    symlink("loop", bundle.root.join("etc/loop")).unwrap();
+    bundle.mount(bind("/etc/hostname", "/etc/loop", &["bind"]));
+    assert!(bundle.start(&crate::bundle::Output::new()).is_err());
+}
+
+fn links_are_copied_bound_and_covered_when_asked() {
+    for in_a_user_namespace in [false, true] {
+        let mut bundle =
+            Bundle::new(&["link", "/copied", "+", "link", "/bound", "+", "cat", "/covered"]);
+        if in_a_user_namespace {
+            bundle.user_namespace(300_000);
+        }
+        let (link, file) = (bundle.root.join("link"), bundle.root.join("file"));
+        symlink("nowhere", &link).unwrap();
+        fs_err::write(&file, "text").unwrap();
+        symlink("elsewhere", bundle.root.join("bound")).unwrap();
+        symlink("elsewhere", bundle.root.join("covered")).unwrap();
+        bundle.mount(bind(&link, "/copied", &["bind", "copy-symlink"]));
+        bundle.mount(bind(&link, "/bound", &["bind", "src-nofollow", "dest-nofollow"]));
+        bundle.mount(bind(&file, "/covered", &["bind", "dest-nofollow"]));
+        assert_eq!(bundle.check(), "nowhere\n\nnowhere\n\ntext\n");
+    }
+    let mut bundle = Bundle::new(&["link", "/proc/self"]);
+    bundle.mount(bind("/etc/hostname", "/proc/self", &["bind", "dest-nofollow"]));
+    assert!(bundle.start(&crate::bundle::Output::new()).is_err());
+}
+
+fn a_file_system_can_be_recursively_read_only() {
+    let mut bundle = Bundle::new(&["create", "/one/x", "+", "create", "/etc/x", "+", "ls", "/etc"]);
+    bundle.mount(mount("tmpfs", "tmpfs", "/one", &["rro"]));
+    bundle.mount(mount("tmpfs", "tmpfs", "/etc", &["rro", "tmpcopyup"]));
+    assert_eq!(bundle.check(), "errno 30\n\nerrno 30\n\nmarker\n");
 }
