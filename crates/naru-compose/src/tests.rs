@@ -16,6 +16,7 @@ mod hostile;
 mod lint;
 mod meaning;
 mod phases;
+mod rules;
 
 /// A directory of files that goes away with the test.
 pub(crate) struct Directory(pub(crate) PathBuf);

@@ -1,23 +1,32 @@
 //! Traps of merging ports.
 
+use std::collections::BTreeMap;
+
 use super::Linter;
 use crate::problem::Code;
-use crate::project::Service;
+use crate::project::{Port, Protocol, Service};
+use crate::source::Position;
 
 impl Linter<'_> {
     /// Lists of ports are appended: a file that gives a container port another port of the machine
     /// publishes it twice.
     pub(super) fn ports(&mut self, name: &str, service: &Service) {
+        // For each port of the container, and each file, the first two that are published differently: one of
+        // them differs from any other.
+        let mut known: BTreeMap<(u16, Protocol), Vec<(&Port, Position)>> = BTreeMap::new();
         for (index, port) in service.ports.iter().enumerate() {
+            if port.published.is_none() {
+                continue;
+            }
             let at = self.place.of(&["services", name, "ports", &index.to_string()]);
-            let earlier = service.ports[..index].iter().enumerate().find_map(|(other, earlier)| {
-                let before = self.place.of(&["services", name, "ports", &other.to_string()]);
-                let same = earlier.target == port.target && earlier.protocol == port.protocol;
-                let published = earlier.published.is_some() && port.published.is_some();
-                let differs = earlier.published != port.published;
-                (same && published && differs && before.file != at.file)
-                    .then_some((earlier, before))
-            });
+            let same = known.entry((port.target, port.protocol)).or_default();
+            let differs = |(earlier, _): &&(&Port, Position)| earlier.published != port.published;
+            let earlier = same.iter().filter(differs).find(|(_, before)| before.file != at.file);
+            let earlier = earlier.copied();
+            let mut of_file = same.iter().filter(|(_, before)| before.file == at.file);
+            if of_file.clone().count() < 2 && of_file.all(|earlier| differs(&earlier)) {
+                same.push((port, at));
+            }
             let Some((earlier, before)) = earlier else { continue };
             let (old, new) = (earlier.published.as_deref(), port.published.as_deref());
             let (old, new, target) =

@@ -98,3 +98,12 @@ fn a_file_with_many_mistakes_is_read_to_its_end() {
     let problems = load_text(&format!("services:\n  a:\n    image: x\n{lines}")).unwrap_err();
     assert_eq!(problems.0.len(), 200);
 }
+
+#[test]
+fn thousands_of_ports_are_looked_at_once() {
+    let yaml = "services: {a: {image: x, ports: ['1-16000']}}\n";
+    let start = Instant::now();
+    assert_eq!(load_text(yaml).unwrap().project.services["a"].ports.len(), 16_000);
+    // Comparing each with all takes minutes.
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
