@@ -172,9 +172,9 @@ pub(crate) fn explain(failure: Failure, loaded: Option<&Loaded>, doing: &str) ->
     let error = match placed {
         Some(mut problem) => {
             problem.hint = hints.next();
-            CommandError::config(problem)
+            CommandError::problems(&[problem])
         }
         None => CommandError::user(format!("cannot {doing}: {message}")),
     };
-    hints.fold(error, CommandError::hint)
+    hints.fold(error.because(failure.cause), CommandError::hint)
 }

@@ -3,6 +3,10 @@
 use std::fmt::Display;
 use std::io;
 
+use naru_compose::{Location, Problem, Severity};
+use naru_supervisor::protocol::Cause;
+
+use crate::github::{Annotation, GitHub};
 use crate::ui::Printer;
 
 /// Exit code after Ctrl-C.
@@ -30,6 +34,8 @@ pub(crate) struct CommandError {
     kind: Kind,
     error: anyhow::Error,
     hints: Vec<String>,
+    cause: Cause,
+    annotations: Vec<Annotation>,
 }
 
 impl CommandError {
@@ -43,8 +49,55 @@ impl CommandError {
         Self::new(Kind::Config, anyhow::anyhow!("{rendered}"))
     }
 
+    /// All that is wrong with the Compose files.
+    pub(crate) fn problems(problems: &[Problem]) -> Self {
+        let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+        Self { annotations: errors.map(annotation).collect(), ..Self::config(text.join("\n\n")) }
+    }
+
     fn new(kind: Kind, error: anyhow::Error) -> Self {
-        Self { kind, error, hints: Vec::new() }
+        let cause = if kind == Kind::Config { Cause::Config } else { Cause::Other };
+        Self { kind, error, hints: Vec::new(), cause, annotations: Vec::new() }
+    }
+
+    /// The same with its kind for programs.
+    #[must_use]
+    pub(crate) fn because(mut self, cause: Cause) -> Self {
+        self.cause = cause;
+        self
+    }
+
+    /// Its kind for programs.
+    pub(crate) fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// What is wrong, without its place.
+    pub(crate) fn message(&self) -> String {
+        match self.annotations.first() {
+            Some(annotation) => annotation.message.clone(),
+            None => format!("{:#}", self.error),
+        }
+    }
+
+    /// Where it is in the Compose files, if it is.
+    pub(crate) fn place(&self) -> Option<&Location> {
+        self.annotations.first().and_then(|annotation| annotation.place.as_ref())
+    }
+
+    /// Tells a runner of GitHub Actions.
+    pub(crate) fn annotate(&self, github: &GitHub, printer: &Printer) {
+        if self.is_broken_pipe() {
+            return;
+        }
+        match self.annotations.as_slice() {
+            [] => {
+                let annotation = Annotation { place: None, message: self.message() };
+                github.annotate(&[annotation], printer);
+            }
+            annotations => github.annotate(annotations, printer),
+        }
     }
 
     /// The same with something that the user can do.
@@ -76,6 +129,13 @@ impl CommandError {
         let error = self.error.chain().find(io).and_then(|cause| cause.downcast_ref::<io::Error>());
         error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// A problem without its excerpt, which the page shows itself.
+fn annotation(problem: &Problem) -> Annotation {
+    let hint = problem.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    let message = format!("{}{hint}", problem.message);
+    Annotation { place: problem.location.clone(), message }
 }
 
 /// stdout could not be written.

@@ -10,6 +10,7 @@ mod commands;
 mod conversation;
 mod error;
 mod follow;
+mod github;
 mod refused;
 mod settings;
 mod signals;
@@ -47,6 +48,7 @@ fn run(environment: BTreeMap<String, String>) -> u8 {
     };
     let (globals, command) = cli.split();
     let printer = globals.printer(&environment);
+    let github = github::GitHub::of(&environment);
     let settings = match settings::Settings::resolve(globals, environment) {
         Ok(settings) => settings,
         Err(error) => return error.explain(&printer),
@@ -56,5 +58,9 @@ fn run(environment: BTreeMap<String, String>) -> u8 {
         notes.iter().for_each(|note| printer.say(note));
         commands::run(command, &settings, &printer)
     });
-    outcome.unwrap_or_else(|error| error.explain(&printer))
+    outcome.unwrap_or_else(|error| {
+        let code = error.explain(&printer);
+        github.iter().for_each(|github| error.annotate(github, &printer));
+        code
+    })
 }

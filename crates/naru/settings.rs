@@ -131,7 +131,7 @@ impl Settings {
     /// # Errors
     /// With everything that is wrong in the files.
     pub(crate) fn load(&self, services: &[String]) -> Result<Loaded, CommandError> {
-        self.read(services).map_err(CommandError::config)
+        self.read(services).map_err(|problems| CommandError::problems(&problems.0))
     }
 
     /// [`Settings::load`], with the problems as they are.

@@ -15,6 +15,7 @@ mod fuzz;
 mod hostile;
 mod lint;
 mod meaning;
+mod naru;
 mod phases;
 mod rules;
 

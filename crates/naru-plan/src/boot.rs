@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn policy(when: When) -> Policy {
-        Policy { when, max_attempts: Some(3), delay: None, window: None }
+        Policy { when, max_attempts: Some(3), ..Policy::never() }
     }
 
     const LOST: Left = Left {

@@ -81,4 +81,12 @@ pub enum Error {
         /// Its policy, as written.
         policy: String,
     },
+    /// What `x-naru-restart` says makes no sense.
+    #[error("service \"{service}\" cannot be restarted as x-naru-restart says")]
+    RestartRules {
+        /// The service.
+        service: String,
+        /// What is wrong with it.
+        source: naru_compose::project::ExtensionError,
+    },
 }

@@ -78,6 +78,20 @@ fn completed(service: &str, state: State) -> Verdict {
     }
 }
 
+/// Whether a container that its restart policy brings back waits for a dependency in this state. It does while that is
+/// on its way to what the file asks for, and no longer than that: a dependency that will not get there holds nobody
+/// down, as in Docker.
+pub fn holds_restart(condition: Condition, dependency: State) -> bool {
+    match (condition, dependency) {
+        (Condition::Started, _) => false,
+        (Condition::Healthy, State::Restarting | State::Running { health: Health::Starting }) => {
+            true
+        }
+        (Condition::CompletedSuccessfully, State::Restarting | State::Running { .. }) => true,
+        (Condition::Healthy | Condition::CompletedSuccessfully, _) => false,
+    }
+}
+
 /// `exited (3)`.
 pub(crate) fn exited(code: Option<u8>) -> String {
     format!("exited ({})", code_text(code))
@@ -145,6 +159,27 @@ mod tests {
             check_one(condition, State::Exited { code: None }),
             failed("service \"db\" didn't complete successfully: exit unknown")
         );
+    }
+
+    #[test]
+    fn a_restart_waits_for_what_is_on_its_way_and_for_nothing_else() {
+        let holds = |condition, state| holds_restart(condition, state);
+        let (healthy, completed) = (Condition::Healthy, Condition::CompletedSuccessfully);
+        assert!(holds(healthy, running(Health::Starting)) && holds(healthy, State::Restarting));
+        assert!(holds(completed, running(Health::None)) && holds(completed, State::Restarting));
+        for state in [
+            running(Health::Healthy),
+            running(Health::Unhealthy),
+            running(Health::None),
+            State::Created,
+            State::Exited { code: Some(1) },
+        ] {
+            assert!(!holds(healthy, state), "{state:?}");
+        }
+        assert!(
+            !holds(completed, State::Exited { code: None }) && !holds(completed, State::Created)
+        );
+        assert!(!holds(Condition::Started, State::Restarting));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! The counted probes follow Docker exactly: the first one an interval after the start, the next an
 //! interval after the last has ended, failures inside the start period not counted. Between them run
-//! early probes (at once, then after 50 ms, 100 ms, … up to the interval) until the first success.
-//! An early probe can only succeed: its failure changes nothing, so that a service is known to be
-//! ready sooner than under Docker and never known to be unhealthy sooner.
+//! early probes (at once, then after pauses that grow from 50 ms, [`pace`]) until the first success.
+//! An early probe can only succeed: its failure changes nothing, and it is given up when a counted one is
+//! due, so that a service is known to be ready sooner than under Docker and never known to be unhealthy sooner.
 //!
 //! All times are counted from the container's start; the caller has the clock. A new [`Probes`] is
 //! made for each start, so no status outlives the process it is about.
@@ -14,10 +14,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observed;
+use crate::{observed, pace};
 
-/// The first pause between early probes; it doubles.
-const EARLY: Duration = Duration::from_millis(50);
 /// No pause is shorter, whatever an image says (it is Docker's minimum too).
 const SHORTEST: Duration = Duration::from_millis(1);
 /// How many results are kept.
@@ -97,15 +95,9 @@ pub struct Probes {
     status: observed::Health,
     streak: u32,
     due: Duration,
-    early: Option<Early>,
+    /// When the next early probe is due.
+    early: Option<Duration>,
     history: VecDeque<Entry>,
-}
-
-/// The next early probe and the pause after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Early {
-    due: Duration,
-    pause: Duration,
 }
 
 /// Where a health check stands, without its history: what the next supervisor needs to go on with it as if nothing
@@ -115,7 +107,7 @@ pub struct Schedule {
     status: observed::Health,
     streak: u32,
     due: Duration,
-    early: Option<Early>,
+    early: Option<Duration>,
 }
 
 impl Probes {
@@ -142,7 +134,7 @@ impl Probes {
             status: observed::Health::Starting,
             streak: 0,
             due: Duration::ZERO,
-            early: Some(Early { due: Duration::ZERO, pause: EARLY }),
+            early: Some(Duration::ZERO),
             history: VecDeque::new(),
         };
         probes.due = probes.pause(Duration::ZERO);
@@ -168,7 +160,9 @@ impl Probes {
     pub fn next(&self) -> Probe {
         let timeout = self.settings.timeout;
         match self.early {
-            Some(early) if early.due < self.due => Probe { at: early.due, timeout, early: true },
+            Some(at) if at < self.due => {
+                Probe { at, timeout: timeout.min(self.due - at), early: true }
+            }
             _ => Probe { at: self.due, timeout, early: false },
         }
     }
@@ -181,11 +175,13 @@ impl Probes {
             self.streak = 0;
             self.early = None;
             self.due = entry.ended + self.pause(entry.ended);
-        } else if entry.early {
-            self.postpone_early(entry.ended);
         } else {
-            self.count_failure(entry.began);
-            self.due = entry.ended + self.pause(entry.ended);
+            if !entry.early {
+                self.count_failure(entry.began);
+                self.due = entry.ended + self.pause(entry.ended);
+            }
+            let pause = pace::pause(entry.began, entry.ended).min(self.pause(entry.ended));
+            self.early = self.early.map(|_| entry.ended + pause);
         }
         truncate(&mut entry.output);
         if self.history.len() == HISTORY {
@@ -204,14 +200,6 @@ impl Probes {
         if self.streak >= self.settings.retries.max(1) {
             self.status = observed::Health::Unhealthy;
             self.early = None;
-        }
-    }
-
-    fn postpone_early(&mut self, ended: Duration) {
-        let longest = self.pause(ended);
-        if let Some(early) = &mut self.early {
-            early.due = ended + early.pause.min(longest);
-            early.pause = early.pause.saturating_mul(2).min(longest);
         }
     }
 

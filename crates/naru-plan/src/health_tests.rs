@@ -31,24 +31,30 @@ fn probe(probes: &mut Probes, took: u64, code: u8) -> (u128, bool) {
 }
 
 #[test]
-fn early_probes_begin_at_once_and_double_up_to_the_interval() {
-    let mut probes = Probes::new(settings(1000, 0, 5000));
-    let began: Vec<_> = (0..8).map(|_| probe(&mut probes, 0, 1)).collect();
-    let early = |at| (at, true);
-    let counted = |at| (at, false);
-    assert_eq!(
-        began,
-        [
-            early(0),
-            early(50),
-            early(150),
-            early(350),
-            early(750),
-            counted(1000),
-            early(1550),
-            counted(2000)
-        ]
-    );
+fn early_probes_begin_at_once_and_grow_rarer_between_the_counted_ones() {
+    let mut probes = Probes::new(Settings { retries: 99, ..settings(1000, 0, 5000) });
+    let began: Vec<_> = (0..90).map(|_| probe(&mut probes, 0, 1)).collect();
+    assert_eq!(began[..4], [(0, true), (50, true), (100, true), (150, true)]);
+    let counted: Vec<_> = began.iter().filter(|(_, early)| !early).map(|(at, _)| *at).collect();
+    assert!(counted.len() > 4 && counted.iter().zip(1..).all(|(at, n)| *at == n * 1000));
+    let early: Vec<_> = began.iter().filter(|(_, early)| *early).map(|(at, _)| *at).collect();
+    assert!(early.windows(2).all(|pair| pair[1] - pair[0] >= 50), "{early:?}");
+    assert!(early.is_sorted() && early.iter().any(|&at| at > 2000), "{early:?}");
+}
+
+#[test]
+fn whenever_it_is_ready_is_known_within_50_ms_or_a_twentieth_of_the_time() {
+    for ready in [1, 60, 400, 777, 2500, 8000, 29_000] {
+        let mut probes = Probes::new(Settings::default());
+        let at = loop {
+            let at = probes.next().at.as_millis();
+            let (_, _early) = probe(&mut probes, 1, u8::from(at < ready));
+            if probes.status() == Healthy {
+                break at;
+            }
+        };
+        assert!(at >= ready && at - ready <= (ready / 19).max(55), "{ready}: {at}");
+    }
 }
 
 #[test]
@@ -64,7 +70,7 @@ fn the_first_success_ends_the_early_probes() {
 #[test]
 fn early_failures_never_count() {
     let mut probes = Probes::new(settings(30_000, 0, 5000));
-    for _ in 0..9 {
+    for _ in 0..50 {
         assert!(probe(&mut probes, 0, 1).1);
     }
     assert_eq!((probes.failing_streak(), probes.status()), (0, Starting));
@@ -111,10 +117,13 @@ fn a_failure_after_a_success_counts_even_inside_the_start_period() {
 }
 
 #[test]
-fn an_early_probe_that_overruns_only_delays_the_counted_one() {
-    let mut probes = Probes::new(settings(1000, 0, 5000));
-    probe(&mut probes, 1500, 1);
-    assert_eq!(probes.next(), Probe { at: ms(1000), timeout: ms(1000), early: false });
+fn an_early_probe_is_given_up_when_a_counted_one_is_due() {
+    let mut probes = Probes::new(Settings { timeout: ms(30_000), ..settings(1000, 0, 5000) });
+    probe(&mut probes, 100, 1);
+    let early = Probe { at: ms(300), timeout: ms(700), early: true };
+    assert_eq!(probes.next(), early, "it has 700 ms of its 30 s");
+    probe(&mut probes, 700, 1);
+    assert_eq!(probes.next(), Probe { at: ms(1000), timeout: ms(30_000), early: false });
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! Owns the [`Plan`]: [`up()`], [`down()`], [`stop()`], [`start()`], [`restart_services()`], [`boot()`] and [`remove()`]
 //! compare a [`Project`](naru_compose::project::Project) with what was [`Observed`] and return the steps. Owns the
 //! decisions that are made while containers run as well: [`gate`] and [`wait`] (has it reached what others
-//! wait for), [`restart`] (does it start again, and when) and [`health`] (when to probe, and what the
-//! results mean).
+//! wait for), [`restart`] (does it start again, and when), [`health`] and [`ready`] (when to look, and what was
+//! found).
 //!
 //! Never does I/O, never reads a clock, never logs: the same inputs give the same plan, and a printed plan
 //! is one line per step, which is how the tests read it.
@@ -29,6 +29,7 @@ pub mod gate;
 pub mod hash;
 pub mod health;
 pub mod observed;
+pub mod ready;
 pub mod restart;
 pub mod wait;
 
@@ -41,6 +42,7 @@ mod graph;
 mod lifecycle;
 mod notice;
 mod one_off;
+mod pace;
 mod plan;
 mod progress;
 mod remove;

@@ -55,7 +55,7 @@ pub fn start(
 }
 
 /// Plans to restart services (all when empty), running or not, and the running containers of those that
-/// depend on them with `restart: true`, unless `no_deps` says otherwise.
+/// depend on them with `restart: true`, directly or by way of others, unless `no_deps` says otherwise.
 ///
 /// # Errors
 /// When a service is asked for that neither the file nor a container knows.
@@ -75,13 +75,16 @@ pub fn restart_services(
         }
     }
     if !no_deps {
-        for container in replicas(observed).filter(|c| c.state.is_active()) {
-            let asked = |name: &&String| causes.get(name.as_str()) == Some(&Cause::Requested);
-            let wanted = starts.dependencies(container);
-            let with = wanted.iter().filter(|(_, d)| d.restart).map(|(name, _)| name).find(asked);
-            if let Some(with) = with {
-                let cause = Cause::RestartsWith(with.clone());
-                causes.entry(&container.service).or_insert(cause);
+        // Dependencies first: who is restarted with one takes along who is restarted with it.
+        for service in graph.order() {
+            let of_service = replicas(observed).filter(|c| c.service == service);
+            for container in of_service.filter(|c| c.state.is_active()) {
+                let wanted = starts.dependencies(container).iter();
+                let mut with = wanted.filter(|(_, d)| d.restart).map(|(name, _)| name);
+                if let Some(with) = with.find(|name| causes.contains_key(name.as_str())) {
+                    let cause = Cause::RestartsWith(with.clone());
+                    causes.entry(&container.service).or_insert(cause);
+                }
             }
         }
     }

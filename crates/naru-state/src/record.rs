@@ -237,6 +237,28 @@ pub struct State {
     /// Where its health check stands (`naru_plan::health::Schedule`): deadlines and counts.
     #[serde(default)]
     pub probes: Option<serde_json::Value>,
+    /// How far it is on its way to being ready (`naru_plan::ready::Readiness`), where `x-naru-ready` asks for that.
+    #[serde(default)]
+    pub ready: Option<serde_json::Value>,
+    /// What is missing for that, for people.
+    #[serde(default)]
+    pub not_ready: Option<String>,
+    /// It is being ended by naru, to be started again.
+    #[serde(default)]
+    pub renewal: Option<Renewal>,
+    /// The service that its restart waits for although its delay has passed.
+    #[serde(default)]
+    pub waits_for: Option<String>,
+}
+
+/// Why naru ends a container to start it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Renewal {
+    /// It is unhealthy, and `x-naru-restart` asks for it.
+    Unhealthy,
+    /// A dependency with `restart: true` was restarted.
+    Dependency,
 }
 
 /// `states.json`: what the containers of a project did last. [`State`] files lie in the run directory and go with it;
@@ -324,6 +346,10 @@ impl State {
             restart_at: None,
             attempts: Attempts::default(),
             probes: None,
+            ready: None,
+            not_ready: None,
+            renewal: None,
+            waits_for: None,
         }
     }
 }

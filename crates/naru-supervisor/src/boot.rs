@@ -33,7 +33,8 @@ pub fn returning(own: &ProjectDirectories) -> Result<Vec<String>, atomic::Error>
         let service = model.services.get(&seen.record.service)?;
         let policy = restart::Policy::of(service).ok()?;
         let rests = matches!(seen.state.phase, record::Phase::Exited | record::Phase::Created);
-        (rests && !seen.record.is_one_off() && comes_back(&policy, &seen.state)).then(|| seen.record.name.clone())
+        (rests && !seen.record.is_one_off() && comes_back(&policy, &seen.state))
+            .then(|| seen.record.name.clone())
     };
     Ok(observe::containers(own)?.iter().filter_map(comes).collect())
 }

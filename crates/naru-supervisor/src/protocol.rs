@@ -352,6 +352,32 @@ pub struct Failure {
     /// The exit code of a command that cannot be executed: 127 when there is none of that name, else 126.
     #[serde(default)]
     pub code: Option<u8>,
+    /// What kind of failure it is, for programs.
+    #[serde(default)]
+    pub cause: Cause,
+}
+
+/// Kinds of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// None of the others.
+    #[default]
+    Other,
+    /// The Compose file asks for what cannot be.
+    Config,
+    /// An image is missing or cannot be used.
+    Image,
+    /// A port is somebody else's.
+    Conflict,
+    /// A container could not be started.
+    Start,
+    /// A container has ended that should not have, or with a failure.
+    Exited,
+    /// A container is unhealthy.
+    Unhealthy,
+    /// The time that was given has passed.
+    Timeout,
 }
 
 impl Failure {
@@ -370,6 +396,13 @@ impl Failure {
     #[must_use]
     pub fn at(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// The same with its kind.
+    #[must_use]
+    pub fn because(mut self, cause: Cause) -> Self {
+        self.cause = cause;
         self
     }
 

@@ -178,8 +178,13 @@ impl TestHost {
         Snapshot::take(self.scope())
     }
 
+    /// The host's directories.
+    pub(crate) fn directories(&self) -> Directories {
+        Directories::new(self.root(), self.folder.join("run"))
+    }
+
     fn scope(&self) -> Scope {
-        let directories = Directories::new(self.root(), self.folder.join("run"));
+        let directories = self.directories();
         Scope {
             cgroup: directories.root_id().to_string(),
             root: self.root(),

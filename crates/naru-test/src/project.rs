@@ -86,6 +86,28 @@ impl<'host> Project<'host> {
         containers
     }
 
+    /// A container's state as naru has written it down.
+    ///
+    /// # Panics
+    /// When the service has no container.
+    pub fn state(&self, service: &str) -> serde_json::Value {
+        let path = self.state_path(service);
+        serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
+    }
+
+    /// Where that is written.
+    ///
+    /// # Panics
+    /// When the service has no container.
+    pub fn state_path(&self, service: &str) -> PathBuf {
+        let listed = self.naru(["ps", "-a", "--no-trunc", "--format", "json"]).succeeds();
+        let containers = listed.json();
+        let own = containers.iter().find(|container| container["Service"] == service).unwrap();
+        let id = naru_state::ContainerId::try_from(own["ID"].as_str().unwrap().to_owned()).unwrap();
+        let name = naru_state::ProjectName::try_from(own["Project"].as_str().unwrap().to_owned());
+        self.host.directories().project(&name.unwrap()).state_file(&id)
+    }
+
     /// Waits until the only container of a service is in this state, and gives what `ps` says of it.
     ///
     /// # Panics

@@ -1,12 +1,14 @@
 //! `naru start`.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use naru_supervisor::observe;
 use naru_supervisor::protocol::{Request, Start};
 
 use super::services;
-use crate::conversation::{connect_or_start, converse};
+use super::up::{evidence, result};
+use crate::conversation::{connect_or_start, exchange, explain};
 use crate::error::{Blame, CommandError};
 use crate::settings::Settings;
 use crate::ui::Printer;
@@ -23,10 +25,22 @@ pub(crate) struct Args {
     /// Seconds to wait at most
     #[arg(long, value_name = "SECONDS")]
     wait_timeout: Option<u64>,
+    /// Print what has come of it as one JSON document on stdout
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
+    let began = Instant::now();
+    let outcome = begin(args, settings, printer);
+    if args.json {
+        result::print(&outcome, began.elapsed(), &args.services, (settings, printer))?;
+    }
+    outcome
+}
+
+fn begin(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
     let target = settings.target(&args.services)?;
     services::check(&args.services, &target)?;
     let doing = format!("start project {}", target.name);
@@ -41,6 +55,11 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         wait: args.wait,
         wait_timeout: args.wait_timeout.map(Duration::from_secs),
     });
-    converse(printer, client, &settings.wanted(request), target.loaded.as_ref(), &doing)?;
-    Ok(0)
+    match exchange(printer, client, &settings.wanted(request), &doing)? {
+        Ok(()) => Ok(0),
+        Err(failure) => {
+            evidence::show(&failure, &target, &BTreeSet::new(), printer)?;
+            Err(explain(failure, target.loaded.as_ref(), &doing))
+        }
+    }
 }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use naru_plan::restart::LOOP;
 use naru_state::record::{self, HealthStatus, Phase};
 
 use crate::ui;
+
+/// A container that has run this long is in no crash loop any more.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// The state in one word.
 pub(crate) fn word(phase: Phase) -> &'static str {
@@ -49,13 +53,35 @@ pub(crate) fn sentence(state: &record::State, now_ns: u64) -> String {
                 "starting" => " (health: starting)".to_owned(),
                 word => format!(" ({word})"),
             };
-            format!("Up {}{health}", since(state.started_ns))
+            let young = elapsed(state.started_ns.unwrap_or(now_ns), now_ns) < SETTLED;
+            let last = format!("last exit code {}{why}", code());
+            let crashes =
+                crash_loop(state).filter(|_| young).map(|row| format!(" ({row}, {last})"));
+            format!("Up {}{health}{}", since(state.started_ns), crashes.unwrap_or_default())
         }
         Phase::Restarting => {
-            format!("Restarting ({}{why}) {} ago", code(), since(state.finished_ns))
+            let next = match (&state.waits_for, state.restart_at.as_ref()) {
+                (Some(service), _) => Some(format!("waits for {service}")),
+                (None, at) => at.and_then(record::Moment::remaining).and_then(next_try),
+            };
+            let more: Vec<_> = crash_loop(state).into_iter().chain(next).collect();
+            let more =
+                if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+            format!("Restarting ({}{why}) {} ago{more}", code(), since(state.finished_ns))
         }
         Phase::Exited => format!("Exited ({}{why}) {} ago", code(), since(state.finished_ns)),
     }
+}
+
+/// "crash loop: 7 restarts in a row".
+fn crash_loop(state: &record::State) -> Option<String> {
+    let row = state.attempts.streak;
+    (row >= LOOP).then(|| format!("crash loop: {row} restarts in a row"))
+}
+
+/// "next try in 6 seconds"; nothing for what is due at once.
+fn next_try(left: Duration) -> Option<String> {
+    (left >= Duration::from_secs(1)).then(|| format!("next try in {}", ui::duration(left)))
 }
 
 /// Time between two points; none when the clock was set back.
@@ -176,6 +202,27 @@ mod tests {
         assert!(text.starts_with("Exited (unknown, the machine was restarted) "), "{text}");
         assert_eq!(say(&state(Phase::Restarting, Some(1)), 12), "Restarting (1) 2 seconds ago");
         assert_eq!(say(&state(Phase::Created, None), 12), "Created");
+    }
+
+    #[test]
+    fn a_crash_loop_is_told_with_its_count_and_the_next_try() {
+        let mut state = state(Phase::Restarting, Some(1));
+        let say = |state: &State| sentence(state, 12 * SECOND);
+        state.attempts.streak = 2;
+        assert_eq!(say(&state), "Restarting (1) 2 seconds ago");
+        state.attempts.streak = 7;
+        assert_eq!(say(&state), "Restarting (1) 2 seconds ago (crash loop: 7 restarts in a row)");
+        state.restart_at = Some(record::Moment::after(Duration::from_millis(6900)));
+        let next =
+            "Restarting (1) 2 seconds ago (crash loop: 7 restarts in a row, next try in 6 seconds)";
+        assert_eq!(say(&state), next);
+        state.waits_for = Some("db".to_owned());
+        let waits = "Restarting (1) 2 seconds ago (crash loop: 7 restarts in a row, waits for db)";
+        assert_eq!(say(&state), waits);
+        state.phase = Phase::Running;
+        let up = "Up 7 seconds (crash loop: 7 restarts in a row, last exit code 1)";
+        assert_eq!(say(&state), up);
+        assert_eq!(sentence(&state, 30 * SECOND), "Up 25 seconds");
     }
 
     #[test]

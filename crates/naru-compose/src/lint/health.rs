@@ -3,12 +3,15 @@
 use super::Linter;
 use super::image::Image;
 use crate::problem::Code;
-use crate::project::Service;
+use crate::project::{READY, Service};
 
 impl Linter<'_> {
     /// Health checks that come too early, and those that are not there.
     pub(super) fn health(&mut self, name: &str, service: &Service) {
         let Some(first) = self.waiting.get(name).copied() else { return };
+        if service.extensions.contains_key(READY) {
+            return;
+        }
         match &service.healthcheck {
             Some(check) if !check.test.is_empty() => self.pg_isready(name, service, first),
             _ => self.no_check(name, service, first),

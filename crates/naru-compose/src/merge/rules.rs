@@ -64,6 +64,7 @@ pub(super) static RULES: LazyLock<Table<Rule>> = LazyLock::new(|| {
         ("services.*.sysctls", Rule::Pairs),
         ("services.*.tmpfs", Rule::Texts),
         ("services.*.ulimits.*", Rule::Replace),
+        ("services.*.x-naru-ready", Rule::Replace),
         ("services.*.volumes.*.volume.labels", Rule::Pairs),
     ])
 });

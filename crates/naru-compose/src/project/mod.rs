@@ -10,6 +10,7 @@ mod devices;
 mod health;
 mod logging;
 mod mount;
+mod naru;
 mod port;
 mod print;
 mod resource;
@@ -36,6 +37,7 @@ pub use mount::{
     BindOptions, EnvFile, FileReference, ImageOptions, Mount, MountKind, TmpfsOptions,
     VolumeOptions,
 };
+pub use naru::{Address, ExtensionError, READY, RESTART, Ready, RestartRules, Sign};
 pub use port::{Port, Protocol, UnknownProtocol};
 pub use print::Dollar;
 pub use resource::{FileObject, Ipam, IpamPool, Model, ModelReference, Network, Volume};

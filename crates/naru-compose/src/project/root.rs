@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{FileObject, Model, Network, Service, Volume, is_default};
 
-/// `x-*` attributes of one object, by their full name. They mean nothing to naru.
+/// `x-*` attributes of one object, by their full name. They mean nothing to naru, except `x-naru-*` of a
+/// service ([`Service::ready`], [`Service::restart_rules`]).
 pub type Extensions = BTreeMap<String, serde_json::Value>;
 
 /// Everything the Compose files of one project declare, in canonical form.

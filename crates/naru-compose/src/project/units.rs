@@ -107,6 +107,12 @@ impl Period {
     }
 }
 
+impl From<Duration> for Period {
+    fn from(length: Duration) -> Self {
+        Self { length, is_negative: false }
+    }
+}
+
 impl FromStr for Period {
     type Err = UnitError;
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::coerce::coerce;
+use super::naru;
 use super::service::SERVICE;
 use super::shape::{Object, Shape};
 use super::suggest::closest;
@@ -145,7 +146,7 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
         let path = path.key(key);
         if let Some(shape) = object.field(key) {
             check(&mut entry.node, shape, &path, report);
-        } else if !key.starts_with("x-") {
+        } else if !is_extension(key) {
             let message = format!("{} has no attribute `{key}`", object.name);
             let full = report.is_full();
             let finding = report.error(entry.key_at, &path, message);
@@ -165,6 +166,11 @@ fn object(node: &mut Node, object: &Object, path: &Path, report: &mut Report) {
         report.error(at, path, message).code(Code::MISSING_ATTRIBUTE).hint(hint);
         node.value = Value::Broken;
     }
+}
+
+/// Whether it is an attribute that means nothing. naru's own names are not to be mistaken for such.
+fn is_extension(key: &str) -> bool {
+    key.starts_with("x-") && (!key.starts_with(naru::PREFIX) || key == naru::LINT)
 }
 
 /// What an unknown attribute was probably meant to be.

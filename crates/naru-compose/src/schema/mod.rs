@@ -5,6 +5,7 @@ mod check;
 mod coerce;
 mod deploy;
 mod json;
+mod naru;
 mod parts;
 mod resources;
 mod service;

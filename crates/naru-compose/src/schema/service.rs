@@ -2,6 +2,7 @@
 
 use super::build::BUILD;
 use super::deploy::{DEPLOY, DEVICE_REQUESTS};
+use super::naru;
 use super::parts::{
     ATTACHMENT, BLKIO, CREDENTIAL_SPEC, DEPENDENCY, DEVELOP, DEVICE, ENV_FILE, EXTENDS,
     HEALTHCHECK, HOOK, LOGGING, MODEL_REFERENCE, MOUNT, PORT, PRE_START, PROVIDER,
@@ -206,6 +207,16 @@ pub(crate) static SERVICE: Object = Object {
             "x-naru-output",
             Shape::Words(&["separate", "merged"]),
             "Whether stdout and stderr are one stream, in which the order of lines is exact, or two.",
+        ),
+        (
+            "x-naru-ready",
+            naru::READY,
+            "What shows that a container is ready; waited for like a health check.",
+        ),
+        (
+            "x-naru-restart",
+            Shape::Object(&naru::RESTART),
+            "How it is restarted, beside what `restart` says about when.",
         ),
     ],
     required: &[],

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use naru_compose::project::{Condition, Healthcheck, MountKind, NetworkMode, Project, Service};
+use naru_compose::project::{
+    Condition, Healthcheck, MountKind, NetworkMode, Project, READY, Service,
+};
 
 use crate::observed::{Container, State};
+use crate::restart::{Policy, PolicyError, UnknownPolicy};
 use crate::{Error, Graph, Observed, UpOptions};
 
 /// The services of one command, checked.
@@ -155,8 +158,14 @@ impl<'a> Selection<'a> {
                 let (service, name) = (name.to_owned(), service.container_name.clone());
                 return Err(Error::ScaledFixedName { service, name, scale });
             }
-            if let Err(error) = crate::restart::Policy::of(service) {
-                return Err(Error::RestartPolicy { service: name.to_owned(), policy: error.0 });
+            if let Err(error) = Policy::of(service) {
+                let service = name.to_owned();
+                return Err(match error {
+                    PolicyError::Unknown(UnknownPolicy(policy)) => {
+                        Error::RestartPolicy { service, policy }
+                    }
+                    PolicyError::Rules(source) => Error::RestartRules { service, source },
+                });
             }
             for (dependency, wanted) in &service.depends_on {
                 if wanted.condition == Condition::Healthy
@@ -175,6 +184,9 @@ impl<'a> Selection<'a> {
 
     /// Whether it is certain that a service has no health check.
     fn never_healthy(&self, service: &str) -> bool {
+        if self.service(service).extensions.contains_key(READY) {
+            return false;
+        }
         let own = self.service(service).healthcheck.as_ref();
         let is_off = |check: &Healthcheck| {
             check.disable || check.test.first().is_some_and(|word| word == "NONE")

@@ -56,6 +56,7 @@ impl Supervisor {
             self.tell_what_was_missed(&id);
         }
         self.refresh_names();
+        self.was_restarted = true;
         self.release_left_ports();
         self.resume_ports();
         self.adopt_farewells();
@@ -153,6 +154,7 @@ impl Supervisor {
             pidfd: Arc::new(pidfd),
             since: since(&live.state),
             probing: None,
+            ready: None,
             dns: None,
             output,
             resolver: handles.resolver,
@@ -161,6 +163,10 @@ impl Supervisor {
         self.resume_dns(id, TRIES);
         self.watch(id);
         self.resume_check(id);
+        self.resume_ready(id);
+        if let Some(why) = self.containers.get(id).and_then(|live| live.state.renewal) {
+            self.renew(id, why);
+        }
     }
 
     /// Ports that the keeper did not hold are bound again.
@@ -246,7 +252,7 @@ impl Supervisor {
                 let exit = naru_plan::restart::Exit {
                     code: live.state.exit.as_ref().and_then(|exit| exit.code),
                     ran_for: Duration::from_nanos(finished_ns.saturating_sub(started_ns)),
-                    stopped_by_user: live.state.stopped_by_user,
+                    ended_by: live.ended_by(),
                 };
                 live.follow(naru_plan::restart::decide(&live.policy(), &exit, live.attempts))
             }

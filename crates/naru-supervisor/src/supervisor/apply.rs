@@ -1,13 +1,13 @@
 //! Carrying a plan out: steps begin when they can, end by events, and the command is answered when all have.
 
-use naru_plan::gate::{Member, Verdict};
+use std::time::Duration;
+
+use naru_plan::gate::Member;
 use naru_plan::{Action, Step, Subject};
-use tokio::time::Instant;
 
 use super::Supervisor;
 use super::create::New;
-use super::operation::{Operation, StepOf, Then, words};
-use super::timers::Due;
+use super::operation::{Operation, StepOf, words};
 use crate::protocol::{self, Failure, Reply};
 
 impl Supervisor {
@@ -50,8 +50,14 @@ impl Supervisor {
             Some(Member { name: &live.record.name, state: live.observed() })
         });
         for (step, reason) in next.refused {
-            let key = service_of(&step.action).map(|name| format!("services.{name}.depends_on"));
-            let failure = Failure { message: reason, key, ..Failure::default() };
+            let mut failure = refusal(&step, reason, operation.began.elapsed());
+            failure.cause = {
+                let gates = step.gates.iter().map(|gate| gate.service.as_str()).collect::<Vec<_>>();
+                let of_gates = containers
+                    .values()
+                    .filter(|live| gates.contains(&live.record.service.as_str()));
+                super::patience::cause(of_gates.map(super::container::Live::observed))
+            };
             operation.failure.get_or_insert(failure);
         }
         for (_, warning) in next.warnings {
@@ -146,10 +152,10 @@ impl Supervisor {
             return false;
         }
         if operation.failure.is_none() && !operation.cancelled {
-            match self.wait_verdict(operation) {
-                Verdict::Wait => return false,
-                Verdict::Open => {}
-                Verdict::Failed(message) => self.fail(Failure { message, ..Failure::default() }),
+            match self.is_wait_over() {
+                None => return false,
+                Some(Ok(())) => {}
+                Some(Err(failure)) => self.fail(*failure),
             }
         }
         if !self.commit() {
@@ -164,26 +170,6 @@ impl Supervisor {
         if let Some(operation) = &mut self.operation {
             operation.failure.get_or_insert(failure);
         }
-    }
-
-    fn wait_verdict(&self, operation: &Operation) -> Verdict {
-        let Then::Wait(targets) = &operation.then else { return Verdict::Open };
-        let mut waiting = false;
-        for target in targets {
-            let of_service = self
-                .containers
-                .values()
-                .filter(|l| l.is_replica() && l.record.service == target.service);
-            let members: Vec<_> = of_service
-                .map(|live| Member { name: &live.record.name, state: live.observed() })
-                .collect();
-            match naru_plan::wait::check(target, &members) {
-                Verdict::Open => {}
-                Verdict::Wait => waiting = true,
-                failed @ Verdict::Failed(_) => return failed,
-            }
-        }
-        if waiting { Verdict::Wait } else { Verdict::Open }
     }
 
     /// Takes back what a failed command left half made, and answers.
@@ -221,39 +207,24 @@ impl Supervisor {
             operation.progress.abandon();
         }
     }
+}
 
-    /// A `--wait-timeout` has passed.
-    pub(super) fn out_of_patience(&mut self, operation: u64) {
-        if self.operation.as_ref().is_some_and(|current| current.id == operation) {
-            let waiting = self.not_ready();
-            let message = format!("application not healthy in time: {}", waiting.join(", "));
-            self.fail(Failure { message, ..Failure::default() });
-            if let Some(operation) = &mut self.operation {
-                operation.progress.abandon();
-            }
-        }
-    }
-
-    /// Names of containers that `--wait` still waits for.
-    fn not_ready(&self) -> Vec<String> {
-        let Some(Operation { then: Then::Wait(targets), .. }) = &self.operation else {
-            return Vec::new();
-        };
-        let waits = |live: &&super::container::Live| {
-            let member = [Member { name: &live.record.name, state: live.observed() }];
-            let target = targets.iter().find(|target| target.service == live.record.service);
-            target.is_some_and(|t| naru_plan::wait::check(t, &member) == Verdict::Wait)
-        };
-        let replicas = self.containers.values().filter(|live| live.is_replica());
-        replicas.filter(waits).map(|live| live.record.name.clone()).collect()
-    }
-
-    /// Sets the end of a command's patience.
-    pub(super) fn set_patience(&mut self, timeout: std::time::Duration) {
-        if let Some(operation) = &self.operation {
-            self.timers.add(Instant::now() + timeout, Due::Patience(operation.id));
-        }
-    }
+/// A start that a gate has ended: at its place in the file, with who has waited for whom how long.
+fn refusal(step: &Step, reason: String, waited: Duration) -> Failure {
+    let failure = Failure { message: reason, ..Failure::default() };
+    let Some(service) = service_of(&step.action) else { return failure };
+    let is_named = |gate: &&naru_plan::Gate| {
+        failure.message.contains(&format!("\"{}\"", gate.service))
+            || gate.containers.iter().any(|own| failure.message.contains(own.name()))
+    };
+    let gate = step.gates.iter().find(is_named);
+    let key = format!("services.{service}.depends_on");
+    let Some(gate) = gate else { return failure.at(key) };
+    let dependency = &gate.service;
+    let seconds = waited.as_secs_f64();
+    failure
+        .at(format!("{key}.{dependency}"))
+        .hint(format!("{service} waited {seconds:.1} s for {dependency}"))
 }
 
 fn service_of(action: &Action) -> Option<&str> {

@@ -4,9 +4,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use naru_compose::project::Service;
+use naru_compose::project::{Service, Sign};
 use naru_plan::observed;
-use naru_plan::{health, restart};
+use naru_plan::{health, ready, restart};
 use naru_state::process::Identity;
 use naru_state::record::{self, Phase};
 use tokio::time::Instant;
@@ -32,6 +32,8 @@ pub(super) struct Live {
     pub(super) attending: Vec<Client>,
     /// Somebody did, since this supervisor took over.
     pub(super) was_attended: bool,
+    /// Its policy's delay has passed, and it waits for a dependency now.
+    pub(super) is_held: bool,
 }
 
 /// What there is while its process runs.
@@ -41,6 +43,8 @@ pub(super) struct Running {
     pub(super) pidfd: Arc<OwnedFd>,
     pub(super) since: Instant,
     pub(super) probing: Option<Probing>,
+    /// Its sign of being ready.
+    pub(super) ready: Option<Awaiting>,
     /// Its resolver; dropping it ends it.
     pub(super) dns: Option<naru_net::dns::Server>,
     /// Its FIFOs or its terminal's master: the keeper's to read, held here for the keeper's death.
@@ -54,6 +58,14 @@ pub(super) struct Running {
 pub(super) struct Probing {
     pub(super) probes: health::Probes,
     pub(super) command: Vec<String>,
+    pub(super) under_way: bool,
+}
+
+/// The sign that this run is ready, by `x-naru-ready`.
+#[derive(Debug)]
+pub(super) struct Awaiting {
+    pub(super) readiness: ready::Readiness,
+    pub(super) sign: Sign,
     pub(super) under_way: bool,
 }
 
@@ -81,7 +93,12 @@ pub(super) struct Stopping {
 impl Stopping {
     /// A stop that a step has just asked for.
     pub(super) fn begun_by(step: StepOf) -> Self {
-        Self { steps: vec![step], deadline: Instant::now(), killed: None, hooks: None }
+        Self { steps: vec![step], ..Self::of_its_own() }
+    }
+
+    /// A stop that nobody waits for.
+    pub(super) fn of_its_own() -> Self {
+        Self { steps: Vec::new(), deadline: Instant::now(), killed: None, hooks: None }
     }
 }
 
@@ -118,6 +135,7 @@ impl Live {
             input: None,
             attending: Vec::new(),
             was_attended: false,
+            is_held: false,
         }
     }
 
@@ -144,19 +162,38 @@ impl Live {
     }
 
     fn health(&self) -> observed::Health {
+        let Some(running) = &self.running else { return observed::Health::None };
+        let probing = running.probing.as_ref();
+        let checked = probing.map_or(observed::Health::None, |probing| probing.probes.status());
+        running.ready.as_ref().map_or(checked, |awaiting| awaiting.readiness.with(checked))
+    }
+
+    /// Whether its health check cannot be run at all.
+    pub(super) fn is_hopeless(&self) -> bool {
         let probing = self.running.as_ref().and_then(|running| running.probing.as_ref());
-        probing.map_or(observed::Health::None, |probing| probing.probes.status())
+        let last = probing.and_then(|probing| probing.probes.history().last());
+        last.is_some_and(|entry| match entry.outcome {
+            health::Outcome::NotRun => true,
+            // What shells say of a command that is not there or is no program.
+            health::Outcome::Exited(code) => matches!(code, 126 | 127),
+            health::Outcome::TimedOut => false,
+        })
+    }
+
+    /// Who has ended the process that has just ended; asked once.
+    pub(super) fn ended_by(&mut self) -> restart::EndedBy {
+        match (self.state.renewal.take(), self.state.stopped_by_user) {
+            (_, true) => restart::EndedBy::User,
+            (Some(record::Renewal::Unhealthy), _) => restart::EndedBy::Unhealthy,
+            (Some(record::Renewal::Dependency), _) => restart::EndedBy::Dependency,
+            (None, _) => restart::EndedBy::Itself,
+        }
     }
 
     /// The policy that decides after an end; a service that is gone from the file is not restarted.
     pub(super) fn policy(&self) -> restart::Policy {
-        let never = restart::Policy {
-            when: restart::When::Never,
-            max_attempts: None,
-            delay: None,
-            window: None,
-        };
-        self.service.as_ref().and_then(|s| restart::Policy::of(s).ok()).unwrap_or(never)
+        let policy = self.service.as_ref().and_then(|s| restart::Policy::of(s).ok());
+        policy.unwrap_or_else(restart::Policy::never)
     }
 
     /// How long it may take to stop.
@@ -164,12 +201,26 @@ impl Live {
         asked.unwrap_or(self.record.stop_grace)
     }
 
-    /// Writes the verdict and the history of its health check into its state.
-    pub(super) fn note_health(&mut self, started_ns: u64) {
-        let probing = self.running.as_ref().and_then(|running| running.probing.as_ref());
-        self.state.health = probing.map(|probing| health_record(&probing.probes, started_ns));
-        let schedule = probing.map(|probing| probing.probes.schedule());
-        self.state.probes = schedule.and_then(|schedule| serde_json::to_value(schedule).ok());
+    /// Writes what is known of its health into its state.
+    pub(super) fn note_health(&mut self) {
+        let Some(running) = &self.running else { return };
+        let started_ns = self.state.started_ns.unwrap_or_default();
+        let probes = running.probing.as_ref().map(|probing| &probing.probes);
+        let health = health_record(self.health(), probes, started_ns);
+        let schedule = probes.and_then(|probes| serde_json::to_value(probes.schedule()).ok());
+        let awaiting = running.ready.as_ref();
+        let ready = awaiting.and_then(|ready| serde_json::to_value(&ready.readiness).ok());
+        let not_ready = awaiting.filter(|awaiting| awaiting.readiness.next().is_some());
+        let not_ready = not_ready.map(|awaiting| awaiting.readiness.last().to_owned());
+        self.state.health = health;
+        self.state.probes = schedule;
+        self.state.ready = ready;
+        self.state.not_ready = not_ready;
+    }
+
+    /// How far it was on its way to being ready under the supervisor before this one.
+    pub(super) fn resumed_readiness(&self) -> Option<ready::Readiness> {
+        serde_json::from_value(self.state.ready.clone()?).ok()
     }
 
     /// Its health check as the supervisor before this one left it; a new one where that left nothing.
@@ -215,17 +266,24 @@ fn entry(probe: &record::Probe, started_ns: u64) -> health::Entry {
     }
 }
 
-fn health_record(probes: &health::Probes, started_ns: u64) -> record::Health {
+fn health_record(
+    health: observed::Health,
+    probes: Option<&health::Probes>,
+    started_ns: u64,
+) -> Option<record::Health> {
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    record::Health {
-        status: match probes.status() {
-            observed::Health::Healthy => record::HealthStatus::Healthy,
-            observed::Health::Unhealthy => record::HealthStatus::Unhealthy,
-            observed::Health::Starting | observed::Health::None => record::HealthStatus::Starting,
-        },
-        failing_streak: probes.failing_streak(),
+    let status = match health {
+        observed::Health::None => return None,
+        observed::Health::Healthy => record::HealthStatus::Healthy,
+        observed::Health::Unhealthy => record::HealthStatus::Unhealthy,
+        observed::Health::Starting => record::HealthStatus::Starting,
+    };
+    Some(record::Health {
+        status,
+        failing_streak: probes.map_or(0, health::Probes::failing_streak),
         log: probes
-            .history()
+            .into_iter()
+            .flat_map(health::Probes::history)
             .map(|entry| record::Probe {
                 started_ns: started_ns.saturating_add(nanoseconds(entry.began)),
                 took: entry.ended.saturating_sub(entry.began),
@@ -236,7 +294,7 @@ fn health_record(probes: &health::Probes, started_ns: u64) -> record::Health {
                 output: entry.output.clone(),
             })
             .collect(),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -248,10 +306,10 @@ mod tests {
         let policy = restart::Policy {
             when: restart::When::OnFailure,
             max_attempts: Some(3),
-            delay: None,
-            window: None,
+            ..restart::Policy::never()
         };
-        let exit = restart::Exit { code: Some(1), ran_for: Duration::ZERO, stopped_by_user: false };
+        let ended_by = restart::EndedBy::Itself;
+        let exit = restart::Exit { code: Some(1), ran_for: Duration::ZERO, ended_by };
         let mut live = Live::adopted(record(), record::State::created(), None);
         for delay_ms in [100, 200, 400] {
             let decision = restart::decide(&policy, &exit, live.attempts);

@@ -6,6 +6,7 @@ use naru_state::ContainerId;
 use super::control::Client;
 use super::health::Probed;
 use super::hooks::Hooked;
+use super::ready::Looked;
 use super::start::Started;
 use crate::keeper::link::ToSupervisor;
 use crate::protocol::{Failure, Request};
@@ -35,4 +36,6 @@ pub(super) enum Event {
     Gone(ContainerId, std::io::Result<()>),
     /// A probe has ended.
     Probed(ContainerId, Probed),
+    /// A look for the sign that a container is ready has ended.
+    Looked(ContainerId, Looked),
 }

@@ -22,7 +22,7 @@ impl Supervisor {
         let ended = restart::Exit {
             code: exit.code,
             ran_for: running.since.elapsed(),
-            stopped_by_user: live.state.stopped_by_user || live.stopping.is_some(),
+            ended_by: live.ended_by(),
         };
         live.state.finished_ns = Some(exit.time_ns);
         live.state.exit = Some(exit);
@@ -63,11 +63,19 @@ impl Supervisor {
 
     /// A policy's delay has passed.
     pub(super) fn restart_due(&mut self, id: &ContainerId, generation: u16) {
-        let Some(live) = self.containers.get_mut(id) else { return };
+        let Some(live) = self.containers.get(id) else { return };
         let waits = live.state.phase == Phase::Restarting && live.state.generation == generation;
-        if waits && live.starting.is_none() {
-            live.state.restarts = live.state.restarts.saturating_add(1);
-            self.start(id, None);
+        if !waits || live.starting.is_some() {
+            return;
         }
+        let waits_for = self.held_by(id);
+        let Some(live) = self.containers.get_mut(id) else { return };
+        live.is_held = waits_for.is_some();
+        if live.is_held {
+            live.state.waits_for = waits_for;
+            return self.changed(id);
+        }
+        live.state.restarts = live.state.restarts.saturating_add(1);
+        self.start(id, None);
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use naru_plan::health::{Entry, Outcome, Probe, Probes};
 use naru_state::ContainerId;
-use naru_state::record::HealthStatus;
 
 use super::Supervisor;
 use super::container::Probing;
@@ -41,7 +40,7 @@ impl Supervisor {
         let Some(running) = &mut live.running else { return };
         running.probing =
             Some(Probing { probes: Probes::new(settings), command, under_way: false });
-        live.note_health(live.state.started_ns.unwrap_or_default());
+        live.note_health();
         self.schedule_probe(id);
     }
 
@@ -52,7 +51,7 @@ impl Supervisor {
         let probes = live.resumed_probes(settings);
         let Some(running) = &mut live.running else { return };
         running.probing = Some(Probing { probes, command, under_way: false });
-        live.note_health(live.state.started_ns.unwrap_or_default());
+        live.note_health();
         self.schedule_probe(id);
     }
 
@@ -95,30 +94,28 @@ impl Supervisor {
         if live.state.generation != probed.generation {
             return;
         }
-        let Some(running) = &mut live.running else { return };
+        let is_stopping = live.stopping.is_some();
+        let Some(running) = &live.running else { return };
         let since = running.since;
+        let before = live.observed();
+        let Some(running) = &mut live.running else { return };
         let Some(probing) = &mut running.probing else { return };
         probing.under_way = false;
-        let changed = probing.probes.record(Entry {
+        // What ends while its container is being ended has been ended with it, and says nothing.
+        if is_stopping {
+            return;
+        }
+        probing.probes.record(Entry {
             began: probed.began.saturating_duration_since(since),
             ended: since.elapsed(),
             outcome: probed.outcome,
             output: probed.output,
             early: probed.early,
         });
-        live.note_health(live.state.started_ns.unwrap_or_default());
-        if changed {
-            tracing::info!(container = %live.record.name, health = ?live.state.health, "changed");
-        }
-        let word = match live.state.health.as_ref().map(|health| health.status) {
-            Some(HealthStatus::Healthy) => "health_status: healthy",
-            _ => "health_status: unhealthy",
-        };
-        if changed {
-            self.tell(id, word);
-        }
+        live.note_health();
         self.changed(id);
         self.schedule_probe(id);
+        self.health_changed(id, before);
     }
 }
 

@@ -116,6 +116,7 @@ impl Supervisor {
                 live.state.stopped_by_user = false;
                 let steps = live.stopping.take().map(|stopping| stopping.steps);
                 self.schedule_probe(id);
+                self.schedule_look(id);
                 self.changed(id);
                 for step in steps.into_iter().flatten() {
                     self.end_step(step, Err(failure.clone()));

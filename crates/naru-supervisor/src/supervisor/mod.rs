@@ -27,8 +27,11 @@ mod mounts;
 mod names;
 mod networks;
 mod operation;
+mod patience;
 mod ports;
+mod ready;
 mod remove;
+mod renewal;
 mod requests;
 mod run;
 mod start;
@@ -98,6 +101,8 @@ struct Supervisor {
     queue: VecDeque<(Request, Client)>,
     watchers: Vec<Client>,
     caller: Option<crate::protocol::Caller>,
+    /// A policy has restarted a container whose dependents may have to follow.
+    was_restarted: bool,
     operations: u64,
     /// Containers whose files are being removed because nobody needs them any more.
     removing: usize,
@@ -190,6 +195,7 @@ impl Supervisor {
             queue: VecDeque::new(),
             watchers: Vec::new(),
             caller: None,
+            was_restarted: false,
             operations: 0,
             removing: 0,
             leaving: Vec::new(),
@@ -216,6 +222,8 @@ impl Supervisor {
             {
                 self.handle_due(due);
             }
+            self.release_held();
+            self.renew_dependents();
             self.advance();
             self.make_room();
         }
@@ -242,6 +250,7 @@ impl Supervisor {
             Event::Probed(id, probed) => self.probed(&id, probed),
             Event::ClientGone(id) => self.client_gone(id.as_ref()),
             Event::Gone(id, result) => self.gone(&id, result),
+            Event::Looked(id, looked) => self.looked(&id, looked),
         }
     }
 
@@ -249,6 +258,10 @@ impl Supervisor {
         match due {
             Due::Restart(id, generation) => self.restart_due(&id, generation),
             Due::Probe(id, generation) => self.probe_due(&id, generation),
+            Due::Look(id, generation) => self.look_due(&id, generation),
+            Due::Late(id, generation) => self.late(&id, generation),
+            // It is asked after each event anyhow.
+            Due::Settled => {}
             Due::StopCheck(id, generation) => self.stop_check(&id, generation),
             Due::Ports(id, tries) => self.resume_ports_of(&id, tries),
             Due::Resolver(id, tries) => self.resume_dns(&id, tries),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use naru_plan::{Action, Outcome, Plan, Progress, StepId, Subject};
 use naru_state::{ContainerId, record};
+use tokio::time::Instant;
 
 use super::control::Client;
 use crate::protocol::{self, Failure, Kind, Reply, Run};
@@ -48,6 +49,10 @@ pub(super) struct Operation {
     pub(super) restarts: bool,
     pub(super) cancelled: bool,
     pub(super) then: Then,
+    /// Since when it is under way.
+    pub(super) began: Instant,
+    /// How long who asked waits at most.
+    pub(super) patience: Option<Duration>,
     /// Instead of each container's own grace period.
     pub(super) stop_timeout: Option<Duration>,
 }
@@ -68,6 +73,8 @@ impl Operation {
             restarts: false,
             cancelled: false,
             then,
+            began: Instant::now(),
+            patience: None,
             stop_timeout: None,
         }
     }

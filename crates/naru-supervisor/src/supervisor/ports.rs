@@ -13,7 +13,7 @@ use naru_state::record::{Phase, Port};
 
 use super::Supervisor;
 use crate::keeper::link::ToKeeper;
-use crate::protocol::Failure;
+use crate::protocol::{Cause, Failure};
 
 /// The ports of the project.
 #[derive(Debug)]
@@ -89,7 +89,8 @@ impl Supervisor {
                 Ok(port) => ports.push(port),
                 Err(failure) => {
                     self.release_unused_ports(&ports);
-                    return Err(Box::new(failure.at(format!("services.{name}.ports.{index}"))));
+                    let failure = failure.at(format!("services.{name}.ports.{index}"));
+                    return Err(Box::new(failure.because(Cause::Conflict)));
                 }
             }
         }

@@ -33,8 +33,8 @@ use super::event::Event;
 use super::operation::StepOf;
 use super::{Supervisor, mounts};
 use crate::keeper::link::{Handles, Link, ToKeeper, Watch};
-use crate::protocol::{Caller, Failure};
 use crate::logging::{self, Keep};
+use crate::protocol::{Caller, Cause, Failure};
 use crate::spec;
 
 /// What a successful start brings.
@@ -88,9 +88,14 @@ impl Supervisor {
         }
         live.starting = Some(Starting { step, stops: Vec::new() });
         live.state.stopped_by_user = false;
+        live.state.renewal = None;
+        live.state.waits_for = None;
+        live.is_held = false;
         live.state.generation = live.state.generation.saturating_add(1);
         live.state.health = None;
         live.state.probes = None;
+        live.state.ready = None;
+        live.state.not_ready = None;
         match step {
             Some(_) => self.must_last(id),
             None => self.may_last(),
@@ -161,6 +166,7 @@ impl Supervisor {
                     pidfd: Arc::new(started.pidfd),
                     since: Instant::now(),
                     probing: None,
+                    ready: None,
                     dns: None,
                     output,
                     resolver,
@@ -176,6 +182,8 @@ impl Supervisor {
                 self.begin_probing(id, started.check);
                 self.tell_start(id, starting.step.is_some());
                 self.forward(id);
+                self.begin_ready(id);
+                self.was_restarted |= starting.step.is_none();
                 Ok(())
             }
             Err(failure) => {
@@ -314,6 +322,7 @@ impl Job {
         let message =
             format!("container {} cannot be started: {}", self.record.name, cause.message);
         let failure = Failure { message, causes: cause.causes, ..Failure::default() };
+        let failure = failure.because(Cause::Start);
         let service = format!("services.{}", self.record.service);
         Box::new(match attribute {
             "" => failure.at(service),

@@ -40,6 +40,8 @@ impl Supervisor {
     pub(super) fn stop(&mut self, id: &ContainerId, timeout: Option<Duration>, step: StepOf) {
         let Some(live) = self.containers.get_mut(id) else { return self.end_step(step, Ok(())) };
         live.state.stopped_by_user = true;
+        live.state.waits_for = None;
+        live.is_held = false;
         if let Some(starting) = &mut live.starting {
             // A policy's restart that is under way is let to end: what it makes would be nobody's otherwise.
             starting.stops.push((step, timeout));

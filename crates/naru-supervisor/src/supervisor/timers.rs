@@ -14,6 +14,10 @@ pub(super) enum Due {
     Restart(ContainerId, u16),
     /// A container's next probe, for this generation.
     Probe(ContainerId, u16),
+    /// A container's next look for the sign that it is ready, for this generation.
+    Look(ContainerId, u16),
+    /// The end of the time in which a container should be ready, for this generation.
+    Late(ContainerId, u16),
     /// Look again whether a container that was asked to stop can still do so.
     StopCheck(ContainerId, u16),
     /// Another try to bind a container's ports, and how many are left after it.
@@ -28,6 +32,8 @@ pub(super) enum Due {
     Lasting,
     /// The end of waiting for a first request.
     Idle,
+    /// What a command waits for may be settled.
+    Settled,
     /// The end of a command's patience.
     Patience(u64),
 }

@@ -11,7 +11,7 @@ use naru_state::record::Port;
 use super::Supervisor;
 use super::control::Client;
 use super::operation::{Operation, Then};
-use crate::protocol::{Failure, Kind, Reply, Run, Step, Up};
+use crate::protocol::{Cause, Failure, Kind, Reply, Run, Step, Up};
 
 impl Supervisor {
     /// Plans an `up`, checks images, binds ports, and begins.
@@ -218,25 +218,27 @@ fn facts(image: &Image) -> ImageFacts {
 
 fn missing_image(name: &str, service: &Service) -> Failure {
     let ways = "load one with `naru image load -i FILE` or `naru image import FILE NAME`";
+    let failed = |message, attribute: &str| {
+        let failure = Failure { message, ..Failure::default() }.because(Cause::Image);
+        failure.at(format!("services.{name}.{attribute}"))
+    };
     if service.image.is_empty() {
         let message =
             format!("service {name} has only `build`, and this naru cannot build images yet");
-        let failure =
-            Failure { message, ..Failure::default() }.at(format!("services.{name}.build"));
-        return failure.hint(format!("name an image with `image:` and {ways}"));
+        return failed(message, "build").hint(format!("name an image with `image:` and {ways}"));
     }
     let message = format!("image {} of service {name} is not in the store", service.image);
-    let failure = Failure { message, ..Failure::default() }.at(format!("services.{name}.image"));
-    failure.hint(format!("this naru cannot pull images yet; {ways}"))
+    failed(message, "image").hint(format!("this naru cannot pull images yet; {ways}"))
 }
 
 /// A planner's refusal, with its place in the file where it has one.
 pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
     use naru_plan::Error::{
         Cycle, ExternalNetworkMissing, ExternalVolumeMissing, NoContainer, NoHealthcheck,
-        NoSuchService, RestartPolicy, ScaledFixedName, TooManyReplicas, UndefinedDependency,
+        NoSuchService, RestartPolicy, RestartRules, ScaledFixedName, TooManyReplicas,
+        UndefinedDependency,
     };
-    let failure = Failure::from_error(error);
+    let failure = Failure::from_error(error).because(Cause::Config);
     match error {
         Cycle { path } => match path.first() {
             Some(service) => failure.at(format!("services.{service}.depends_on")),
@@ -245,6 +247,7 @@ pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
         UndefinedDependency { service, dependency } | NoHealthcheck { service, dependency } => {
             failure.at(format!("services.{service}.depends_on.{dependency}"))
         }
+        RestartRules { service, .. } => failure.at(format!("services.{service}.x-naru-restart")),
         ScaledFixedName { service, .. } => failure.at(format!("services.{service}.container_name")),
         TooManyReplicas { service, .. } => failure.at(format!("services.{service}.scale")),
         RestartPolicy { service, .. } => failure.at(format!("services.{service}.restart")),

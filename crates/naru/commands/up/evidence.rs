@@ -1,7 +1,9 @@
 //! After an `up` has failed: what the containers that are to blame have said, and what their health checks have.
 
+use std::collections::BTreeSet;
+
 use naru_state::log::{Item, Stream};
-use naru_state::record::{HealthStatus, Probe};
+use naru_state::record::{HealthStatus, Probe, State};
 use naru_supervisor::observe::{self, Seen};
 use naru_supervisor::protocol::Failure;
 
@@ -11,15 +13,20 @@ use crate::settings::Target;
 use crate::ui::{Layout, Output, Printer};
 
 /// Lines of each container.
-const LINES: u64 = 10;
+const LINES: u64 = 20;
 
-/// Shows the last lines of the containers that `failure` is about, which nobody has seen.
+/// Results of each health check.
+const PROBES: usize = 3;
+
+/// Shows the last lines of the containers that `failure` is about and whose services are not `shown` already, and what
+/// their health checks have found.
 ///
 /// # Errors
-/// When the logs cannot be read or nobody takes the lines.
-pub(super) fn show_lines(
+/// When the project cannot be looked at or nobody takes the lines.
+pub(crate) fn show(
     failure: &Failure,
     target: &Target,
+    shown: &BTreeSet<String>,
     printer: &Printer,
 ) -> Result<(), CommandError> {
     let selection = Selection { tail: Some(LINES), passing: true, ..Selection::default() };
@@ -28,7 +35,9 @@ pub(super) fn show_lines(
     let layout = Layout { prefix: true, colour: true, timestamps: false, raw: false };
     let mut output = Output::new(printer, layout);
     let mut show = |mut entry: Entry<'_>| {
-        if !is_about(failure, entry.name, entry.service, project) {
+        let is_wanted =
+            !shown.contains(entry.service) && is_about(failure, entry.name, entry.service, project);
+        if !is_wanted {
             return Ok(());
         }
         // All of it is about a failure: none of it is what the user asked for.
@@ -40,29 +49,36 @@ pub(super) fn show_lines(
     while logs.read(&mut show).host("read the logs")? {}
     logs.finish(None, &mut show).host("read the logs")?;
     output.flush()?;
-    Ok(())
-}
-
-/// Shows the last health check of each unhealthy container that `failure` is about.
-///
-/// # Errors
-/// When the project cannot be looked at.
-pub(super) fn show_probes(
-    failure: &Failure,
-    target: &Target,
-    printer: &Printer,
-) -> Result<(), CommandError> {
-    let project = target.name.as_str();
     let containers = observe::containers(&target.directories).host("look at the containers")?;
     for Seen { record, state } in containers {
         let name = shown_name(&record.name, project);
-        let health = state.health.filter(|health| health.status == HealthStatus::Unhealthy);
-        let probe = health.and_then(|health| health.log.last().cloned());
-        if let Some(probe) = probe.filter(|_| is_about(failure, name, &record.service, project)) {
-            printer.say(&format!("{name} health check {}", words(&probe)));
+        if is_about(failure, name, &record.service, project) {
+            show_health(name, &state, printer);
         }
     }
     Ok(())
+}
+
+/// Shows why a container is not healthy, where it should be.
+fn show_health(name: &str, state: &State, printer: &Printer) {
+    let Some(health) = state.health.as_ref().filter(|it| it.status != HealthStatus::Healthy) else {
+        return;
+    };
+    if let Some(missing) = state.not_ready.as_ref().filter(|missing| !missing.is_empty()) {
+        printer.say(&format!("{name} is not ready: {missing}"));
+    }
+    if health.log.is_empty() {
+        return;
+    }
+    let standing = match (health.status, health.failing_streak) {
+        (HealthStatus::Unhealthy, failures) => format!("is unhealthy, {failures} checks failed"),
+        (_, 0) => "is still starting, no failure has counted yet".to_owned(),
+        (_, failures) => format!("is still starting, {failures} failures have counted"),
+    };
+    printer.say(&format!("{name} {standing}; the last health checks:"));
+    for probe in health.log.iter().rev().take(PROBES).rev() {
+        printer.say(&format!("{name} health check {}", words(probe)));
+    }
 }
 
 /// "exited with code 3: probe says no".

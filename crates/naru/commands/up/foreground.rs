@@ -8,7 +8,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use naru_compose::Loaded;
-use naru_state::log::Range;
+use naru_compose::project::Condition;
+use naru_state::log::{Item, Range, Stream};
 use naru_state::process::Identity;
 use naru_state::record::{Phase, now_ns};
 use naru_supervisor::client::Client;
@@ -19,7 +20,7 @@ use nix::sys::signal::Signal;
 use super::{Args, attached};
 use crate::conversation::{self, TICK, listen};
 use crate::error::{Blame, CommandError, INTERRUPTED};
-use crate::follow::{Alarm, Logs, Selection, shown_name};
+use crate::follow::{Alarm, Entry, Logs, Selection, shown_name};
 use crate::settings::Target;
 use crate::signals;
 use crate::ui::{Layout, Output, Printer, Progress};
@@ -205,7 +206,7 @@ impl View<'_> {
             Err(failure) => {
                 self.show_all_logs()?;
                 let Session { target, printer, .. } = self.session;
-                super::evidence::show_probes(&failure, target, printer)?;
+                super::evidence::show(&failure, target, &self.attached, printer)?;
                 let loaded = Some(self.session.loaded);
                 return Err(conversation::explain(failure, loaded, &self.doing));
             }
@@ -246,7 +247,8 @@ impl View<'_> {
         }
         let aborts = match exit.code {
             _ if state.phase == Phase::Restarting || self.stopping.is_some() => false,
-            Some(0) => self.aborts_on_exit(),
+            // What others wait for to complete has done so: that ends nothing.
+            Some(0) => self.aborts_on_exit() && !self.is_awaited(service),
             _ => self.aborts_on_exit() || self.session.args.abort_on_container_failure,
         };
         if aborts {
@@ -266,12 +268,15 @@ impl View<'_> {
         self.show_all_logs()?;
         let name = shown_name(container, self.session.target.name.as_str()).to_owned();
         self.progress.clear();
-        self.logs.finish(Some(&name), |entry| self.output.write(&entry)).host(&self.doing)?;
+        let all = self.session.args.json;
+        let show = |entry: Entry<'_>| self.output.write(&redirected(entry, all));
+        self.logs.finish(Some(&name), show).host(&self.doing)?;
         self.output.flush()?;
         let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
         let why = if exit.out_of_memory { ", out of memory" } else { "" };
         let then = if phase == Phase::Restarting { " (restarting)" } else { "" };
-        self.session.printer.say(&format!("{name} exited with code {code}{why}{then}"));
+        let news = format!("{name} exited with code {code}{why}{then}");
+        self.session.printer.say(&news);
         self.progress.show();
         Ok(())
     }
@@ -384,6 +389,13 @@ impl View<'_> {
         Ok(())
     }
 
+    /// Whether another service starts after this one has completed.
+    fn is_awaited(&self, service: &str) -> bool {
+        let services = self.session.loaded.project.services.values();
+        let mut wanted = services.filter_map(|other| other.depends_on.get(service));
+        wanted.any(|wanted| wanted.condition == Condition::CompletedSuccessfully)
+    }
+
     fn aborts_on_exit(&self) -> bool {
         self.session.args.abort_on_container_exit || self.session.args.exit_code_from.is_some()
     }
@@ -410,12 +422,13 @@ impl View<'_> {
     /// Shows a batch of what the containers have written; true when there is more.
     fn show_logs(&mut self) -> Result<bool, CommandError> {
         let mut is_cleared = false;
+        let all = self.session.args.json;
         let more = self.logs.read(|entry| {
             if !is_cleared {
                 self.progress.clear();
                 is_cleared = true;
             }
-            self.output.write(&entry)
+            self.output.write(&redirected(entry, all))
         });
         let more = more.host(&self.doing)?;
         if is_cleared {
@@ -438,8 +451,18 @@ impl View<'_> {
     fn finish(&mut self) -> Result<(), CommandError> {
         self.show_all_logs()?;
         self.progress.finish();
-        self.logs.finish(None, |entry| self.output.write(&entry)).host(&self.doing)?;
+        let all = self.session.args.json;
+        let show = |entry: Entry<'_>| self.output.write(&redirected(entry, all));
+        self.logs.finish(None, show).host(&self.doing)?;
         self.output.flush()?;
         Ok(())
     }
+}
+
+/// What a container has written; where stdout is for the result, all of it as from stderr.
+fn redirected(mut entry: Entry<'_>, all_to_stderr: bool) -> Entry<'_> {
+    if let (Item::Line(line), true) = (&mut entry.item, all_to_stderr) {
+        line.stream = Stream::Stderr;
+    }
+    entry
 }

@@ -1,11 +1,14 @@
 //! `naru up`.
 
 mod attached;
-mod evidence;
+pub(crate) mod evidence;
 mod foreground;
+mod guilty;
+pub(crate) mod result;
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use naru_compose::Loaded;
 use naru_compose::project::Service;
@@ -13,7 +16,7 @@ use naru_supervisor::logging;
 use naru_supervisor::protocol::{self, Request};
 
 use crate::conversation::{connect_or_start, exchange, explain};
-use crate::error::CommandError;
+use crate::error::{CommandError, INTERRUPTED};
 use crate::settings::Settings;
 use crate::ui::Printer;
 use crate::variables::is_yes;
@@ -99,6 +102,9 @@ pub(crate) struct Args {
     /// Assume "yes"; naru does not ask
     #[arg(short, long)]
     yes: bool,
+    /// Print what has come of it as one JSON document on stdout; all other output goes to stderr
+    #[arg(long, conflicts_with = "no_start")]
+    json: bool,
 }
 
 pub(crate) fn parse_scale(text: &str) -> Result<(String, u32), String> {
@@ -117,6 +123,15 @@ pub(crate) fn parse_pull(text: &str) -> Result<String, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
+    let began = Instant::now();
+    let outcome = bring_up(args, settings, printer);
+    if args.json {
+        result::print(&outcome, began.elapsed(), &args.services, (settings, printer))?;
+    }
+    outcome
+}
+
+fn bring_up(args: &Args, settings: &Settings, printer: &Printer) -> Result<u8, CommandError> {
     let loaded = load(&args.services, settings, printer)?;
     let scaled = args.scale.iter().map(|(service, _count)| service);
     let named = args.services.iter().chain(scaled).chain(&args.attach).chain(&args.no_attach);
@@ -129,7 +144,11 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let target = settings.named(&loaded.project.name, None)?;
     let client = connect_or_start(&settings.directories, &target.name)?;
     let session = foreground::Session { args, loaded: &loaded, target: &target, printer };
-    session.run(client, &Request::Up(Box::new(request)))
+    let code = session.run(client, &Request::Up(Box::new(request)))?;
+    if !matches!(code, 0 | INTERRUPTED) {
+        guilty::tell(code, &session, settings)?;
+    }
+    Ok(code)
 }
 
 /// Loads the project and shows what there is to say about its files.
@@ -184,8 +203,7 @@ pub(crate) fn detached(
     match exchange(printer, client, &request, &doing)? {
         Ok(()) => Ok(0),
         Err(failure) => {
-            evidence::show_lines(&failure, &target, printer)?;
-            evidence::show_probes(&failure, &target, printer)?;
+            evidence::show(&failure, &target, &BTreeSet::new(), printer)?;
             Err(explain(failure, Some(loaded), &doing))
         }
     }
@@ -202,8 +220,7 @@ pub(crate) fn possible(
 ) -> Result<(), CommandError> {
     let refusals = loaded.refusals(services);
     if !refusals.is_empty() {
-        let text: Vec<_> = refusals.iter().map(ToString::to_string).collect();
-        return Err(CommandError::config(text.join("\n\n")));
+        return Err(CommandError::problems(&refusals));
     }
     if let Some(failure) = without_journal(loaded, services) {
         return Err(explain(failure, Some(loaded), "bring up the project"));
@@ -230,7 +247,10 @@ fn without_journal(loaded: &Loaded, services: &[String]) -> Option<protocol::Fai
         service.logging.as_ref().is_some_and(|logging| logging.driver == "journald")
     };
     let (name, _) = all.into_iter().find(|(_, service)| uses(service))?;
-    let message = format!("the logging driver `journald` needs systemd's journal, and {} is not there", logging::JOURNAL);
+    let message = format!(
+        "the logging driver `journald` needs systemd's journal, and {} is not there",
+        logging::JOURNAL
+    );
     let failure = protocol::Failure { message, ..protocol::Failure::default() };
     Some(failure.at(format!("services.{name}.logging.driver")))
 }

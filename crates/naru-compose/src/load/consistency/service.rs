@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Checker;
 use crate::problem::Code;
-use crate::project::{Build, Cpus, Deploy, Service};
+use crate::project::{Build, Cpus, Deploy, READY, Service};
 
 impl Checker<'_> {
     /// Checks one service.
@@ -27,6 +27,7 @@ impl Checker<'_> {
             finding.related(other, "`networks` is here").hint("keep one of them");
         }
         self.health(name, service);
+        self.extensions(name, service);
         self.scale(name, service);
         if let Some(deploy) = service.deploy.as_ref().filter(|_| !self.missing) {
             self.limits(name, service, deploy);
@@ -67,13 +68,28 @@ impl Checker<'_> {
             let disabled = check.is_some_and(|check| {
                 check.disable || check.test.first().is_some_and(|head| head == "NONE")
             });
-            if healthy && disabled {
+            let has_sign = self
+                .project
+                .services
+                .get(other)
+                .is_some_and(|it| it.extensions.contains_key(READY));
+            if healthy && disabled && !has_sign {
                 let message =
                     format!("`{other}` never becomes healthy: its health check is disabled");
                 self.error(name, &["depends_on", other], message)
                     .code(Code::NEVER_HEALTHY)
                     .hint("remove `disable`, or wait for `service_started`");
             }
+        }
+    }
+
+    /// naru's own attributes.
+    fn extensions(&mut self, name: &str, service: &Service) {
+        let found = [service.ready().err(), service.restart_rules().err()];
+        for error in found.into_iter().flatten() {
+            let way = [error.attribute, error.key];
+            let way = if error.key.is_empty() { &way[..1] } else { &way };
+            self.error(name, way, error.message).hint(error.hint);
         }
     }
 
