@@ -20,7 +20,9 @@ fn until_started(project: &Project<'_>, service: &str, times: usize) {
 
 /// Ends the first process of a service, which then exits with 1.
 fn crash(project: &Project<'_>, service: &str) {
-    project.naru(["exec", "-T", service, "rm", "/tmp/stay"]).succeeds();
+    // Which of the two ends first, the command or its container, is open.
+    let removed = project.naru(["exec", "-T", service, "rm", "/tmp/stay"]);
+    assert!(matches!(removed.code, 0 | 137), "{removed}");
 }
 
 /// A service that runs until it is told to crash.
