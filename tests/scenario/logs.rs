@@ -110,7 +110,32 @@ fn numbers(text: &str) -> Vec<u64> {
     text.lines().map(|line| line.parse().unwrap_or_else(|_| panic!("{line:?}"))).collect()
 }
 
-/// T-G1, with restarts, recreates and another replica.
+/// T-G1.
+#[test]
+fn follow_shows_every_line_once_and_in_order_through_200_restarts_by_the_policy() {
+    host(|host| {
+        let command = "n=$$(cat /count/n 2>/dev/null || echo 0); n=$$((n+1)); echo $$n; echo $$n > /count/n; \
+                       [ $$n -ge 200 ] && exec sleep 1000; usleep 50000; exit 1";
+        let file = format!(
+            "services: {{ a: {{ image: test, volumes: ['count:/count'], command: [sh, -c, '{command}'], \
+             deploy: {{ restart_policy: {{ condition: any, delay: 1ms }} }} }} }}\nvolumes: {{ count: {{}} }}\n"
+        );
+        let project = host.project("policy").file("compose.yaml", &file);
+        let follower = project.start(["logs", "-f", "--no-log-prefix"]);
+        project.naru(["up", "-d"]).succeeds();
+        naru_test::within(std::time::Duration::from_secs(90), "200 runs", || {
+            match numbers(&follower.stdout()) {
+                seen if seen.len() >= 200 => Ok(()),
+                seen => Err(format!("{:?}", seen.last())),
+            }
+        });
+        let seen = numbers(&follower.stdout());
+        assert!(seen.iter().copied().eq(1..=200), "{seen:?}");
+        project.naru(["down", "-t", "0"]).succeeds();
+    });
+}
+
+/// The same when a user restarts and recreates.
 #[test]
 fn follow_shows_every_line_once_and_in_order_through_restarts_and_recreates() {
     host(|host| {
