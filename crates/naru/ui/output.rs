@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use naru_state::log::{Item, Line, Lost, Stream};
+use naru_state::log::{Item, Line, Lost, MAX_LINE, Stream};
 
 use super::{Colour, Printer, line_of_container};
 use crate::follow::Entry;
@@ -81,8 +81,9 @@ impl Output {
             && self.cut.as_deref() == Some(entry.name);
         // Without a prefix the parts of a very long line are put together again.
         let joins = is_rest && !self.layout.prefix && !self.layout.timestamps;
-        self.cut = None;
-        if !joins {
+        if joins {
+            self.cut = None;
+        } else {
             self.turn_to(line.stream)?;
             // The line feed alone was wanting.
             if is_rest && line.bytes.is_empty() {
@@ -91,16 +92,17 @@ impl Output {
             self.begin(entry, line.stream, line.time_ns);
         }
         self.push(&line.bytes, line.stream);
-        match line.complete {
+        // One that was cut for its length may go on, whenever that comes.
+        match line.complete || line.bytes.len() < MAX_LINE {
             true => self.pending.push(b'\n'),
             false => self.cut = Some(entry.name.to_owned()),
         }
-        self.flush_if_much()
+        if self.pending.len() > 1 << 16 { self.flush() } else { Ok(()) }
     }
 
     /// Ends a line that was cut, and turns to a stream.
     fn turn_to(&mut self, stream: Stream) -> io::Result<()> {
-        if self.pending.last().is_some_and(|&byte| byte != b'\n') {
+        if self.cut.take().is_some() {
             self.pending.push(b'\n');
         }
         if stream != self.pending_stream {
@@ -133,31 +135,26 @@ impl Output {
     /// What cannot be shown is said beside the data, where it is missing.
     fn lost(&mut self, entry: &Entry<'_>, lost: Lost) -> io::Result<()> {
         self.turn_to(Stream::Stderr)?;
-        self.cut = None;
         self.begin(entry, Stream::Stderr, lost.time_ns);
         let text = format!("--- {} bytes of output are missing here ---\n", lost.bytes);
         self.pending.extend_from_slice(text.as_bytes());
         self.flush()
     }
 
-    fn flush_if_much(&mut self) -> io::Result<()> {
-        // A line that was cut may go on: its end is looked for in what is pending.
-        if self.cut.is_none() && self.pending.len() > 1 << 16 { self.write_pending() } else { Ok(()) }
+    /// Writes what the batch holds, and ends a line that was cut: nothing more comes.
+    ///
+    /// # Errors
+    /// When nobody takes it.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.turn_to(self.pending_stream)?;
+        self.flush()
     }
 
-    /// Writes what the batch holds; a line that has no end yet gets one.
+    /// Writes what the batch holds.
     ///
     /// # Errors
     /// When nobody takes it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        if self.pending.last().is_some_and(|&byte| byte != b'\n') {
-            self.pending.push(b'\n');
-        }
-        self.cut = None;
-        self.write_pending()
-    }
-
-    fn write_pending(&mut self) -> io::Result<()> {
         let written = match self.pending_stream {
             Stream::Stdout => {
                 let mut stdout = io::stdout().lock();
@@ -219,16 +216,19 @@ mod tests {
                 service: "web",
                 item: Item::Line(Line { complete, continues, ..line(text) }),
             };
-            let long = b"xxx";
-            output.write(&part(long, false, false)).unwrap();
-            output.write(&part(b"", true, true)).unwrap();
+            output.write(&part(&vec![b'x'; MAX_LINE], false, false)).unwrap();
+            assert!(!output.pending.ends_with(b"\n"));
+            // However late its rest comes.
+            output.flush().unwrap();
+            output.write(&part(b"rest", true, true)).unwrap();
+            output.write(&part(b"unfinished", false, false)).unwrap();
             output.write(&part(b"end", true, false)).unwrap();
             let text = String::from_utf8(std::mem::take(&mut output.pending)).unwrap();
-            assert!(text.ends_with(if prefix { "x\nweb-1  | end\n" } else { "x\nend\n" }));
-            output.write(&part(b"ab", false, false)).unwrap();
-            output.write(&part(b"cd", true, true)).unwrap();
-            let text = String::from_utf8(std::mem::take(&mut output.pending)).unwrap();
-            assert_eq!(text, if prefix { "web-1  | ab\nweb-1  | cd\n" } else { "abcd\n" });
+            let expected = match prefix {
+                true => "\nweb-1  | rest\nweb-1  | unfinished\nweb-1  | end\n",
+                false => "rest\nunfinished\nend\n",
+            };
+            assert_eq!(text, expected);
         }
     }
 

@@ -7,7 +7,7 @@ use super::load::Rng;
 use super::{KEEPER, SUPERVISOR, kill, kill_both, up};
 
 /// Lines of a run: 100 bytes each.
-const LINES: u64 = 500_000;
+const LINES: u64 = 300_000;
 
 /// How many deaths there are: `cargo xtask soak logs` says it in the environment.
 fn kills() -> u64 {

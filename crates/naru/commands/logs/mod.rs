@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     } else {
         while logs.read(|entry| view.show(&entry)).host(&doing)? {}
         logs.finish(None, |entry| view.show(&entry)).host(&doing)?;
-        view.flush()?;
+        view.end()?;
     }
     Ok(0)
 }
@@ -110,6 +110,13 @@ impl View {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Lines(output) => output.flush(),
+            Self::Json(json) => json.flush(),
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match self {
+            Self::Lines(output) => output.end(),
             Self::Json(json) => json.flush(),
         }
     }
@@ -176,7 +183,7 @@ fn follow(
         let is_over = over && quiet_since.get_or_insert_with(Instant::now).elapsed() > QUIET;
         if !more && (is_over || is_late) {
             logs.finish(None, |entry| view.show(&entry)).host(&doing)?;
-            return Ok(view.flush()?);
+            return Ok(view.end()?);
         }
         let left = until_ns.map(|until| Duration::from_nanos(until.saturating_sub(now_ns()) + 1));
         let patience = if more { Duration::ZERO } else { patience.min(left.unwrap_or(patience)) };

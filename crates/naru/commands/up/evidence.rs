@@ -48,7 +48,7 @@ pub(crate) fn show(
     };
     while logs.read(&mut show).host("read the logs")? {}
     logs.finish(None, &mut show).host("read the logs")?;
-    output.flush()?;
+    output.end()?;
     let containers = observe::containers(&target.directories).host("look at the containers")?;
     for Seen { record, state } in containers {
         let name = shown_name(&record.name, project);

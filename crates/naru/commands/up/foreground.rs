@@ -271,7 +271,7 @@ impl View<'_> {
         let all = self.session.args.json;
         let show = |entry: Entry<'_>| self.output.write(&redirected(entry, all));
         self.logs.finish(Some(&name), show).host(&self.doing)?;
-        self.output.flush()?;
+        self.output.end()?;
         let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
         let why = if exit.out_of_memory { ", out of memory" } else { "" };
         let then = if phase == Phase::Restarting { " (restarting)" } else { "" };
@@ -454,7 +454,7 @@ impl View<'_> {
         let all = self.session.args.json;
         let show = |entry: Entry<'_>| self.output.write(&redirected(entry, all));
         self.logs.finish(None, show).host(&self.doing)?;
-        self.output.flush()?;
+        self.output.end()?;
         Ok(())
     }
 }
