@@ -61,7 +61,9 @@ pub(super) fn finish(
     let listed = origin.environment.get("COMPOSE_PROFILES").map(String::as_str);
     profiles::apply(&mut project, request, listed);
     for service in project.services.values_mut() {
-        if let (Some(deploy), Some(scale)) = (&mut service.deploy, service.scale) {
+        if let (Some(deploy), Some(scale), false) =
+            (&mut service.deploy, service.scale, state.skip.consistency)
+        {
             deploy.replicas.get_or_insert(scale);
         }
     }

@@ -222,7 +222,9 @@ fn variables(input: &[u8]) -> Result<(), String> {
         }
         for (name, value) in variables {
             let written = format!("{name}='{value}'\n");
-            let plain = !value.contains(['\'', '\\', '\r'])
+            // What is refused since it is too long is too long when it is read again, too.
+            let plain = value.len() < 1 << 20
+                && !value.contains(['\'', '\\', '\r'])
                 && !name.contains(|c: char| !c.is_ascii_alphanumeric());
             let mut again = dotenv::Variables::new();
             if plain

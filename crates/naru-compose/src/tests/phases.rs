@@ -263,3 +263,12 @@ fn one_container_name_for_two_services_is_no_problem_when_only_one_of_them_is_as
     let problems = crate::load(&directory.request(&[])).unwrap_err().to_string();
     assert!(problems.contains("the container name `one` is in use by service `a`"), "{problems}");
 }
+
+#[test]
+fn without_consistency_the_replicas_are_not_made_those_of_scale() {
+    let yaml = "services: {a: {image: x, scale: 3, deploy: {mode: replicated}}}\n";
+    let replicas =
+        |project: &crate::Project| project.services["a"].deploy.as_ref().unwrap().replicas;
+    assert_eq!(replicas(&load_text(yaml).unwrap().project), Some(3));
+    assert_eq!(replicas(&skipping(yaml, Skip { consistency: true, ..Skip::default() })), None);
+}
