@@ -36,6 +36,7 @@ impl Bundle {
             rename_scheduler_flags(process);
         }
         resolve_bind_sources(&mut value, &directory);
+        resolve_destinations(&mut value, &directory);
         map_root(&mut value);
         let spec: Spec = serde_json::from_value(value)
             .with_context(|| format!("cannot parse {}", file.display()))?;
@@ -105,6 +106,20 @@ fn map_root(value: &mut Value) {
     let range = |id: u32| serde_json::json!([{"containerID": 0, "hostID": id, "size": 1}]);
     linux.insert("uidMappings".to_owned(), range(rustix::process::geteuid().as_raw()));
     linux.insert("gidMappings".to_owned(), range(rustix::process::getegid().as_raw()));
+}
+
+/// A destination that begins with the path of the root file system on the host is meant to be in it.
+fn resolve_destinations(value: &mut Value, directory: &Path) {
+    let root = value.pointer("/root/path").and_then(Value::as_str).unwrap_or_default();
+    let root = directory.join(root);
+    let mounts = value.get_mut("mounts").and_then(Value::as_array_mut);
+    for mount in mounts.into_iter().flatten() {
+        let destination = mount.get("destination").and_then(Value::as_str).map(Path::new);
+        let inside = destination.and_then(|path| path.strip_prefix(&root).ok());
+        if let Some(inside) = inside.filter(|_| root != Path::new("/")) {
+            mount["destination"] = Value::from(Path::new("/").join(inside).to_string_lossy());
+        }
+    }
 }
 
 /// The version must be one (semver.org), of the first major version.

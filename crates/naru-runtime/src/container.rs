@@ -13,7 +13,9 @@ use crate::plan::{self, JoinNamespace, Plan, RootSource, flags};
 use crate::process::start_time;
 use crate::seccomp::Program;
 use crate::user::Privileges;
-use crate::{Binary, Cgroup, Error, Process, Stdio, labels, listener, nodes, role, sources};
+use crate::{
+    Binary, Cgroup, Error, Process, Stdio, interfaces, labels, listener, nodes, role, sources,
+};
 
 /// What [`create`] needs.
 #[derive(Debug)]
@@ -96,6 +98,11 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     let (mut plan, namespaces) =
         plan::container_plan(create.spec, root, (cgroup.tasks(), &hierarchies), create.state)?;
     labels::check(&mut plan.process)?;
+    let linux = create.spec.linux().clone().unwrap_or_default();
+    let moved = plan::moved_interfaces(&linux, &namespaces)?;
+    if let Some(label) = linux.mount_label().as_deref().filter(|label| !label.is_empty()) {
+        labels::of_mounts(label, &mut plan.mounts);
+    }
     let opened = open(&namespaces)?;
     let (before, inside) = split(&namespaces, &opened);
     for namespace in inside {
@@ -146,6 +153,12 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     let (Some(start_time), Ok(netns)) = (start_time(pid), network_namespace(pid)) else {
         return Err(conversation.failure());
     };
+    if !moved.is_empty() {
+        // A namespace that exists is entered later, by the process itself.
+        let network = flags::NET.cast_unsigned();
+        let joined = opened.iter().find(|namespace| namespace.flag == network);
+        interfaces::move_into(&moved, joined.map_or(netns.as_fd(), |one| one.file.as_fd()))?;
+    }
     let pidfd = duplicate(&conversation.pidfd)?;
     let hooks = create.state.and_then(|state| CallersHooks::new(create.spec, state, pid));
     Ok(Created { pid, pidfd, start_time, netns, conversation, hooks })

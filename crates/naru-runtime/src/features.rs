@@ -66,7 +66,7 @@ pub fn features() -> Value {
             "selinux": { "enabled": true },
             "intelRdt": { "enabled": false },
             "mountExtensions": { "idmap": { "enabled": true } },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": true },
         },
         "annotations": { "org.opencontainers.runc.checkpoint.enabled": "false" },
         "potentiallyUnsafeConfigAnnotations": [],

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Error;
-use crate::plan::{Label, ProcessPlan};
+use crate::plan::{Label, MountOp, ProcessPlan};
 
 /// `Y` or `N`.
 const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
@@ -28,4 +28,19 @@ pub(crate) fn check(plan: &mut ProcessPlan) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Gives the new file systems of a container their label (`linux.mountLabel`) where the host has SELinux, except those
+/// whose files the policy labels by itself; without SELinux there is nothing to label, as in runc.
+pub(crate) fn of_mounts(label: &str, mounts: &mut [MountOp]) {
+    if !Path::new(SELINUX).exists() {
+        return;
+    }
+    for mount in mounts {
+        if let MountOp::Filesystem { kind, options, .. } = mount
+            && !["proc", "sysfs"].contains(&kind.as_str())
+        {
+            options.data.push(("context".to_owned(), Some(label.to_owned())));
+        }
+    }
 }

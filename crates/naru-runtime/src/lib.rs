@@ -42,6 +42,7 @@ mod exec;
 mod features;
 pub mod hooks;
 mod init;
+mod interfaces;
 mod labels;
 mod limits;
 mod listener;

@@ -29,6 +29,10 @@ pub(crate) fn open(
     binary: &Binary,
 ) -> Result<Vec<Option<OwnedFd>>, Error> {
     let open = |mount: &MountOp| match mount {
+        MountOp::Bind { ids, .. } if plan.is_inside(mount) => {
+            let ids = ids.as_ref().map(|(ids, _)| user_namespace(ids, namespaces, binary));
+            ids.transpose()
+        }
         MountOp::Bind { source, recursive, ids, options, .. }
             if ids.is_some() || plan.user.is_some() =>
         {
@@ -73,7 +77,12 @@ fn clone_tree(path: &Path, recursive: bool, links: Links) -> Result<OwnedFd, Err
     rustix::mount::open_tree(CWD, path, flags)
 }
 
-fn map_ids(tree: &OwnedFd, namespace: BorrowedFd<'_>, recursive: bool) -> Result<(), Errno> {
+/// Lets the files of a tree be seen by the ids of a user namespace.
+pub(crate) fn map_ids(
+    tree: &OwnedFd,
+    namespace: BorrowedFd<'_>,
+    recursive: bool,
+) -> Result<(), Errno> {
     use std::os::fd::AsRawFd;
     let user_namespace = u64::try_from(namespace.as_raw_fd()).map_err(|_| Errno::BADF)?;
     let attributes = Attributes { set: ID_MAPPED, user_namespace, ..Attributes::default() };

@@ -275,6 +275,24 @@ pub fn io_priority() -> Result<u16, Errno> {
     crate::result(result).and_then(|value| u16::try_from(value).map_err(|_| Errno::OVERFLOW))
 }
 
+/// Sets from which nodes the calling thread, and what it makes and executes, gets memory: `mode` with its flags, and
+/// the nodes as bits.
+///
+/// See [set_mempolicy(2)](https://man7.org/linux/man-pages/man2/set_mempolicy.2.html).
+///
+/// # Errors
+/// `EINVAL` for nodes that there are not and for what does not go with the mode; `ENOSYS` without NUMA.
+pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Result<(), Errno> {
+    // The kernel takes one away from the number of bits.
+    let (mask, bits) = match nodes.is_empty() {
+        true => (std::ptr::null(), 0),
+        false => (nodes.as_ptr(), nodes.len() * 64 + 1),
+    };
+    // SAFETY: the kernel reads `bits - 1` bits at `mask`, which are those of `nodes`, or none.
+    let result = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, bits) };
+    crate::result(result).map(drop)
+}
+
 /// Sets the execution domain of the calling process.
 ///
 /// See [personality(2)](https://man7.org/linux/man-pages/man2/personality.2.html).

@@ -51,7 +51,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     namespaces::set_clocks(plan, &proc)?;
     let null = files::reopen(&proc, mask.null())?;
     kernel::set(plan, &proc)?;
-    mount_all(plan, &tree, sources, nodes)?;
+    let unfinished = mount_all(plan, &tree, sources, nodes)?;
     if let Some(hooks) = &plan.hooks
         && !hooks::before_root(hooks, &new_root, session)?
     {
@@ -68,6 +68,8 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
         terminal::control(console)?;
     }
     command::make_directory(&tree, &process.cwd)?;
+    unfinished.iter().try_for_each(mounts::make_read_only)?;
+    drop(unfinished);
     if plan.root.read_only {
         root::make_read_only(&new_root)?;
     }
@@ -127,23 +129,25 @@ fn take_from_host(
     Ok((mask, sources))
 }
 
-/// The mounts in their order, and the devices as soon as there is a /dev.
+/// The mounts in their order, and the devices as soon as there is a /dev; those that are still to be made read-only.
 fn mount_all(
     plan: &ContainerPlan,
     tree: &Tree,
     sources: Vec<Option<mounts::Source>>,
     nodes: Vec<Option<OwnedFd>>,
-) -> Result<(), Failure> {
+) -> Result<Vec<OwnedFd>, Failure> {
     let mut nodes = Some(nodes);
+    let mut unfinished = Vec::new();
     for (operation, source) in plan.mounts.iter().zip(sources) {
-        mounts::mount(tree, operation, source)?;
+        unfinished.extend(mounts::mount(tree, operation, source, plan.user.is_some())?);
         if operation.target() == "/dev"
             && let Some(nodes) = nodes.take()
         {
             make_devices(plan, tree, nodes)?;
         }
     }
-    nodes.map_or(Ok(()), |nodes| make_devices(plan, tree, nodes))
+    nodes.map_or(Ok(()), |nodes| make_devices(plan, tree, nodes))?;
+    Ok(unfinished)
 }
 
 /// Leaves the caller's session and its keyring.

@@ -39,6 +39,10 @@ pub(super) fn limit(plan: &ProcessPlan, session: &mut Session) -> Result<(), Fai
         session.warnings.extend(limits::set(None, *limit).at(Stage::Limits, what)?);
     }
     limits::schedule(0, &plan.schedule).at(Stage::Limits, || "set the scheduler".to_owned())?;
+    if let Some(policy) = &plan.memory_policy {
+        naru_sys::process::set_memory_policy(policy.mode, &policy.nodes)
+            .at(Stage::Limits, || "set the memory policy".to_owned())?;
+    }
     if let Some(domain) = plan.personality {
         naru_sys::process::set_personality(domain)
             .at(Stage::Limits, || format!("set the personality {domain}"))?;

@@ -14,7 +14,11 @@ use super::root::{attach_on, clone_of, hold_tree};
 use super::tree::{Tree, is_directory};
 use super::{Session, cgroups, copy_up, files};
 use crate::error::{At, Failure, Stage};
-use crate::plan::{Atime, ContainerPlan, MountOp, Options, Propagation, READ_ONLY, RootSource};
+use crate::plan::{
+    Atime, ContainerPlan, MountOp, NAMED, NO_DIRECTORY_ATIME, NO_SYMLINKS, Options, Propagation,
+    READ_ONLY, RootSource,
+};
+use crate::sources;
 
 const ATIME_MASK: u64 = 0x70;
 const NO_ATIME: u64 = 0x10;
@@ -28,6 +32,9 @@ pub(super) enum Source {
     Made(OwnedFd),
     /// A file of the host.
     Held(OwnedFd),
+    /// A path below the container's root, looked at when what is mounted there before is; by the ids of this user
+    /// namespace, also below where that is asked for.
+    Inside(PathBuf, Option<(OwnedFd, bool)>),
 }
 
 /// What the plan's mounts need from the host, opened while it can still be seen: one entry for each
@@ -42,6 +49,12 @@ pub(super) fn open_sources(
         RootSource::Mount(_) => None,
     };
     let open = |mount: &MountOp| match mount {
+        MountOp::Bind { source, opened, ids, .. } if plan.is_inside(mount) => {
+            let below = ids.as_ref().is_some_and(|(_, below)| *below);
+            let ids = opened.map(|slot| session.take(slot)).transpose()?.map(|ids| (ids, below));
+            let below = plan.root.source.below(source).unwrap_or(source);
+            Ok(Some(Source::Inside(below.to_owned(), ids)))
+        }
         MountOp::Bind { opened: Some(slot), .. } => {
             session.take(*slot).map(|made| Some(Source::Made(made)))
         }
@@ -55,7 +68,7 @@ pub(super) fn open_sources(
             let made = at_once.then(|| clone_of(&held, *recursive)).transpose();
             Ok(Some(made.at(Stage::Mount, what)?.map_or(Source::Held(held), Source::Made)))
         }
-        MountOp::Filesystem { .. } | MountOp::Cgroup { .. } => Ok(None),
+        MountOp::Filesystem { .. } | MountOp::Cgroup { .. } | MountOp::Change { .. } => Ok(None),
     };
     plan.mounts.iter().map(open).collect()
 }
@@ -74,21 +87,44 @@ fn leads_to(directory: &OwnedFd, root: Option<&Path>) -> bool {
     directory == Path::new("/") || root.is_some_and(below)
 }
 
-/// Mounts one entry of the plan.
+/// Mounts one entry of the plan. The mount of a read-only tmpfs is returned, to be made so by [`make_read_only`]
+/// when nothing is to be made in it any more.
 pub(super) fn mount(
     tree: &Tree,
     operation: &MountOp,
     source: Option<Source>,
+    locked: bool,
+) -> Result<Option<OwnedFd>, Failure> {
+    if let MountOp::Filesystem { kind, source, target, options } = operation
+        && kind == "tmpfs"
+    {
+        let what = || describe(operation);
+        let exists = tree.open(target).is_ok();
+        let target = directory(tree, kind, target)?;
+        let options = Options { set: options.set & !READ_ONLY, ..options.clone() };
+        let mount = || tmpfs(source.as_deref(), exists.then_some(&target), &options);
+        let mount = mount().at(Stage::Mount, what)?;
+        attach_on(&mount, &target).at(Stage::Mount, what)?;
+        return Ok(operation.is_read_only().then_some(mount));
+    }
+    mount_now(tree, operation, source, locked).map(|()| None)
+}
+
+/// Makes a mount read-only, but not what is mounted below it.
+pub(super) fn make_read_only(mount: &OwnedFd) -> Result<(), Failure> {
+    let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
+    set_attributes(mount.as_fd(), false, &attributes)
+        .at(Stage::Mount, || "make a mount read-only".to_owned())
+}
+
+fn mount_now(
+    tree: &Tree,
+    operation: &MountOp,
+    source: Option<Source>,
+    locked: bool,
 ) -> Result<(), Failure> {
     let what = || describe(operation);
     match operation {
-        MountOp::Filesystem { kind, source, target, options } if kind == "tmpfs" => {
-            let exists = tree.open(target).is_ok();
-            let target = directory(tree, kind, target)?;
-            let mount = || tmpfs(source.as_deref(), exists.then_some(&target), options);
-            let mount = mount().at(Stage::Mount, what)?;
-            attach_on(&mount, &target).at(Stage::Mount, what)
-        }
         MountOp::Filesystem { kind, source, target, options } => {
             let mount = filesystem(kind, source.as_deref(), options).at(Stage::Mount, what)?;
             let target = directory(tree, kind, target)?;
@@ -98,13 +134,14 @@ pub(super) fn mount(
             let source = match source {
                 Some(Source::Made(mount)) => Ok(mount),
                 Some(Source::Held(file)) => clone_of(&file, *recursive),
+                Some(Source::Inside(path, ids)) => clone_inside(tree, &path, *recursive, ids),
                 None => Err(Errno::BADF),
             };
             let source = source.at(Stage::Mount, what)?;
             if options.links.copied && copy_link(tree, &source, target).at(Stage::Mount, what)? {
                 return Ok(());
             }
-            change_attributes(&source, options).at(Stage::Mount, what)?;
+            change_attributes(&source, &bound(options, locked)).at(Stage::Mount, what)?;
             let is_directory = is_directory(source.as_fd()).at(Stage::Mount, what)?;
             let link = if options.links.covered { tree.link(target) } else { None };
             let place = match link {
@@ -119,6 +156,15 @@ pub(super) fn mount(
         MountOp::Cgroup { target, hierarchies, bound, options } => {
             let place = directory(tree, "cgroup", target)?;
             cgroups::mount(&place, hierarchies, *bound, options)
+        }
+        MountOp::Change { target, options } => {
+            let place = tree.open(target).at(Stage::Mount, what)?;
+            let asked = Options { clear: options.clear | NAMED & !options.set, ..options.clone() };
+            let keep = Options { propagation: None, ..bound(&asked, locked) };
+            let (set, clear) = attributes(keep.set, keep.clear, keep.atime);
+            let propagation = options.propagation.map_or(0, |one| one.flag);
+            let changed = Attributes { set, clear, propagation, ..Attributes::default() };
+            set_attributes(place.as_fd(), false, &changed).at(Stage::Mount, what)
         }
     }
 }
@@ -142,12 +188,42 @@ fn copy_link(tree: &Tree, source: &OwnedFd, target: &Path) -> Result<bool, Errno
     }
 }
 
+/// A copy of what is at `path` in the container by now.
+fn clone_inside(
+    tree: &Tree,
+    path: &Path,
+    recursive: bool,
+    ids: Option<(OwnedFd, bool)>,
+) -> Result<OwnedFd, Errno> {
+    let copy = clone_of(&tree.open(path)?, recursive)?;
+    if let Some((namespace, below)) = ids {
+        sources::map_ids(&copy, namespace.as_fd(), below)?;
+    }
+    Ok(copy)
+}
+
+/// What a bind with any option of its own has: these and no others. One without is as its source. In a user
+/// namespace what the source keeps from its users stays, since they could not take it back there either.
+fn bound(options: &Options, locked: bool) -> Options {
+    let mut bound = options.clone();
+    if options.set | options.clear != 0 || options.atime.is_some() {
+        let others = if locked { NO_SYMLINKS } else { NAMED };
+        bound.clear |= others & !options.set;
+    }
+    if options.set & NO_DIRECTORY_ATIME != 0 || options.atime.is_some() {
+        bound.clear |= NO_DIRECTORY_ATIME & !options.set;
+        bound.atime = options.atime.or(Some(Atime::Relative));
+    }
+    bound
+}
+
 fn describe(operation: &MountOp) -> String {
     let target = operation.target().display();
     match operation {
         MountOp::Filesystem { kind, .. } => format!("mount {kind} on {target}"),
         MountOp::Bind { source, .. } => format!("mount {} on {target}", source.display()),
         MountOp::Cgroup { .. } => format!("mount the control groups on {target}"),
+        MountOp::Change { .. } => format!("change the mount on {target}"),
     }
 }
 
@@ -161,7 +237,14 @@ fn directory(tree: &Tree, kind: &str, target: &Path) -> Result<OwnedFd, Failure>
         let made = tree.directory(target, 0o755);
         if plain { made.and_then(|_| tree.open_plain(target)) } else { made }
     };
-    let place = open().at(Stage::Mount, || format!("make the directory {}", target.display()))?;
+    let special = ["proc", "sysfs"].contains(&kind);
+    let place = open().at(Stage::Mount, || match special {
+        true => format!(
+            "mount {kind} on {}: filesystem {kind:?} must be mounted on ordinary directory",
+            target.display()
+        ),
+        false => format!("make the directory {}", target.display()),
+    })?;
     let is_directory =
         is_directory(place.as_fd()).at(Stage::Mount, || format!("look at {}", target.display()))?;
     if !is_directory {

@@ -4,6 +4,7 @@
 mod capability;
 mod devices;
 mod hooks;
+mod interfaces;
 mod mounts;
 mod namespaces;
 mod options;
@@ -16,16 +17,20 @@ mod sysctl;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use capability::{capability_names, names_of};
 pub(crate) use devices::DeviceNode;
 pub(crate) use hooks::{HookPlan, early_hooks, state_of};
+pub(crate) use interfaces::{Moved, moved_interfaces};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
 pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
-pub(crate) use options::{Atime, Links, Options, Propagation, READ_ONLY, mount_option_names};
+pub(crate) use options::{
+    Atime, Links, NAMED, NO_DIRECTORY_ATIME, NO_SYMLINKS, Options, Propagation, READ_ONLY,
+    mount_option_names,
+};
 pub(crate) use process::{CapabilityPlan, Label, ListenerPlan, ProcessPlan};
 pub(crate) use schedule::{PolicyPlan, SchedulePlan};
 pub(crate) use spec::{container_plan, exec_plan};
@@ -161,6 +166,33 @@ pub(crate) enum RootSource {
     Mount(Slot),
     /// A directory of the host.
     Path(PathBuf),
+}
+
+impl RootSource {
+    /// What a path of the host is below the root, if it is.
+    pub(crate) fn below<'a>(&self, path: &'a Path) -> Option<&'a Path> {
+        match self {
+            Self::Path(root) => path.strip_prefix(root).ok().filter(|rest| *rest != Path::new("")),
+            Self::Mount(_) => None,
+        }
+    }
+}
+
+impl ContainerPlan {
+    /// The source of this bind mount is in the container, with what is mounted there before. Ids can be mapped then
+    /// by who has the rights of the host, and what the host is to see of the mount is the host's.
+    pub(crate) fn is_inside(&self, mount: &MountOp) -> bool {
+        match mount {
+            MountOp::Bind { source, ids, options, .. } => {
+                let alone =
+                    options.propagation.is_none_or(|one| one.flag == Propagation::PRIVATE.flag);
+                let mappable = ids.is_none() || self.user.is_none();
+                let plain = options.links == Links::default();
+                self.root.source.below(source).is_some() && alone && mappable && plain
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Control groups of a process.

@@ -7,7 +7,7 @@ use oci_spec::runtime::Mount;
 use serde::{Deserialize, Serialize};
 
 use super::namespaces::{Namespaces, flags, id_ranges};
-use super::options::parse;
+use super::options::{READ_ONLY, parse};
 use super::{IdMaps, Options, Slot};
 use crate::Error;
 
@@ -28,6 +28,8 @@ pub(crate) enum MountOp {
     },
     /// The container's control groups: as its cgroup namespace sees them, or bound one by one.
     Cgroup { target: PathBuf, hierarchies: Vec<Hierarchy>, bound: bool, options: Options },
+    /// What is mounted there by then has these options and no others.
+    Change { target: PathBuf, options: Options },
 }
 
 /// A hierarchy of control groups as the container sees it.
@@ -56,8 +58,18 @@ impl MountOp {
         match self {
             Self::Filesystem { target, .. }
             | Self::Bind { target, .. }
-            | Self::Cgroup { target, .. } => target,
+            | Self::Cgroup { target, .. }
+            | Self::Change { target, .. } => target,
         }
+    }
+
+    /// It is to be read-only.
+    pub(crate) fn is_read_only(&self) -> bool {
+        let (Self::Filesystem { options, .. }
+        | Self::Bind { options, .. }
+        | Self::Cgroup { options, .. }
+        | Self::Change { options, .. }) = self;
+        options.set & READ_ONLY != 0
     }
 }
 
@@ -89,6 +101,9 @@ fn mount_op(
         return Err(Error::invalid(format!("{field}.options"), "tmpcopyup is for a tmpfs"));
     }
 
+    if options.remount {
+        return change_op(field, target, options);
+    }
     let ids = mount_ids(field, mount, &options, namespaces)?;
     if bind {
         return bind_op(field, mount, target, options, ids);
@@ -172,6 +187,15 @@ fn mount_ids(
         return Err(Error::invalid(format!("{field}.options"), reason));
     }
     Ok(Some((IdSource::Maps(namespaces.ids.clone()), recursive)))
+}
+
+/// A mount that is there already is changed, not its file system, which others may have mounted too.
+fn change_op(field: &str, target: PathBuf, options: Options) -> Result<MountOp, Error> {
+    let foreign = options.data.first().map(|(key, _)| key).or(options.whole.first());
+    match foreign {
+        Some(option) => Err(Error::unsupported_value(format!("{field}.options"), option)),
+        None => Ok(MountOp::Change { target, options }),
+    }
 }
 
 fn bind_op(
@@ -266,6 +290,7 @@ impl fmt::Display for MountOp {
                 let bound = if *bound { " bound" } else { "" };
                 (format!("cgroup [{}]{bound}", names.join(" ")), options)
             }
+            Self::Change { options, .. } => ("change".to_owned(), options),
         };
         write!(formatter, "{what} on {}", self.target().display())?;
         write!(formatter, " set={:#x} clear={:#x}", options.set, options.clear)?;

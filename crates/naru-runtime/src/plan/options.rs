@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) idmap: Option<bool>,
     /// How mounts made here reach others and the other way round, if not private.
     pub(crate) propagation: Option<Propagation>,
+    /// Change what is mounted already.
+    pub(crate) remount: bool,
     /// A tmpfs begins with what the directory below it has.
     pub(crate) copy_up: bool,
     /// What is done with links.
@@ -100,8 +102,12 @@ pub(crate) const NO_SUID: u64 = 0x2;
 pub(crate) const NO_DEVICES: u64 = 0x4;
 /// `MOUNT_ATTR_NOEXEC`.
 pub(crate) const NO_EXEC: u64 = 0x8;
-const NO_DIRECTORY_ATIME: u64 = 0x80;
-const NO_SYMLINKS: u64 = 0x20_0000;
+/// `MOUNT_ATTR_NODIRATIME`.
+pub(crate) const NO_DIRECTORY_ATIME: u64 = 0x80;
+/// `MOUNT_ATTR_NOSYMFOLLOW`.
+pub(crate) const NO_SYMLINKS: u64 = 0x20_0000;
+/// All but access times.
+pub(crate) const NAMED: u64 = READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC | NO_SYMLINKS;
 
 /// Options that are a bit of the mount: name, bit, and whether the name sets or clears it.
 const ATTRIBUTES: [(&str, u64, bool); 12] = [
@@ -120,7 +126,7 @@ const ATTRIBUTES: [(&str, u64, bool); 12] = [
 ];
 
 /// Options that are neither an attribute nor a file system's own.
-const WORDS: [&str; 38] = [
+const WORDS: [&str; 39] = [
     "async",
     "atime",
     "bind",
@@ -142,6 +148,7 @@ const WORDS: [&str; 38] = [
     "rbind",
     "relatime",
     "ridmap",
+    "remount",
     "rnoatime",
     "rnorelatime",
     "rnostrictatime",
@@ -207,13 +214,14 @@ fn parse_attribute(option: &str, parsed: &mut Options) -> bool {
 /// Options that are neither an attribute nor the file system's.
 fn parse_word(option: &str, parsed: &mut Options) -> Result<bool, String> {
     match option {
-        "defaults" | "silent" | "loud" | "norelatime" | "nostrictatime" | "rnorelatime"
-        | "rnostrictatime" => {}
+        // `atime` only takes `noatime` back, which is not named then; a bind keeps what its source has.
+        "defaults" | "silent" | "loud" | "atime" | "norelatime" | "nostrictatime"
+        | "rnorelatime" | "rnostrictatime" => {}
         "bind" => parsed.bind = Some(parsed.bind.unwrap_or(false)),
         "rbind" => parsed.bind = Some(true),
         "idmap" => parsed.idmap = Some(parsed.idmap.unwrap_or(false)),
         "ridmap" => parsed.idmap = Some(true),
-        "relatime" | "atime" => parsed.atime = Some(Atime::Relative),
+        "relatime" => parsed.atime = Some(Atime::Relative),
         "noatime" => parsed.atime = Some(Atime::Never),
         "strictatime" => parsed.atime = Some(Atime::Strict),
         "rrelatime" | "ratime" => parsed.recursive_atime = Some(Atime::Relative),
@@ -226,7 +234,7 @@ fn parse_word(option: &str, parsed: &mut Options) -> Result<bool, String> {
         "copy-symlink" => parsed.links.copied = true,
         "src-nofollow" => parsed.links.bound = true,
         "dest-nofollow" => parsed.links.covered = true,
-        "remount" => return Err(option.to_owned()),
+        "remount" => parsed.remount = true,
         name => match Propagation::named(name) {
             Some(propagation) => parsed.propagation = Some(propagation),
             None => return Ok(false),
@@ -273,7 +281,6 @@ mod tests {
         assert_eq!(named("rprivate"), Some((1 << 18, true)));
         assert_eq!(named("unbindable"), Some((1 << 17, false)));
         assert_eq!(named("rro"), None);
-        assert_eq!(parse(&["remount".to_owned()]), Err("remount".to_owned()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use oci_spec::runtime::{ContainerProcessState, PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
 
 use super::capability::capability_plan;
-use super::schedule::{SchedulePlan, schedule_plan};
+use super::schedule::{MemoryPolicyPlan, SchedulePlan, schedule_plan};
 use super::{Slot, StdioPlan};
 use crate::Error;
 
@@ -27,6 +27,8 @@ pub(crate) struct ProcessPlan {
     pub(crate) rlimits: Vec<(u32, u64, u64)>,
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) schedule: SchedulePlan,
+    /// From where it gets memory, if that is said.
+    pub(crate) memory_policy: Option<MemoryPolicyPlan>,
     /// The execution domain, if it is to be set.
     pub(crate) personality: Option<u32>,
     /// What the program's execution brings with it, by the kernel's security modules.
@@ -97,6 +99,7 @@ pub(super) fn process_plan(process: &Process) -> Result<ProcessPlan, Error> {
         rlimits: rlimit_plan(process)?,
         oom_score_adj: score(process)?,
         schedule: schedule_plan(process)?,
+        memory_policy: None,
         personality: None,
         labels: labels(process),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),

@@ -2,7 +2,8 @@
 
 use oci_spec::runtime::{
     IOPriorityClass, Linux, LinuxIOPriority, LinuxPersonalityDomain, LinuxSchedulerFlag as Flag,
-    LinuxSchedulerPolicy as Policy, Process, Scheduler,
+    LinuxSchedulerPolicy as Policy, MemoryPolicyFlagType as MemoryFlag,
+    MemoryPolicyModeType as Mode, Process, Scheduler,
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,40 @@ fn flag(flag: Flag) -> Result<u64, Error> {
     })
 }
 
+/// What set_mempolicy(2) takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MemoryPolicyPlan {
+    pub(crate) mode: u32,
+    /// As bits; none where no node was named.
+    pub(crate) nodes: Vec<u64>,
+}
+
+/// `linux.memoryPolicy` as numbers; what does not go together the kernel refuses.
+pub(super) fn memory_policy(linux: &Linux) -> Result<Option<MemoryPolicyPlan>, Error> {
+    let Some(policy) = linux.memory_policy() else { return Ok(None) };
+    let mut mode = match policy.mode() {
+        Mode::MpolDefault => 0,
+        Mode::MpolPreferred => 1,
+        Mode::MpolBind => 2,
+        Mode::MpolInterleave => 3,
+        Mode::MpolLocal => 4,
+        Mode::MpolPreferredMany => 5,
+        Mode::MpolWeightedInterleave => 6,
+    };
+    for flag in policy.flags().iter().flatten() {
+        mode |= match flag {
+            MemoryFlag::MpolFNumaBalancing => 1 << 13,
+            MemoryFlag::MpolFRelativeNodes => 1 << 14,
+            MemoryFlag::MpolFStaticNodes => 1 << 15,
+        };
+    }
+    let numbers = processors("linux.memoryPolicy.nodes", policy.nodes().as_ref())?;
+    let numbers = numbers.unwrap_or_default();
+    let mut nodes = vec![0; numbers.last().map_or(0, |last| last / 64 + 1)];
+    numbers.iter().for_each(|number| nodes[number / 64] |= 1 << (number % 64));
+    Ok(Some(MemoryPolicyPlan { mode, nodes }))
+}
+
 /// SCHED_DEADLINE is for all processors of the machine: the kernel refuses it to a process that is kept to some.
 pub(super) fn check_deadline(process: Option<&Process>, linux: &Linux) -> Result<(), Error> {
     let policy = process.and_then(|process| process.scheduler().as_ref()).map(Scheduler::policy);
@@ -144,7 +179,7 @@ pub(super) fn processors(field: &str, list: Option<&String>) -> Result<Option<Ve
         let number = |text: &str| text.trim().parse::<usize>().ok().filter(|n| *n <= HIGHEST_CPU);
         match (number(first), number(last)) {
             (Some(first), Some(last)) if first <= last => numbers.extend(first..=last),
-            _ => return Err(Error::invalid(field, format!("{part} is no range of processors"))),
+            _ => return Err(Error::invalid(field, format!("{part} is no range of numbers"))),
         }
     }
     numbers.sort_unstable();
@@ -157,13 +192,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_memory_policy_is_a_mode_with_flags_and_nodes_as_bits() {
+        let plan = |json: &str| {
+            let linux: Linux =
+                serde_json::from_str(&format!("{{\"memoryPolicy\": {json}}}")).unwrap();
+            memory_policy(&linux).map(Option::unwrap)
+        };
+        let bind = r#"{"mode": "MPOL_BIND", "nodes": "0-1,65", "flags": ["MPOL_F_STATIC_NODES"]}"#;
+        let expected = MemoryPolicyPlan { mode: 2 | 1 << 15, nodes: vec![3, 2] };
+        assert_eq!(plan(bind).unwrap(), expected);
+        let nothing = MemoryPolicyPlan { mode: 0, nodes: Vec::new() };
+        assert_eq!(plan(r#"{"mode": "MPOL_DEFAULT", "nodes": ""}"#).unwrap(), nothing);
+        assert!(plan(r#"{"mode": "MPOL_BIND", "nodes": "0-9876543210"}"#).is_err());
+    }
+
+    #[test]
     fn processors_are_numbers_and_ranges() {
         let list = |text: &str| processors("f", Some(&text.to_owned())).unwrap();
         assert_eq!(list("0-2,7,1"), Some(vec![0, 1, 2, 7]));
         assert_eq!(list(""), None);
         for wrong in ["a", "3-1", "5000", "1-", ",", "-1"] {
             let error = processors("f", Some(&wrong.to_owned())).unwrap_err().to_string();
-            assert!(error.contains("is no range of processors"), "{error}");
+            assert!(error.contains("is no range of numbers"), "{error}");
         }
     }
 }

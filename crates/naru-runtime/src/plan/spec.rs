@@ -115,13 +115,8 @@ pub(crate) fn exec_plan(
 }
 
 fn refuse_unsupported(spec: &Spec, linux: &Linux) -> Result<(), Error> {
-    let devices = linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty());
-    let label = linux.mount_label().as_ref().is_some_and(|label| !label.is_empty());
     let fields = [
-        ("linux.netDevices", devices),
-        ("linux.mountLabel", label),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.memoryPolicy", linux.memory_policy().is_some()),
         ("vm", spec.vm().is_some()),
         ("windows", spec.windows().is_some()),
         ("solaris", spec.solaris().is_some()),
@@ -149,5 +144,6 @@ fn confined(mut plan: ProcessPlan, spec: &Spec, linux: &Linux) -> Result<Process
     }
     plan.seccomp_flags = linux.seccomp().as_ref().map(filter_flags).transpose()?;
     plan.personality = schedule::personality_plan(linux)?;
+    plan.memory_policy = schedule::memory_policy(linux)?;
     Ok(plan)
 }

@@ -126,8 +126,9 @@ fn what_is_not_supported_is_refused_by_its_name() {
             "`mounts[0].destination` is invalid: /proc/x is inside /proc",
         ),
         (
-            mount(serde_json::json!({"destination": "/a", "source": "/b", "options": ["remount"]})),
-            "`mounts[0].options` is not supported: remount",
+            mount(serde_json::json!({"destination": "/a", "source": "/b",
+                "options": ["remount", "sync"]})),
+            "`mounts[0].options` is not supported: sync",
         ),
         (
             mount(serde_json::json!({"destination": "/a", "source": "/b",

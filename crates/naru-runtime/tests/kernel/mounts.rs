@@ -1,5 +1,6 @@
 //! File systems of a container.
 
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 
 use naru_runtime::Stage;
@@ -27,6 +28,13 @@ crate::tests![
     the_end_of_a_link_that_leads_nowhere_is_made_inside_the_root,
     links_are_copied_bound_and_covered_when_asked,
     a_file_system_can_be_recursively_read_only,
+    a_bind_with_options_has_these_and_no_others,
+    in_a_user_namespace_a_bind_keeps_what_its_source_keeps_from_users,
+    a_source_below_the_root_has_what_is_mounted_there_before,
+    a_link_to_nothing_is_followed_and_what_it_leads_to_is_made,
+    a_read_only_dev_still_gets_its_devices,
+    a_remount_changes_the_mount_that_is_there,
+    a_mount_label_asks_for_nothing_without_selinux,
 ];
 
 fn mount_line<'a>(mountinfo: &'a str, target: &str) -> &'a str {
@@ -283,4 +291,125 @@ fn a_file_system_can_be_recursively_read_only() {
     bundle.mount(mount("tmpfs", "tmpfs", "/one", &["rro"]));
     bundle.mount(mount("tmpfs", "tmpfs", "/etc", &["rro", "tmpcopyup"]));
     assert_eq!(bundle.check(), "errno 30\n\nerrno 30\n\nmarker\n");
+}
+
+/// Runs the test in a mount namespace of its own, where it may mount something.
+fn in_own_mounts(test: impl FnOnce() + Send) {
+    use rustix::mount::{MountPropagationFlags, mount_change};
+    let inside = || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change("/", private).unwrap();
+        test();
+    };
+    std::thread::scope(|scope| scope.spawn(inside).join().unwrap());
+}
+
+/// A tmpfs of the host with these `MOUNT_ATTR_*`, which a bind can take back.
+fn host_mount(bundle: &Bundle, attributes: u64) -> String {
+    let place = bundle.root.join("host");
+    fs_err::create_dir(&place).unwrap();
+    let (kind, none) = (Some("tmpfs"), None::<&str>);
+    nix::mount::mount(kind, &place, kind, nix::mount::MsFlags::empty(), none).unwrap();
+    let path = fs_err::File::open(&place).unwrap();
+    let set = naru_sys::mount::Attributes { set: attributes, clear: 0x70, ..Default::default() };
+    naru_sys::mount::set_attributes(path.as_fd(), false, &set).unwrap();
+    place.display().to_string()
+}
+
+const RO_NOSUID_NOEXEC_NOATIME: u64 = 0x1 | 0x2 | 0x8 | 0x10;
+
+fn options_of(bundle: &Bundle, target: &str) -> String {
+    let seen = bundle.check();
+    mount_line(&seen, target).split(' ').nth(5).unwrap().to_owned()
+}
+
+fn a_bind_with_options_has_these_and_no_others() {
+    for (options, expected) in [
+        (&["bind"][..], "ro,nosuid,noexec,noatime"),
+        (&["bind", "nodev"], "rw,nodev,noatime"),
+        (&["bind", "exec"], "rw,noatime"),
+        (&["bind", "atime"], "ro,nosuid,noexec,noatime"),
+        (&["bind", "ro", "relatime"], "ro,relatime"),
+        (&["bind", "nodiratime"], "rw,nodiratime,relatime"),
+    ] {
+        in_own_mounts(|| {
+            let mut bundle = Bundle::new(&["cat", "/proc/self/mountinfo"]);
+            let source = host_mount(&bundle, RO_NOSUID_NOEXEC_NOATIME);
+            bundle.mount(bind(&source, "/mnt", options));
+            assert_eq!(options_of(&bundle, "/mnt"), expected, "{options:?}");
+            nix::mount::umount(source.as_str()).unwrap();
+        });
+    }
+}
+
+fn in_a_user_namespace_a_bind_keeps_what_its_source_keeps_from_users() {
+    in_own_mounts(|| {
+        let mut bundle = Bundle::new(&["cat", "/proc/self/mountinfo"]);
+        bundle.user_namespace(100_000);
+        let source = host_mount(&bundle, RO_NOSUID_NOEXEC_NOATIME);
+        bundle.mount(bind(&source, "/mnt", &["bind", "nodev"]));
+        assert_eq!(options_of(&bundle, "/mnt"), "ro,nosuid,nodev,noexec,noatime");
+        nix::mount::umount(source.as_str()).unwrap();
+    });
+}
+
+fn a_source_below_the_root_has_what_is_mounted_there_before() {
+    let mut bundle = Bundle::new(&["cat", "/last/file"]);
+    let host = bundle.root.join("host");
+    fs_err::create_dir(&host).unwrap();
+    fs_err::write(host.join("file"), "of the host").unwrap();
+    let inside = bundle.root.join("first").display().to_string();
+    bundle.mount(bind(&host, "/first", &["bind"]));
+    bundle.mount(bind(&inside, "/last", &["rbind"]));
+    assert_eq!(bundle.check(), "of the host\n");
+    // A link of the image leads nowhere but to the image.
+    symlink("/etc", bundle.root.join("link")).unwrap();
+    let link = bundle.root.join("link").display().to_string();
+    bundle.arguments(&["cat", "/third/marker"]);
+    bundle.mount(bind(&link, "/third", &["bind"]));
+    assert_eq!(bundle.check(), "image\n");
+}
+
+fn a_link_to_nothing_is_followed_and_what_it_leads_to_is_made() {
+    let mut bundle = Bundle::new(&["cat", "/made/below/file"]);
+    let file = bundle.root.join("etc/marker");
+    symlink("/made/below", bundle.root.join("jump")).unwrap();
+    symlink("/jump/file", bundle.root.join("last")).unwrap();
+    bundle.mount(bind(&file, "/last", &["bind"]));
+    assert_eq!(bundle.check(), "image\n");
+    assert!(bundle.root.join("made/below/file").is_file());
+    // A ring of links is an error and no endless search.
+    symlink("/ring", bundle.root.join("ring")).unwrap();
+    bundle.mount(bind(&file, "/ring", &["bind"]));
+    assert!(bundle.refusal().to_string().contains("/ring"));
+}
+
+fn a_read_only_dev_still_gets_its_devices() {
+    let mut bundle = Bundle::new(&["cat", "/proc/self/mountinfo"]);
+    let mut mounts = bundle.spec.mounts().clone().unwrap();
+    let dev = mounts.iter_mut().find(|one| one.destination().ends_with("dev")).unwrap();
+    let mut options = dev.options().clone().unwrap();
+    options.push("ro".to_owned());
+    dev.set_options(Some(options));
+    bundle.spec.set_mounts(Some(mounts));
+    assert!(options_of(&bundle, "/dev").starts_with("ro,"));
+    bundle.arguments(&["stat", "/dev/null"]);
+    assert!(bundle.check().starts_with("char 666"));
+}
+
+fn a_remount_changes_the_mount_that_is_there() {
+    let mut bundle = Bundle::new(&["cat", "/proc/self/mountinfo"]);
+    bundle.mount(mount("tmpfs", "tmpfs", "/mnt", &["nosuid", "noexec"]));
+    bundle.mount(mount("tmpfs", "tmpfs", "/mnt", &["remount", "ro", "nodev"]));
+    assert_eq!(options_of(&bundle, "/mnt"), "ro,nodev,relatime");
+    bundle.mount(mount("tmpfs", "tmpfs", "/mnt", &["remount", "size=1m"]));
+    assert!(bundle.refusal().to_string().contains("is not supported: size"));
+}
+
+fn a_mount_label_asks_for_nothing_without_selinux() {
+    assert!(!std::path::Path::new("/sys/fs/selinux/enforce").exists(), "this host has SELinux");
+    let mut bundle = Bundle::new(&["cat", "/etc/marker"]);
+    bundle.configure(serde_json::json!({"linux": {"mountLabel": "system_u:object_r:x:s0"}}));
+    assert_eq!(bundle.check(), "image\n");
 }

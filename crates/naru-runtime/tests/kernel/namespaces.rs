@@ -18,6 +18,9 @@ crate::tests![
     the_clocks_of_a_time_namespace_are_moved,
     a_time_namespace_can_be_joined,
     a_clock_that_cannot_be_moved_is_named,
+    an_interface_of_the_host_is_moved_with_its_addresses,
+    an_interface_that_is_not_there_is_named,
+    memory_comes_from_the_asked_nodes,
 ];
 
 /// `/proc/PID/ns` has other names for three kinds.
@@ -211,4 +214,76 @@ fn without_a_mount_namespace_a_container_is_in_the_hosts_and_has_its_own_root() 
     assert_eq!(output.read(), expected);
     assert_eq!(mounts(), before);
     end(&container);
+}
+
+/// Makes one end of a veth pair, with two addresses, in the network namespace of the test.
+fn new_interface(name: &str) {
+    use netlink_bindings::{rt_addr, rt_link};
+    let mut socket = netlink_socket2::NetlinkSocket::new();
+    let header = rt_link::Ifinfomsg::new();
+    let mut request = rt_link::Request::new().set_create().op_newlink_do(&header);
+    let attributes = request.encode().push_ifname_bytes(name.as_bytes());
+    drop(attributes.nested_linkinfo().push_kind(c"veth"));
+    socket.request(&request).unwrap().recv_ack().unwrap();
+    let index = nix::net::if_::if_nametoindex(name).unwrap();
+    for (family, prefix, address) in [(2, 24, "192.0.2.7"), (10, 64, "2001:db8::7")] {
+        let header = rt_addr::Ifaddrmsg {
+            ifa_family: family,
+            ifa_prefixlen: prefix,
+            ifa_index: index,
+            ..Default::default()
+        };
+        let mut request = rt_addr::Request::new().set_create().op_newaddr_do(&header);
+        let address: std::net::IpAddr = address.parse().unwrap();
+        drop(request.encode().push_local(address).push_address(address));
+        socket.request(&request).unwrap().recv_ack().unwrap();
+    }
+}
+
+fn an_interface_of_the_host_is_moved_with_its_addresses() {
+    let test = || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        move_and_look();
+    };
+    std::thread::scope(|scope| scope.spawn(test).join().unwrap());
+}
+
+fn move_and_look() {
+    for (inside, expected) in [(None, "moved0"), (Some("eth7"), "eth7")] {
+        new_interface("moved0");
+        let mut bundle = Bundle::new(&["cat", "/proc/net/if_inet6"]);
+        let name = inside.map_or(json!({}), |name| json!({ "name": name }));
+        bundle.configure(json!({"linux": {"netDevices": {"moved0": name}}}));
+        let seen = bundle.check();
+        let line = seen.lines().find(|line| line.ends_with(expected)).unwrap_or_else(|| {
+            panic!("{expected} has no address:\n{seen}");
+        });
+        assert!(line.starts_with("20010db8000000000000000000000007"), "{line}");
+        assert!(nix::net::if_::if_nametoindex("moved0").is_err(), "it is gone from the host");
+    }
+    new_interface("moved0");
+    let mut bundle = Bundle::new(&["cat", "/proc/net/fib_trie"]);
+    bundle.configure(json!({"linux": {"netDevices": {"moved0": {"name": "eth0"}}}}));
+    assert!(bundle.check().contains("192.0.2.7"));
+}
+
+fn an_interface_that_is_not_there_is_named() {
+    let mut bundle = Bundle::new(&["status"]);
+    bundle.configure(json!({"linux": {"netDevices": {"none0": {}}}}));
+    let text = chain(&bundle.refusal());
+    assert!(
+        text.contains("move the network interface none0 into the container: No such"),
+        "{text}"
+    );
+}
+
+fn memory_comes_from_the_asked_nodes() {
+    let mut bundle = Bundle::new(&["cat", "/proc/self/numa_maps"]);
+    bundle.configure(json!({"linux": {"memoryPolicy": {"mode": "MPOL_INTERLEAVE", "nodes": "0"}}}));
+    assert!(bundle.check().contains(" interleave:0 "));
+    let flags = ["MPOL_F_STATIC_NODES"];
+    bundle.configure(json!({"linux": {"memoryPolicy": {"mode": "MPOL_BIND", "flags": flags}}}));
+    assert!(bundle.check().contains(" bind=static:0 "));
+    bundle.configure(json!({"linux": {"memoryPolicy": {"mode": "MPOL_DEFAULT"}}}));
+    assert!(bundle.refusal().to_string().contains("set the memory policy"));
 }
