@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+use nix::sys::resource::{UsageWho, getrusage};
 use runtime::Runtime;
 
 /// Measures one thing, COUNT times.
@@ -84,6 +85,15 @@ enum What {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// A command that may accept what it is given or refuse it, but has to end by itself
+    End {
+        /// Prints the most memory that it used, in bytes, in place of times
+        #[arg(long)]
+        memory: bool,
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 fn main() {
@@ -121,6 +131,12 @@ fn run(arguments: &Arguments) -> Result<()> {
             return Ok(());
         }
         What::Command { words } => Box::new(|number| clocked(|| command(words, number))),
+        What::End { memory: true, words } => {
+            end(words)?;
+            println!("{}", getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss() * 1024);
+            return Ok(());
+        }
+        What::End { words, .. } => Box::new(|_| clocked(|| end(words))),
     };
     for number in 0..arguments.count {
         std::thread::sleep(quiet);
@@ -137,6 +153,18 @@ fn clocked(once: impl FnOnce() -> Result<()>) -> Result<Duration> {
 
 fn show(time: Duration) {
     println!("{}", time.as_micros());
+}
+
+/// Runs a command that ends with 0 or 1.
+fn end(words: &[String]) -> Result<()> {
+    let (program, arguments) = words.split_first().context("no command")?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = command.status().with_context(|| format!("cannot run {program}"))?;
+    if !matches!(status.code(), Some(0 | 1)) {
+        bail!("{program} ended with {status}");
+    }
+    Ok(())
 }
 
 fn command(words: &[String], number: u32) -> Result<()> {

@@ -8,6 +8,7 @@
 mod compose;
 mod config;
 mod container;
+mod hostile;
 mod logs;
 mod memory;
 mod peers;
@@ -101,6 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wanted(Group::Config) {
         step("reading Compose files", || config::measure(&bench, &mut table))?;
+        step("reading hostile files", || hostile::measure(&bench, &mut table))?;
     }
     if wanted(Group::Logs) {
         step("200 MB of output", || logs::measure(&bench, &mut table))?;
