@@ -15,6 +15,8 @@ pub(crate) struct Budget {
     pub(crate) ports: usize,
     /// Bytes that texts and values may still take, by the estimates below.
     weight: usize,
+    /// Bytes that trees may still have when a document is put onto them, all together.
+    merging: usize,
     /// Whether it was said that they are not enough.
     told: bool,
 }
@@ -22,6 +24,10 @@ pub(crate) struct Budget {
 /// The bytes that a project may take by these estimates. They are measured so that a whole command
 /// stays below 64 MiB: a value is kept in the tree and in the typed project, and copied on the way.
 const WEIGHT_LIMIT: usize = 16 << 20;
+
+/// The bytes that all trees together may have by these estimates when documents are put onto them: each document has
+/// the whole tree checked once more. They are measured so that it takes about a second.
+const MERGING_LIMIT: usize = 16 << 30;
 
 /// What a value costs beside its text, in bytes.
 pub(crate) const VALUE: usize = 256;
@@ -43,7 +49,7 @@ pub(crate) const HINT: &str = "every use of an anchor, of a variable, of `extend
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { ports: 16_384, weight: WEIGHT_LIMIT, told: false }
+        Self { ports: 16_384, weight: WEIGHT_LIMIT, merging: MERGING_LIMIT, told: false }
     }
 }
 
@@ -71,6 +77,25 @@ impl Budget {
             report.error(at, path, message()).code(Code::LIMIT).hint(HINT);
         }
         paid
+    }
+
+    /// Takes what it costs to put one more document onto this tree. False when that is too much, which is
+    /// reported at `at`.
+    #[must_use]
+    pub(crate) fn pay_for_merging(
+        &mut self,
+        tree: &Node,
+        at: Position,
+        report: &mut Report,
+    ) -> bool {
+        let left = self.merging.checked_sub(weight(tree));
+        self.merging = left.unwrap_or(0);
+        if left.is_none() {
+            let message = "there are too many documents for a project of this size";
+            let hint = "join them: each is checked together with all before it";
+            report.error(at, &Path::ROOT, message).code(Code::LIMIT).hint(hint);
+        }
+        left.is_some()
     }
 
     /// How many bytes are left.

@@ -172,6 +172,10 @@ pub(super) fn load(files: Vec<File>, context: &Context, state: &mut State) -> No
                     .hint("it starts with `services:`, and the services are indented below");
                 continue;
             }
+            if !state.budget.pay_for_merging(&tree, document.at, &mut state.report) {
+                state.incomplete = true;
+                return tree;
+            }
             prepare(&mut document, context, state);
             let resets = reset::collect(&mut document);
             include::apply(&mut document, &path, context, state);

@@ -121,7 +121,10 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("services.*.links", Partly(values::links, "links without an alias")),
     (
         "services.*.logging",
-        Partly(values::logging, "`json-file`, `local`, `none`, `syslog`, `journald`; no TLS, no `*-regex`"),
+        Partly(
+            values::logging,
+            "`json-file`, `local`, `none`, `syslog`, `journald`; no TLS, no `*-regex`",
+        ),
     ),
     ("services.*.mac_address", NotYet("")),
     ("services.*.mem_limit", Done),

@@ -49,6 +49,13 @@ fn port_ranges_that_stand_for_too_many_ports_are_an_error() {
 }
 
 #[test]
+fn documents_are_not_put_onto_a_large_project_without_end() {
+    let (large, documents) = ("y".repeat(4_000_000), "---\nname: x\n".repeat(2_500));
+    let yaml = format!("services:\n  a:\n    image: x\n    hostname: {large}\n{documents}");
+    check(&yaml, "too many documents");
+}
+
+#[test]
 fn files_that_are_no_files_are_errors() {
     for path in ["/dev/zero", "/dev/tty", "/", "./fifo"] {
         let yaml = format!("services:\n  a:\n    image: x\n    env_file: {path}\n");

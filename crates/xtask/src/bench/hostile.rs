@@ -24,7 +24,7 @@ const SERVICE: &str = "services:\n  a:\n    image: x\n";
 /// What the file is, and its text.
 type File = (&'static str, fn() -> String);
 
-const FILES: [File; 11] = [
+const FILES: [File; 13] = [
     ("aliases that multiply", aliases),
     ("a mapping merged into itself", || {
         "services:\n  a: &a\n    <<: *a\n    image: x\n".to_owned()
@@ -38,6 +38,10 @@ const FILES: [File; 11] = [
     ("a pipe as env_file", || format!("{SERVICE}    env_file: pipe\n")),
     ("an endless env_file", || format!("{SERVICE}    env_file: /dev/zero\n")),
     ("ten times all ports", || format!("{SERVICE}    ports: [{}]\n", ["'1-65535'"; 10].join(", "))),
+    ("16,000 ports", || format!("{SERVICE}    ports: ['1-16000:1-16000']\n")),
+    ("2,000 documents", || {
+        (0..2_000).map(|n| format!("services: {{s{n}: {{image: x}}}}\n---\n")).collect()
+    }),
     ("25,000 variables", || {
         let variables: String = (0..25_000).map(|n| format!("      - K{n}=v\n")).collect();
         format!("{SERVICE}    environment:\n{variables}")
