@@ -21,6 +21,7 @@ mod logging;
 mod logs;
 mod names;
 mod one_off;
+mod outcome;
 mod ports;
 mod process;
 mod ready;

@@ -11,7 +11,7 @@ use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 use super::{Bench, memory};
 use crate::task;
 
-const IMAGE: &str = "naru-bench-busybox";
+pub(crate) const IMAGE: &str = "naru-bench-busybox";
 
 const DOCKER: &str = "docker compose";
 
@@ -119,12 +119,12 @@ fn compose_file(services: usize) -> String {
 }
 
 /// A naru with directories of its own.
-struct Naru {
+pub(crate) struct Naru {
     directories: PathBuf,
 }
 
 impl Naru {
-    fn prepare(bench: &Bench) -> Result<Self> {
+    pub(crate) fn prepare(bench: &Bench) -> Result<Self> {
         let naru = Self { directories: PathBuf::from("/var/tmp/naru-bench") };
         fs_err::create_dir_all(&naru.directories)?;
         let tar = naru.directories.join("busybox.tar");
@@ -135,7 +135,7 @@ impl Naru {
         Ok(naru)
     }
 
-    fn with_directories<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn with_directories<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("NARU_ROOT", self.directories.join("root"))
             .env("NARU_RUN", self.directories.join("run"))
@@ -159,7 +159,7 @@ impl Naru {
         Taken { up: Some(up), memory: Some(memory), down: Some(down), gone: Some(gone) }
     }
 
-    fn remove(self) {
+    pub(crate) fn remove(self) {
         drop(fs_err::remove_dir_all(self.directories));
     }
 }

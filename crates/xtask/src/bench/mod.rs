@@ -11,6 +11,7 @@ mod container;
 mod hostile;
 mod logs;
 mod memory;
+mod order;
 mod peers;
 mod table;
 
@@ -99,6 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 compose::measure(&bench, services, &mut table)
             })?;
         }
+        step("what waits for what", || order::measure(&bench, &mut table))?;
     }
     if wanted(Group::Config) {
         step("reading Compose files", || config::measure(&bench, &mut table))?;
