@@ -1,5 +1,6 @@
 //! Real projects in test hosts: what the kernel and the user see is checked, then what naru says.
 
+mod attach;
 mod attacks;
 mod bad_input;
 mod check;

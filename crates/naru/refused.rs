@@ -29,13 +29,12 @@ const COMMANDS: [&str; 19] = [
 ];
 
 /// Flags of docker compose by command; the first are those before the command.
-const FLAGS: [(&str, &[&str]); 6] = [
+const FLAGS: [(&str, &[&str]); 5] = [
     ("", &["--verbose", "--no-ansi"]),
     ("up", &["--build", "--menu", "--quiet-build", "--watch", "-w"]),
     ("run", &["--build", "--quiet-build"]),
     ("down", &["--rmi"]),
     ("exec", &["--detach-keys"]),
-    ("kill", &["--remove-orphans"]),
 ];
 
 /// What to say when `error` is about something that docker compose has and naru has not.

@@ -92,3 +92,60 @@ fn the_stop_signal_comes_after_the_pre_stop_hooks() {
         assert_eq!(log, "started\nhooked\nstopped\nstarted\n");
     });
 }
+
+const PRE_START: &str = "
+services:
+  web:
+    image: test
+    entrypoint: []
+    command: cat /kept/log
+    environment: { A: service, B: service }
+    volumes: ['kept:/kept', '/anonymous']
+    ports: ['8080:80']
+    depends_on: { db: { condition: service_healthy } }
+    pre_start:
+      - command: ['sh', '-c', 'echo first $$A $$B; id -u > /kept/log; echo x > /anonymous/x']
+        environment: { B: hook }
+        user: root
+      - command: ['sh', '-c', 'cat /anonymous/x; naru-check resolve db > /dev/null && echo second >> /kept/log; FAIL']
+  db:
+    image: test
+    healthcheck: { test: ['CMD', 'true'], interval: 1s }
+volumes:
+  kept:
+";
+
+#[test]
+fn pre_start_hooks_are_containers_of_their_own_before_the_first_start() {
+    host(|host| {
+        let project =
+            host.project("before").file("compose.yaml", &PRE_START.replace("FAIL", "exit 0"));
+        let before = host.snapshot();
+        let up = project.naru(["up", "-d"]).succeeds();
+        let up = up.says("web-pre_start-0 -> first service hook").says("web-pre_start-1 -> x");
+        up.says("Container before-web-pre_start-1  Removed");
+        assert_eq!(project.until_logged("web", "second"), "0\nsecond\n");
+        project.naru(["down", "-v", "-t", "0"]).succeeds();
+        before.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_pre_start_hook_that_fails_keeps_its_service_from_starting_and_is_kept_itself() {
+    host(|host| {
+        let failing = PRE_START.replace("FAIL", "echo why >&2; exit 3");
+        let project = host.project("before").file("compose.yaml", &failing);
+        let before = host.snapshot();
+        let up = project.naru(["up", "-d"]).exits_with(1);
+        let up = up.says("web-pre_start-1 -> why").says("didn't complete successfully: exit 3");
+        up.says("pre_start").says("compose.yaml");
+        let rows = project.naru(["ps", "-a", "--format", "json"]).succeeds().json();
+        let names: Vec<_> = rows.iter().map(|row| row["Name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["before-db-1", "before-web-pre_start-1"]);
+        let project = project.file("compose.yaml", &PRE_START.replace("FAIL", "true"));
+        project.naru(["up", "-d"]).succeeds();
+        project.until_logged("web", "second");
+        project.naru(["down", "-v", "-t", "0"]).succeeds();
+        before.assert_nothing_left();
+    });
+}

@@ -168,3 +168,62 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
         project.naru(["kill", "--dry-run"]).exits_with(1).says("`kill` has no dry run");
     });
 }
+
+#[test]
+fn a_stop_says_whom_it_waits_for() {
+    host(|host| {
+        let script = "trap 'sleep 1.6; exit 0' TERM; echo up; while true; do sleep 0.05; done";
+        let file = format!("services: {{ a: {{ image: test, command: [sh, -c, \"{script}\"] }} }}");
+        let project = host.project("waits").file("compose.yaml", &file);
+        project.naru(["up", "-d"]).succeeds();
+        project.until_logged("a", "up");
+        let outcome = project.naru(["stop", "-t", "7"]).succeeds();
+        outcome.says("waits-a-1  Stopping (waiting for its SIGTERM handler, 1 s of 7 s)");
+        project.naru(["up", "-d"]).succeeds();
+        eventually("it is up again", || {
+            let lines = project.naru(["logs", "--no-log-prefix"]).stdout.lines().count();
+            if lines == 2 { Ok(()) } else { Err(lines.to_string()) }
+        });
+        project.naru(["stop", "-t", "1"]).succeeds().says("Stopping (killed after its 1 s)");
+        assert_eq!(project.until("a", "exited")["ExitCode"], 137);
+    });
+}
+
+#[test]
+fn kill_leaves_alone_what_has_left_the_file_unless_it_is_told_otherwise() {
+    host(|host| {
+        let file = "services: { a: { image: test }, b: { image: test } }";
+        let project = host.project("left").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let project = project.file("compose.yaml", "services: { a: { image: test } }");
+        project.naru(["kill"]).succeeds();
+        project.until("a", "exited");
+        project.until("b", "running");
+        project.naru(["kill"]).succeeds().says("no container to kill");
+        project.naru(["kill", "--remove-orphans", "-s", "KILL"]).succeeds();
+        project.until("b", "exited");
+    });
+}
+
+#[test]
+fn a_renamed_network_leaves_nothing_of_the_old_one() {
+    host(|host| {
+        let file = |name: &str| {
+            format!(
+                "services: {{ a: {{ image: test }} }}\nnetworks: {{ default: {{ name: {name} }} }}"
+            )
+        };
+        let project = host.project("renamed").file("compose.yaml", &file("one"));
+        let before = host.snapshot();
+        project.naru(["up", "-d"]).succeeds();
+        let project = project.file("compose.yaml", &file("two"));
+        project
+            .naru(["up", "-d"])
+            .succeeds()
+            .says("Network one  Removed")
+            .says("Network two  Created");
+        project.until("a", "running");
+        project.naru(["down", "-t", "0"]).succeeds().says("Network two  Removed");
+        before.assert_nothing_left();
+    });
+}

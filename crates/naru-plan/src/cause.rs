@@ -40,6 +40,10 @@ pub enum Cause {
     LeftOver,
     /// Its service is no longer in the file.
     Orphan,
+    /// It is a hook before the start of its service.
+    PreStart,
+    /// The hook has done its work.
+    Completed,
     /// The command asked for it.
     Requested,
     /// It ran when the machine went down.
@@ -66,6 +70,8 @@ impl fmt::Display for Cause {
             Self::ScaledDown => f.write_str("scaled down"),
             Self::LeftOver => f.write_str("left over"),
             Self::Orphan => f.write_str("orphan"),
+            Self::PreStart => f.write_str("pre_start hook"),
+            Self::Completed => f.write_str("completed"),
             Self::Requested => f.write_str("requested"),
             Self::MachineRestarted => f.write_str("machine restarted"),
         }

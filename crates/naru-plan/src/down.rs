@@ -35,7 +35,7 @@ pub fn down(
         let is_known = |p: &Project| {
             p.services.contains_key(&c.service) || p.disabled_services.contains_key(&c.service)
         };
-        let is_orphan = c.one_off || !project.is_none_or(is_known);
+        let is_orphan = c.is_run() || !project.is_none_or(is_known);
         let is_asked = services.as_ref().is_none_or(|services| services.contains(&c.service));
         if is_orphan { options.remove_orphans } else { is_asked }
     };
@@ -84,7 +84,10 @@ fn networks(
         if !whole && users.is_empty() {
             continue;
         }
-        if staying.iter().any(|c| c.networks.contains(name)) {
+        // Nobody starts a container again that `run` made: one that has ended needs no network.
+        let needs =
+            |c: &&&Container| c.networks.contains(name) && !(c.is_run() && !c.state.is_active());
+        if staying.iter().any(|c| needs(&c)) {
             if whole {
                 plan.notices.push(Notice::NetworkInUse { name: name.clone() });
             }

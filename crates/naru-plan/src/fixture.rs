@@ -139,9 +139,11 @@ fn carry_out(
             assert!(!seen.containers.iter().any(used), "{name} is in use");
             seen.volumes.retain(|v| v.name != *name);
         }
-        Action::CreateContainer { service, number, name, .. } => {
+        Action::CreateContainer { service, number, name, hook, .. } => {
             assert!(!seen.containers.iter().any(|c| c.name == *name), "{name} is taken");
             let mut container = new_container(project, options, service, *number, name);
+            container.hook = hook.is_some();
+            container.one_off = *number == 0;
             let highest = seen.containers.iter().map(|c| &c.id).max();
             let highest: u64 = highest.map_or(0, |id| id.parse().unwrap());
             container.id = format!("{:012}", highest + 1);
@@ -152,7 +154,10 @@ fn carry_out(
             seen.containers.push(container);
         }
         Action::StartContainer { container, .. } => {
-            find(seen, &id(container, ids)).state = RUNNING;
+            let container = find(seen, &id(container, ids));
+            // Whoever follows a hook waits for its end.
+            let hook = State::Exited { code: Some(0) };
+            container.state = if container.hook { hook } else { RUNNING };
         }
         Action::StopContainer { container, .. } => {
             let container = find(seen, &id(container, ids));
@@ -192,6 +197,7 @@ fn new_container(
         service: service.to_owned(),
         number,
         one_off: false,
+        hook: false,
         fingerprint,
         image_id: options.images.get(service).map(|image| image.id.clone()).unwrap_or_default(),
         depends_on: definition.depends_on.clone(),

@@ -58,7 +58,7 @@ pub use hash::Fingerprint;
 pub use lifecycle::{outdated, restart_services, start, stop};
 pub use notice::Notice;
 pub use observed::Observed;
-pub use one_off::{Overrides, one_off};
+pub use one_off::{Overrides, one_off, pre_start};
 pub use plan::{Action, Gate, Plan, Replaced, Step, StepId, Subject};
 pub use progress::{Next, Outcome, Progress};
 pub use remove::{RemoveOptions, remove};

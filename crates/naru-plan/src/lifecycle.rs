@@ -21,7 +21,9 @@ pub fn stop(
     let graph = graph(project, observed);
     let mut plan = Plan::default();
     let mut stops = Stops::new(&graph);
-    for container in in_stop_order(&graph, replicas(observed)) {
+    // Hooks that are at work too: their service waits for them.
+    let all = observed.containers.iter().filter(|container| !container.is_run());
+    for container in in_stop_order(&graph, all) {
         if services.is_empty() || services.contains(&container.service) {
             stops.stop(&mut plan, container, Cause::Requested, &[]);
         }

@@ -59,6 +59,9 @@ pub struct Container {
     pub number: u32,
     /// Made by `run` rather than by `up`.
     pub one_off: bool,
+    /// Made for a `pre_start` hook; a one-off as well.
+    #[serde(default)]
+    pub hook: bool,
     /// What it was made from, to tell whether that has changed.
     pub fingerprint: Fingerprint,
     /// Digest of the image it was made from.
@@ -115,6 +118,11 @@ impl State {
 }
 
 impl Container {
+    /// Whether `run` made it.
+    pub fn is_run(&self) -> bool {
+        self.one_off && !self.hook
+    }
+
     /// The first twelve digits of the id, as shown to users.
     pub fn short_id(&self) -> &str {
         self.id.get(..12).unwrap_or(&self.id)

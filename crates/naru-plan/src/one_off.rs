@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use naru_compose::project::{Mount, Port, Service};
+use naru_compose::project::{Healthcheck, Hook, Mount, Port, Service};
 
 /// What the user wants otherwise than the file says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,6 +75,32 @@ pub fn one_off(service: &Service, overrides: &Overrides) -> Service {
     own
 }
 
+/// The service as it is for the container of its `pre_start` hook: the hook's command, image, user, directory and
+/// variables over its own. What replicas alone may have, it has not: ports, fixed names and addresses, health checks.
+#[must_use]
+pub fn pre_start(service: &Service, hook: &Hook) -> Service {
+    let mut own = one_off(service, &Overrides { ports: Some(Vec::new()), ..Overrides::default() });
+    own.command.clone_from(&hook.command);
+    own.environment.extend(hook.environment.clone());
+    for (wanted, place) in [
+        (&hook.image, &mut own.image),
+        (&hook.user, &mut own.user),
+        (&hook.working_dir, &mut own.working_dir),
+    ] {
+        if !wanted.is_empty() {
+            place.clone_from(wanted);
+        }
+    }
+    for attachment in own.networks.values_mut().flatten() {
+        attachment.ipv4_address.clear();
+    }
+    own.healthcheck = Some(Healthcheck { disable: true, ..Healthcheck::default() });
+    own.post_start.clear();
+    own.pre_stop.clear();
+    own.pre_start.clear();
+    own
+}
+
 /// Adds capabilities to one list and takes them from the other.
 fn move_capabilities(wanted: &[String], to: &mut Vec<String>, from: &mut Vec<String>) {
     let plain = |name: &str| name.to_ascii_uppercase().trim_start_matches("CAP_").to_owned();
@@ -121,6 +147,25 @@ mod tests {
         let command = Overrides { command: words("ls -l"), ..Overrides::default() };
         let own = one_off(&service(), &command);
         assert_eq!((own.entrypoint, own.command), (Some(words("/start")), Some(words("ls -l"))));
+    }
+
+    #[test]
+    fn a_hook_has_its_services_environment_and_nothing_that_only_replicas_may_have() {
+        let mut web = service();
+        web.networks.insert(
+            "n".into(),
+            serde_json::from_value(json!({"ipv4_address": "10.0.0.9"})).unwrap(),
+        );
+        let hook = serde_json::from_value(json!({
+            "command": ["migrate"], "image": "tools", "environment": {"B": "3"}
+        }));
+        let own = pre_start(&web, &hook.unwrap());
+        assert_eq!((own.image.as_str(), own.command), ("tools", Some(vec!["migrate".to_owned()])));
+        assert_eq!(own.environment["A"].as_deref(), Some("1"));
+        assert_eq!(own.environment["B"].as_deref(), Some("3"));
+        assert!(own.ports.is_empty() && own.healthcheck.is_some_and(|check| check.disable));
+        assert_eq!(own.networks["n"].as_ref().unwrap().ipv4_address, "");
+        assert_eq!(own.volumes, web.volumes);
     }
 
     #[test]

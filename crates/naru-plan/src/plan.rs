@@ -77,6 +77,8 @@ pub enum Action {
         name: String,
         /// The container that it takes the place of.
         replaces: Option<Replaced>,
+        /// It runs this `pre_start` hook of the service, and is no replica.
+        hook: Option<u32>,
     },
     /// Run a container.
     StartContainer {

@@ -30,7 +30,7 @@ pub fn remove(
     let graph = crate::stops::graph(project, observed);
     let is_asked =
         |c: &&Container| options.services.is_empty() || options.services.contains(&c.service);
-    let goes = |c: &&Container| !c.one_off && (options.stop || !c.state.is_active());
+    let goes = |c: &&Container| !c.is_run() && (options.stop || !c.state.is_active());
     let going = observed.containers.iter().filter(is_asked).filter(goes);
     let going = in_stop_order(&graph, going);
     let mut plan = Plan::default();

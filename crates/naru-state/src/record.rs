@@ -131,6 +131,16 @@ impl Container {
     }
 }
 
+impl OneOff {
+    /// What the slug of a `pre_start` hook's container begins with; its number follows.
+    pub const HOOK: &str = "pre_start-";
+
+    /// Whether it is a `pre_start` hook's.
+    pub fn is_hook(&self) -> bool {
+        self.slug.starts_with(Self::HOOK)
+    }
+}
+
 /// What is special about a container that is no replica of its service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OneOff {

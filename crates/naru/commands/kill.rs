@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{services, stop};
+use super::{services as named, stop};
 use crate::conversation::converse;
 use crate::error::{Blame, CommandError};
 use crate::settings::{Settings, Target};
@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Signal to send
     #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
     signal: String,
+    /// Also containers of services that are not in the Compose file
+    #[arg(long)]
+    remove_orphans: bool,
 }
 
 /// Runs the command.
@@ -36,14 +39,19 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let signal = parse_signal(&args.signal)
         .ok_or_else(|| CommandError::user(format!("there is no signal {:?}", args.signal)))?;
     let target = settings.target(&args.services)?;
-    services::check(&args.services, &target)?;
+    named::check(&args.services, &target)?;
     let doing = format!("send a signal to project {}", target.name);
     let Some(client) = stop::supervisor(&target, settings, &doing)? else {
         printer.say("no container to kill");
         return Ok(0);
     };
-    let running = running(args, &target, &doing)?;
-    let request = Request::Kill { services: args.services.clone(), signal };
+    let services = services(args, &target);
+    let running = running(&services, &target, &doing)?;
+    if running.is_empty() {
+        printer.say("no container to kill");
+        return Ok(0);
+    }
+    let request = Request::Kill { services, signal };
     converse(printer, client, &request, target.loaded.as_ref(), &doing)?;
     if signal == Signal::SIGKILL as i32 {
         await_ends(&running, printer).host(&doing)?;
@@ -51,14 +59,23 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     Ok(0)
 }
 
+/// Those that are meant, all when empty: without the flag what has left the file is left alone.
+fn services(args: &Args, target: &Target) -> Vec<String> {
+    match &target.loaded {
+        Some(loaded) if args.services.is_empty() && !args.remove_orphans => {
+            loaded.project.services.keys().cloned().collect()
+        }
+        _ => args.services.clone(),
+    }
+}
+
 /// The containers that run, each with a descriptor of its first process.
 fn running(
-    args: &Args,
+    services: &[String],
     target: &Target,
     doing: &str,
 ) -> Result<Vec<(String, OwnedFd)>, CommandError> {
-    let is_meant =
-        |seen: &Seen| args.services.is_empty() || args.services.contains(&seen.record.service);
+    let is_meant = |seen: &Seen| services.is_empty() || services.contains(&seen.record.service);
     let descriptor = |seen: Seen| {
         let process = seen.state.process?;
         let pidfd = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;

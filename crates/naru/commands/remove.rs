@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Services (default: all)
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
+    /// Has no effect any more, as in docker compose
+    #[arg(short, long, hide = true)]
+    all: bool,
     /// Don't ask
     #[arg(short, long)]
     force: bool,

@@ -14,6 +14,11 @@ fn only(node: &Node, known: &[&str]) -> Option<String> {
     wrong.then(|| format!("`{text}` is not possible yet"))
 }
 
+pub(super) fn no(node: &Node) -> Option<String> {
+    let is_asked = matches!(node.value, Value::Bool(true));
+    is_asked.then(|| "`true` is not possible yet".to_owned())
+}
+
 pub(super) fn network_driver(node: &Node) -> Option<String> {
     only(node, &["bridge", "default"])
 }

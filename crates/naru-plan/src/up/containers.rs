@@ -24,6 +24,8 @@ pub(crate) struct Emitter<'p, 'a> {
     pub(crate) renamed: BTreeMap<String, StepId>,
     /// New containers, in the order of their creation.
     pub(crate) units: Vec<Unit<'a>>,
+    /// Containers for `pre_start` hooks, in their order.
+    pub(crate) hooks: BTreeMap<&'a str, Vec<Subject>>,
 }
 
 /// What a container may have to wait for.
@@ -91,14 +93,14 @@ impl<'a> Emitter<'_, 'a> {
 
     /// Makes networks and volumes, and makes anew those that have changed.
     pub(crate) fn resources(&mut self, changes: &Changes) {
-        for (key, name) in &changes.changed_networks {
+        for (key, (old, name)) in &changes.changed_networks {
             let stops: Vec<StepId> = self
-                .users(|c| c.networks.contains(name))
+                .users(|c| c.networks.contains(old))
                 .filter_map(|c| self.removed.get(&c.id).copied().or_else(|| self.stops.of(c)))
                 .collect();
-            let cause = Cause::NetworkChanged(name.clone());
+            let cause = Cause::NetworkChanged(old.clone());
             let gone =
-                self.plan.push(Action::RemoveNetwork { name: name.clone() }, cause.clone(), stops);
+                self.plan.push(Action::RemoveNetwork { name: old.clone() }, cause.clone(), stops);
             self.make(Kind::Network, (key, name), cause, Some(gone));
         }
         for (key, name) in &changes.changed_volumes {
@@ -146,8 +148,52 @@ impl<'a> Emitter<'_, 'a> {
             for &number in &decision.create {
                 self.create_one(service, number, Cause::Missing, None);
             }
+            if self.selection.options.start && Self::has_hooks(decision) {
+                self.create_hooks(service);
+            }
         }
         self.create_one_off();
+    }
+
+    /// Whether the service's `pre_start` hooks run: when it starts, and no replica of it runs meanwhile.
+    fn has_hooks(decision: &Decision<'a>) -> bool {
+        let stays_up = |container: &&Container| {
+            container.state.is_active() && decision.restarts_with.is_none()
+        };
+        let starts = !decision.create.is_empty()
+            || !decision.recreate.is_empty()
+            || decision.keep.iter().any(|container| !stays_up(container));
+        starts && !decision.keep.iter().any(stays_up)
+    }
+
+    /// Prepares a container for each `pre_start` hook; they share the volumes of the first replica.
+    fn create_hooks(&mut self, service: &'a str) {
+        for hook in 0..self.selection.service(service).pre_start.len() {
+            let name = format!("{}-{service}-pre_start-{hook}", self.selection.project.name);
+            let units = self.units.iter().filter(|unit| unit.service == service);
+            let replicas: Vec<StepId> = units.map(|unit| unit.created_by).collect();
+            let needs = self.needs(service, &name).into_iter().chain(replicas);
+            let action = Action::CreateContainer {
+                service: service.to_owned(),
+                number: 0,
+                name: name.clone(),
+                replaces: None,
+                hook: u32::try_from(hook).ok(),
+            };
+            let created_by = self.plan.push(action, Cause::PreStart, needs);
+            self.hooks.entry(service).or_default().push(Subject::New { created_by, name });
+        }
+    }
+
+    /// Takes away what hooks of the selected services have left: one that failed, or was interrupted.
+    pub(crate) fn remove_hooks(&mut self) {
+        let is_left = |c: &&&Container| c.hook && self.selection.has_replicas(&c.service);
+        let left: Vec<&Container> =
+            self.selection.observed.containers.iter().filter(|c| is_left(&c)).collect();
+        for container in in_stop_order(self.stops.graph(), left) {
+            self.stops.stop(self.plan, container, Cause::LeftOver, &[]);
+            self.remove(container, Cause::LeftOver);
+        }
     }
 
     /// Prepares the container that `run` asks for.
@@ -158,6 +204,7 @@ impl<'a> Emitter<'_, 'a> {
             number: 0,
             name: name.clone(),
             replaces: None,
+            hook: None,
         };
         let needs = self.needs(service, name);
         let created_by = self.plan.push(action, Cause::Requested, needs);
@@ -184,6 +231,7 @@ impl<'a> Emitter<'_, 'a> {
                 name: old.name.clone(),
                 inherit_anonymous_volumes: !self.selection.options.renew_anon_volumes,
             }),
+            hook: None,
         };
         let created_by = self.plan.push(action, cause, after);
         self.units.push(Unit { service, name, created_by, replaces: old, settled: created_by });

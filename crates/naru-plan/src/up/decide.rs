@@ -133,7 +133,8 @@ fn unattached(
             .map(|network| (changes.new_networks.contains_key(key), &network.name))
     });
     for (is_new, name) in networks {
-        if is_new || !container.networks.contains(name) {
+        let is_attached = container.networks.contains(name) || changes.kept_networks.contains(name);
+        if is_new || !is_attached {
             return Some(Cause::NetworkMissing(name.clone()));
         }
     }

@@ -7,7 +7,7 @@
 //! 4. all new containers are prepared, also those that replace one, under a temporary name: whatever can
 //!    fail has failed before anything that works is stopped;
 //! 5. containers that are replaced or superfluous stop, dependents first, and go; the new ones get their names;
-//! 6. containers start, each when its gates open.
+//! 6. containers start, each when its gates open; a service's `pre_start` hooks run before it, each to its end.
 //!
 //! `run` is the same for what a service depends on; instead of its replicas there is one more container, the last to be
 //! made and to start.
@@ -100,8 +100,10 @@ pub fn up(project: &Project, observed: &Observed, options: &UpOptions) -> Result
         removed: BTreeMap::new(),
         renamed: BTreeMap::new(),
         units: Vec::new(),
+        hooks: BTreeMap::new(),
     };
     emitter.stop_for_resources(&decisions, &resources);
+    emitter.remove_hooks();
     emitter.remove_idle(&decisions);
     emitter.orphans();
     emitter.resources(&resources);

@@ -11,8 +11,10 @@ use crate::{Error, Notice, hash};
 pub(crate) struct Changes {
     /// Networks to make, key → full name.
     pub(crate) new_networks: BTreeMap<String, String>,
-    /// Networks to remove and make again, key → full name.
-    pub(crate) changed_networks: BTreeMap<String, String>,
+    /// Networks to remove and make again, key → full names before and after.
+    pub(crate) changed_networks: BTreeMap<String, (String, String)>,
+    /// Names that networks would have now, were they not kept as they are.
+    pub(crate) kept_networks: BTreeSet<String>,
     /// Volumes to make, key → full name.
     pub(crate) new_volumes: BTreeMap<String, String>,
     /// Volumes to remove and make again, with the user's consent, key → full name.
@@ -50,18 +52,26 @@ impl Changes {
         if network.external {
             return if is_foreign { Ok(()) } else { Err(Error::ExternalNetworkMissing { name }) };
         }
-        match selection.observed.networks.iter().find(|seen| seen.name == name) {
+        let known = &selection.observed.networks;
+        let named = known.iter().find(|seen| seen.name == name);
+        // One that has another name now is the same network: the old one would be left for ever.
+        let is_anothers = |name: &str| selection.project.networks.values().any(|n| n.name == name);
+        let before = || known.iter().find(|seen| seen.key == key && !is_anothers(&seen.name));
+        match named.or_else(before) {
             None if is_foreign => notices.push(Notice::ForeignNetwork { name }),
             None => {
                 self.new_networks.insert(key.to_owned(), name);
             }
-            Some(seen) if same(&seen.config_hash, &hash::network(network)) => {}
-            Some(_) => {
-                let stay = users_that_stay(selection, |c| c.networks.contains(&name));
+            Some(seen) if seen.name == name && same(&seen.config_hash, &hash::network(network)) => {
+            }
+            Some(seen) => {
+                let old = seen.name.clone();
+                let stay = users_that_stay(selection, |c| c.networks.contains(&old));
                 if stay.is_empty() {
-                    self.changed_networks.insert(key.to_owned(), name);
+                    self.changed_networks.insert(key.to_owned(), (old, name));
                 } else {
-                    notices.push(Notice::NetworkKept { name, containers: stay });
+                    self.kept_networks.insert(name);
+                    notices.push(Notice::NetworkKept { name: old, containers: stay });
                 }
             }
         }
@@ -101,7 +111,8 @@ impl Changes {
 
     /// The network that is made anew under a container, if there is one.
     pub(crate) fn network_under(&self, container: &Container) -> Option<&String> {
-        self.changed_networks.values().find(|name| container.networks.contains(*name))
+        let mut old = self.changed_networks.values().map(|(old, _)| old);
+        old.find(|name| container.networks.contains(*name))
     }
 
     /// The volume that is made anew under a container, if there is one.

@@ -106,7 +106,7 @@ impl<'a> Selection<'a> {
                 || self.project.disabled_services.contains_key(name)
         };
         let is_orphan = |c: &&Container| {
-            !known(&c.service) || (c.one_off && matches!(c.state, State::Exited { .. }))
+            !known(&c.service) || (c.is_run() && matches!(c.state, State::Exited { .. }))
         };
         let mut found: Vec<_> = self.observed.containers.iter().filter(is_orphan).collect();
         found.sort_by_key(|c| &c.name);

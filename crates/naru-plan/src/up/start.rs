@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use naru_compose::project::Condition;
+
 use super::containers::Emitter;
 use super::decide::Decision;
 use crate::{Action, Cause, Gate, StepId, Subject};
@@ -21,15 +23,44 @@ impl<'a> Emitter<'_, 'a> {
             let gates = self.gates(service, &running);
             let cleared = self.cleared(&decisions[service]);
             let mut now = Running::default();
-            for (container, cause, after) in self.to_run(service, &decisions[service]) {
+            let all = self.to_run(service, &decisions[service]);
+            let settled = all.iter().flat_map(|(.., after)| after).flatten();
+            let before: Vec<StepId> = settled.chain(&cleared).copied().collect();
+            let hooked = self.run_hooks(service, &before, &gates);
+            for (container, cause, after) in all {
                 now.containers.push(container.clone());
                 let Some(cause) = cause else { continue };
                 let action = Action::StartContainer { service: service.to_owned(), container };
-                let after = after.into_iter().flatten().chain(cleared.iter().copied());
+                let after =
+                    after.into_iter().flatten().chain(cleared.iter().copied()).chain(hooked);
                 now.started_by.push(self.plan.push_gated(action, cause, after, gates.clone()));
             }
             running.insert(service, now);
         }
+    }
+
+    /// Runs a service's `pre_start` hooks, each when the one before it has succeeded; gives the step after the last.
+    fn run_hooks(&mut self, service: &str, before: &[StepId], gates: &[Gate]) -> Option<StepId> {
+        let mut done = None;
+        for (index, hook) in self.hooks.remove(service).into_iter().flatten().enumerate() {
+            let Subject::New { created_by, .. } = hook else { continue };
+            let (service, container) = (service.to_owned(), hook.clone());
+            let action = Action::StartContainer { service: service.clone(), container };
+            let after = before.iter().copied().chain([created_by]).chain(done);
+            let gates = if index == 0 { gates.to_vec() } else { Vec::new() };
+            let started = self.plan.push_gated(action, Cause::PreStart, after, gates);
+            let end = Gate {
+                service: format!("{service} pre_start[{index}]"),
+                condition: Condition::CompletedSuccessfully,
+                required: true,
+                started_by: vec![started],
+                containers: vec![hook.clone()],
+            };
+            let action =
+                Action::RemoveContainer { service, container: hook, anonymous_volumes: false };
+            done = Some(self.plan.push_gated(action, Cause::Completed, None, vec![end]));
+        }
+        done
     }
 
     /// All containers of a service: why each is started (if it is), and the steps that must be done before.

@@ -102,8 +102,9 @@ impl Supervisor {
                 self.end_step(of, result);
             }
             (Action::RemoveVolume { name }, _) => self.remove_volume(name, of),
-            (Action::CreateContainer { service, number, name, replaces }, _) => {
-                let new = New { service, number: *number, name, replaces: replaces.as_ref() };
+            (Action::CreateContainer { service, number, name, replaces, hook }, _) => {
+                let (number, hook, replaces) = (*number, *hook, replaces.as_ref());
+                let new = New { service, number, name, replaces, hook };
                 let result = self.create_container(of, new);
                 self.end_step(of, result);
             }
@@ -221,6 +222,10 @@ fn refusal(step: &Step, reason: String, waited: Duration) -> Failure {
     let key = format!("services.{service}.depends_on");
     let Some(gate) = gate else { return failure.at(key) };
     let dependency = &gate.service;
+    if let Some((_, hook)) = dependency.split_once(" pre_start[") {
+        let index = hook.trim_end_matches(']');
+        return failure.at(format!("services.{service}.pre_start.{index}"));
+    }
     let seconds = waited.as_secs_f64();
     failure
         .at(format!("{key}.{dependency}"))

@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub(super) input: Option<Arc<OwnedFd>>,
     /// Who wants to know how it ends.
     pub(super) attending: Vec<Client>,
+    /// Its output on the way to who waits for it, while it runs a `pre_start` hook.
+    pub(super) told: Option<super::hooks::Told>,
     /// Somebody did, since this supervisor took over.
     pub(super) was_attended: bool,
     /// Its policy's delay has passed, and it waits for a dependency now.
@@ -84,6 +86,10 @@ pub(super) struct Stopping {
     pub(super) steps: Vec<StepOf>,
     /// The end of its grace period, once it has been told.
     pub(super) deadline: Instant,
+    /// How long that is.
+    pub(super) grace: Duration,
+    /// How long it had taken when that was last said to whoever waits.
+    pub(super) said: Duration,
     /// Since when it should be gone, whether its end was told or not.
     pub(super) killed: Option<Instant>,
     /// Its hooks are at work: it has not been told yet.
@@ -98,7 +104,14 @@ impl Stopping {
 
     /// A stop that nobody waits for.
     pub(super) fn of_its_own() -> Self {
-        Self { steps: Vec::new(), deadline: Instant::now(), killed: None, hooks: None }
+        Self {
+            steps: Vec::new(),
+            deadline: Instant::now(),
+            grace: Duration::ZERO,
+            said: Duration::ZERO,
+            killed: None,
+            hooks: None,
+        }
     }
 }
 
@@ -134,6 +147,7 @@ impl Live {
             stopping: None,
             input: None,
             attending: Vec::new(),
+            told: None,
             was_attended: false,
             is_held: false,
         }

@@ -1,6 +1,7 @@
 //! Making a container: everything that it is, on disk, and nothing that runs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fs_err as fs;
 use naru_compose::project::{Attachment, MountKind, NetworkMode, Service};
@@ -21,21 +22,18 @@ pub(super) struct New<'a> {
     pub(super) number: u32,
     pub(super) name: &'a str,
     pub(super) replaces: Option<&'a Replaced>,
+    /// Which `pre_start` hook it runs, instead of being a replica.
+    pub(super) hook: Option<u32>,
 }
 
 impl Supervisor {
     /// Makes a container: chooses its addresses and volumes, makes its directories, writes its record.
     pub(super) fn create_container(&mut self, of: StepOf, new: New<'_>) -> Result<(), Failure> {
-        let New { service, number, name, replaces } = new;
+        let New { service, number, name, replaces, hook } = new;
         let failed = |error: &dyn std::error::Error| {
             Failure::from_error(error).at(format!("services.{service}"))
         };
-        let run = self.operation.as_ref().and_then(|operation| operation.run.clone());
-        let run = run.filter(|run| number == 0 && run.name == name);
-        let model = match &run {
-            Some(run) => run.definition.clone(),
-            None => self.model.services.get(service).cloned().unwrap_or_default(),
-        };
+        let (model, run) = self.definition(&new);
         let image_name = self.image_name(service, &model);
         let image = self.store.find(&image_name).map_err(|error| failed(&error))?;
         let Some(image) = image else {
@@ -52,8 +50,10 @@ impl Supervisor {
         let id = ContainerId::random().map_err(|error| failed(&error))?;
         let old = replaces.and_then(|old| old.id.clone().try_into().ok());
         let old = old.filter(|_| replaces.is_some_and(|old| old.inherit_anonymous_volumes));
-        let (volumes, anonymous_volumes) =
-            self.choose_volumes(service, &model, &image, old.as_ref())?;
+        let (volumes, anonymous_volumes) = match hook {
+            Some(_) => (self.volumes_of_first(service), Vec::new()),
+            None => self.choose_volumes(service, &model, &image, old.as_ref())?,
+        };
         let ports =
             self.operation.as_mut().and_then(|o| o.ports.remove(&of.step)).unwrap_or_default();
         let mut record = record::Container {
@@ -78,7 +78,10 @@ impl Supervisor {
             stop_signal: spec::stop_signal(&model, &facts).map_err(|error| failed(&error))?,
             stop_grace: spec::stop_grace(&model),
             tty: model.tty,
-            one_off: run.as_deref().map(one_off),
+            one_off: match hook {
+                Some(hook) => Some(hooks_own(hook, &model)),
+                None => run.as_deref().map(one_off),
+            },
             logging: record::Logging::default(),
         };
         record.logging = logging::record(&record, &model, &facts);
@@ -94,6 +97,33 @@ impl Supervisor {
         self.must_last(&id);
         self.changed(&id);
         Ok(())
+    }
+
+    /// The service as it is for this container, and the `run` that it is for.
+    fn definition(&self, new: &New<'_>) -> (Service, Option<Arc<Run>>) {
+        let own = self.model.services.get(new.service);
+        let hook = own.zip(new.hook).and_then(|(service, hook)| {
+            let hook = service.pre_start.get(usize::try_from(hook).ok()?)?;
+            Some(naru_plan::pre_start(service, hook))
+        });
+        if let Some(definition) = hook {
+            return (definition, None);
+        }
+        let run = self.operation.as_ref().and_then(|operation| operation.run.clone());
+        let run = run.filter(|run| new.number == 0 && run.name == new.name);
+        let definition = run.as_ref().map(|run| &run.definition).or(own);
+        (definition.cloned().unwrap_or_default(), run)
+    }
+
+    /// The volumes of a service's first replica, whose hooks see what it will see.
+    fn volumes_of_first(&self, service: &str) -> BTreeMap<String, String> {
+        let is_its = |live: &&Live| live.is_replica() && live.record.service == service;
+        let new = self.operation.iter().flat_map(|operation| operation.created.values());
+        let new = new.filter_map(|id| self.containers.get(id)).filter(is_its);
+        let all = self.containers.values().filter(is_its);
+        let first = new.min_by_key(|live| live.record.number);
+        let first = first.or_else(|| all.min_by_key(|live| live.record.number));
+        first.map(|live| live.record.volumes.clone()).unwrap_or_default()
     }
 
     fn write_container(&mut self, record: &record::Container) -> Result<(), atomic::Error> {
@@ -172,6 +202,16 @@ impl Supervisor {
             volumes.insert(target, volume);
         }
         Ok((volumes, anonymous))
+    }
+}
+
+/// What is to be known of the container of a `pre_start` hook.
+fn hooks_own(hook: u32, definition: &Service) -> record::OneOff {
+    record::OneOff {
+        slug: format!("{}{hook}", record::OneOff::HOOK),
+        use_aliases: true,
+        definition: serde_json::to_value(definition).unwrap_or_default(),
+        ..record::OneOff::default()
     }
 }
 

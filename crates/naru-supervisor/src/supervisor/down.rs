@@ -4,7 +4,7 @@ use fs_err as fs;
 use naru_compose::project::Project;
 use naru_plan::observed::{self, Observed};
 use naru_plan::{DownOptions, Plan};
-use naru_state::ContainerId;
+use naru_state::{ContainerId, record};
 
 use super::Supervisor;
 use super::control::Client;
@@ -147,6 +147,7 @@ fn observed_container(
         service: record.service.clone(),
         number: record.number,
         one_off: record.is_one_off(),
+        hook: record.one_off.as_ref().is_some_and(record::OneOff::is_hook),
         fingerprint: serde_json::from_value(record.fingerprint.clone()).unwrap_or_default(),
         image_id: record.image_id.clone(),
         depends_on: record.depends_on.iter().filter_map(dependency).collect(),

@@ -41,6 +41,7 @@ impl Supervisor {
         drop(running);
         self.clean_up_run(id);
         self.changed(id);
+        self.tell_output(id);
         self.tell_end(id);
         for step in stopped.into_iter().flat_map(|stopping| stopping.steps) {
             self.end_step(step, Ok(()));

@@ -1,10 +1,12 @@
 //! Lifecycle hooks: `post_start` after a command has started a container, `pre_stop` before it stops one. They
 //! run inside the container, one after the other, without a time limit; the first that fails fails the step.
+//! `pre_start` hooks are containers of their own, and steps of the plan; here is only how their output is told.
 
 use std::time::Duration;
 
 use naru_compose::project::Hook;
-use naru_state::ContainerId;
+use naru_state::{ContainerId, log};
+use tokio::time::Instant;
 
 use super::Supervisor;
 use super::container::{Hooks, Stopping};
@@ -12,11 +14,15 @@ use super::control::Client;
 use super::event::Event;
 use super::inside::{Ended, Inside};
 use super::operation::StepOf;
+use super::timers::Due;
 use crate::protocol::{Failure, Reply};
 use crate::spec::Further;
 
 /// Longer lines of a hook's output are cut into pieces.
 const LINE_LIMIT: usize = 4096;
+
+/// How often the output of a `pre_start` hook is looked for.
+const TELLING: Duration = Duration::from_millis(100);
 
 /// The hooks of one moment, on their way to a worker.
 struct Job {
@@ -122,6 +128,72 @@ impl Supervisor {
                     self.end_step(step, Err(failure.clone()));
                 }
             }
+        }
+    }
+}
+
+/// The output of a `pre_start` hook, which is its container's, on the way to the client.
+#[derive(Debug)]
+pub(super) struct Told {
+    log: log::Reader,
+    lines: Lines,
+    mark: String,
+    client: Client,
+}
+
+impl Told {
+    /// Tells what has come since the last time, `to_end` also what has no end of line.
+    fn tell(&mut self, to_end: bool) -> std::io::Result<()> {
+        let (client, mark) = (&self.client, &self.mark);
+        let tell = |line: &[u8]| {
+            let line = String::from_utf8_lossy(line).into_owned();
+            drop(client.send(Reply::Hook { container: mark.clone(), line }));
+        };
+        loop {
+            let pieces = self.log.pieces()?;
+            if pieces.is_empty() {
+                break;
+            }
+            pieces.iter().for_each(|piece| self.lines.push(&piece.bytes, tell));
+        }
+        if to_end {
+            self.lines.end(tell);
+        }
+        Ok(())
+    }
+}
+
+impl Supervisor {
+    /// From now on the client that waits for a `pre_start` hook is told what it says.
+    pub(super) fn begin_telling(&mut self, id: &ContainerId) {
+        let client = self.operation.as_ref().map(|operation| operation.client.clone());
+        let own = format!("{}-", self.project);
+        let (Some(live), Some(client)) = (self.containers.get_mut(id), client) else { return };
+        if !live.record.one_off.as_ref().is_some_and(naru_state::record::OneOff::is_hook) {
+            return;
+        }
+        let name = &live.record.name;
+        live.told = Some(Told {
+            log: log::Reader::exact(&self.own.log(name)),
+            lines: Lines::default(),
+            mark: name.strip_prefix(&own).unwrap_or(name).to_owned(),
+            client,
+        });
+        self.tell_output(id);
+    }
+
+    /// Tells what a `pre_start` hook has said, and what it says when it has ended.
+    pub(super) fn tell_output(&mut self, id: &ContainerId) {
+        let Some(live) = self.containers.get_mut(id) else { return };
+        let is_over = live.running.is_none();
+        let Some(told) = &mut live.told else { return };
+        if let Err(error) = told.tell(is_over) {
+            tracing::warn!(container = %live.record.name, %error, "its output is not told");
+        }
+        if is_over {
+            live.told = None;
+        } else {
+            self.timers.add(Instant::now() + TELLING, Due::Output(id.clone()));
         }
     }
 }

@@ -266,6 +266,7 @@ impl Supervisor {
             Due::Ports(id, tries) => self.resume_ports_of(&id, tries),
             Due::Resolver(id, tries) => self.resume_dns(&id, tries),
             Due::Keeper => self.call_keeper(),
+            Due::Output(id) => self.tell_output(&id),
             Due::Farewell(id) => self.remove_if_done(&id),
             Due::Lasting => self.lasting_due(),
             Due::Idle => self.end_if_empty(),

@@ -197,6 +197,9 @@ impl Supervisor {
             }
         };
         self.changed(id);
+        if outcome.is_ok() {
+            self.begin_telling(id);
+        }
         self.watch_for_early_exit(id);
         if let Some(step) = starting.step
             && !(outcome.is_ok() && self.begin_post_start(id, step))

@@ -19,9 +19,14 @@ use super::Supervisor;
 use super::container::Stopping;
 use super::operation::StepOf;
 use super::timers::Due;
+use crate::protocol::{Kind, Step};
 
 /// How often it is looked whether anybody is left who can react.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// When it is said for the first time whom a stop waits for, and how often after that.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+const FURTHER_WORDS: Duration = Duration::from_secs(5);
 
 /// How long the keeper may take to tell of an end.
 const TOLD: Duration = Duration::from_secs(2);
@@ -73,9 +78,10 @@ impl Supervisor {
     /// Sends the stop signal to a container that is stopping; its grace period begins.
     pub(super) fn signal_stop(&mut self, id: &ContainerId, timeout: Option<Duration>) {
         let Some(live) = self.containers.get_mut(id) else { return };
-        let deadline = Instant::now() + live.grace(timeout);
+        let grace = live.grace(timeout);
+        let deadline = Instant::now() + grace;
         let (Some(running), Some(stopping)) = (&live.running, &mut live.stopping) else { return };
-        stopping.deadline = deadline;
+        (stopping.deadline, stopping.grace) = (deadline, grace);
         stopping.hooks = None;
         let generation = live.state.generation;
         let signal = live.record.stop_signal;
@@ -135,9 +141,38 @@ impl Supervisor {
         if now < stopping.deadline && (handles(first) || self.others(id).into_iter().any(handles)) {
             let next = (now + LOOK).min(stopping.deadline);
             self.timers.add(next, Due::StopCheck(id.clone(), generation));
-            return;
+            return self.say_waiting(id, now);
+        }
+        if now >= stopping.deadline && stopping.killed.is_none() {
+            let grace = stopping.grace.as_secs_f32();
+            self.say_stopping(id, format!("killed after its {grace} s"));
         }
         self.end(id, now);
+    }
+
+    /// Says whom a stop waits for: after a second, and then every five.
+    fn say_waiting(&mut self, id: &ContainerId, now: Instant) {
+        let Some(live) = self.containers.get_mut(id) else { return };
+        let Some(stopping) = &mut live.stopping else { return };
+        let waited = stopping.grace.saturating_sub(stopping.deadline - now);
+        let next = if stopping.said.is_zero() { FIRST_WORD } else { stopping.said + FURTHER_WORDS };
+        if waited < next {
+            return;
+        }
+        stopping.said = Duration::from_secs(waited.as_secs());
+        let signal = nix::sys::signal::Signal::try_from(live.record.stop_signal);
+        let signal = signal.map_or("stop signal", nix::sys::signal::Signal::as_str);
+        let (waited, grace) = (waited.as_secs(), stopping.grace.as_secs_f32());
+        let text = format!("waiting for its {signal} handler, {waited} s of {grace} s");
+        self.say_stopping(id, text);
+    }
+
+    /// Tells the command under way about a container that it stops.
+    fn say_stopping(&self, id: &ContainerId, text: String) {
+        let (Some(operation), Some(live)) = (&self.operation, self.containers.get(id)) else {
+            return;
+        };
+        operation.tell(Kind::Container, &live.record.name, Step::Stopping, Some(text));
     }
 
     /// Ends every process of a container, and looks again: its end is reported even when nobody tells of it.

@@ -26,6 +26,8 @@ pub(super) enum Due {
     Resolver(ContainerId, u32),
     /// Another try to have a keeper.
     Keeper,
+    /// A look for what a `pre_start` hook has said.
+    Output(ContainerId),
     /// The client of a container that is to be removed had time to come back.
     Farewell(ContainerId),
     /// The copy of the states that outlives a reboot is to be brought up to date.

@@ -114,7 +114,8 @@ impl Supervisor {
         images: &BTreeMap<String, Image>,
     ) -> Result<(), Box<Failure>> {
         for step in &plan.steps {
-            let Action::CreateContainer { service, .. } = &step.action else { continue };
+            let Action::CreateContainer { service, hook, .. } = &step.action else { continue };
+            self.check_hook_image(service, *hook)?;
             if images.contains_key(service) {
                 continue;
             }
@@ -122,6 +123,28 @@ impl Supervisor {
             return Err(Box::new(missing_image(service, model)));
         }
         Ok(())
+    }
+
+    /// A hook may have an image of its own.
+    fn check_hook_image(&self, service: &str, hook: Option<u32>) -> Result<(), Box<Failure>> {
+        let hooks = self.model.services.get(service).map(|service| &service.pre_start);
+        let index = hook.and_then(|hook| usize::try_from(hook).ok());
+        let Some((hook, index)) = hooks.zip(index).and_then(|(h, i)| Some((h.get(i)?, i))) else {
+            return Ok(());
+        };
+        let key = format!("services.{service}.pre_start.{index}.image");
+        let found = if hook.image.is_empty() { Ok(true) } else { self.has_image(&hook.image) };
+        match found.map_err(|error| Failure::from_error(&error).at(key.clone()))? {
+            true => Ok(()),
+            false => {
+                let model = Service { image: hook.image.clone(), ..Service::default() };
+                Err(Box::new(Failure { key: Some(key), ..missing_image(service, &model) }))
+            }
+        }
+    }
+
+    fn has_image(&self, name: &str) -> Result<bool, naru_image::Error> {
+        self.store.find(name).map(|image| image.is_some())
     }
 
     /// Binds the ports of all containers that the plan makes or starts; on the first refusal none is kept.
@@ -133,6 +156,8 @@ impl Supervisor {
         let mut all: BTreeMap<_, Vec<Port>> = BTreeMap::new();
         for step in &plan.steps {
             let bound = match &step.action {
+                // It publishes nothing.
+                Action::CreateContainer { hook: Some(_), .. } => Ok(()),
                 Action::CreateContainer { service, name, replaces, .. } => {
                     let run = run.filter(|run| run.name == *name).map(|run| &run.definition);
                     let model = run.or_else(|| self.model.services.get(service)).cloned();

@@ -499,3 +499,5 @@ fn absurd_scales_are_refused_before_anything_is_allocated() {
 }
 
 mod one_off;
+mod pre_start;
+mod flags;
