@@ -79,7 +79,7 @@ fn a_one_off_has_the_users_terminal_with_its_size() {
     host(|host| {
         let project = host.project("screen").file("compose.yaml", FILE);
         let line = "run --rm -q plain sh -c 'tty; stty size; read answer; echo $answer; exit 6'";
-        let mut child = in_terminal(&project, &line.replace('$', "\\$"));
+        let mut child = in_terminal(&project, line);
         let mut stdin = child.stdin.take().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         let mut text = String::new();

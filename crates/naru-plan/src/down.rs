@@ -85,9 +85,8 @@ fn networks(
             continue;
         }
         // Nobody starts a container again that `run` made: one that has ended needs no network.
-        let needs =
-            |c: &&&Container| c.networks.contains(name) && !(c.is_run() && !c.state.is_active());
-        if staying.iter().any(|c| needs(&c)) {
+        let is_done = |c: &Container| c.is_run() && !c.state.is_active();
+        if staying.iter().any(|c| c.networks.contains(name) && !is_done(c)) {
             if whole {
                 plan.notices.push(Notice::NetworkInUse { name: name.clone() });
             }

@@ -123,7 +123,7 @@ impl Client {
         }
     }
 
-    /// The descriptor that came beside the last reply.
+    /// The descriptor that came beside a reply: for one that says so, and before the next is asked for.
     pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.lines.get_mut().take_descriptor()
     }

@@ -209,7 +209,11 @@ fn listen(
             id = Some(running.id.clone());
             client.go_on_with(again(running));
         }
-        let descriptor = client.take_descriptor();
+        // It may have come with what was read before this line.
+        let descriptor = match &reply {
+            Some(Reply::Running(running)) if running.has_terminal => client.take_descriptor(),
+            _ => None,
+        };
         let is_last = matches!(reply, None | Some(Reply::Done | Reply::Failed(_)));
         let has_ended = matches!(reply, Some(Reply::Ended { .. }));
         if sender.send(Event::Reply(reply, descriptor)).is_err() || is_last {

@@ -135,7 +135,7 @@ impl Supervisor {
 /// The output of a `pre_start` hook, which is its container's, on the way to the client.
 #[derive(Debug)]
 pub(super) struct Told {
-    log: log::Reader,
+    log: log::Exact,
     lines: Lines,
     mark: String,
     client: Client,
@@ -174,7 +174,7 @@ impl Supervisor {
         }
         let name = &live.record.name;
         live.told = Some(Told {
-            log: log::Reader::exact(&self.own.log(name)),
+            log: log::Exact::new(&self.own.log(name)),
             lines: Lines::default(),
             mark: name.strip_prefix(&own).unwrap_or(name).to_owned(),
             client,
