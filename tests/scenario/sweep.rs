@@ -68,7 +68,7 @@ fn dies(
 /// No command hangs or lies, and everything converges.
 fn recovers(project: &Project<'_>, before: &Snapshot, what: &str) {
     // Shown only when something fails, whatever that is.
-    writeln!(std::io::stderr(), "after {what}").unwrap();
+    std::io::stderr().write_all(format!("after {what}\n").as_bytes()).unwrap();
     let told = |step: &str| format!("after {what}: {step}");
     let listed = project.naru(["ps", "-a", "--format", "json"]);
     assert_eq!(listed.code, 0, "{}", told(&listed.to_string()));
