@@ -1,5 +1,6 @@
 //! Real projects in test hosts: what the kernel and the user see is checked, then what naru says.
 
+mod analyze;
 mod attach;
 mod attacks;
 mod bad_input;
@@ -8,6 +9,7 @@ mod compose_variables;
 mod deaths;
 mod dependencies;
 mod diagnostics;
+mod disk;
 mod events;
 mod exec;
 mod foreground;
@@ -24,6 +26,7 @@ mod names;
 mod one_off;
 mod outcome;
 mod ports;
+mod powercut;
 mod process;
 mod ready;
 mod reboot;

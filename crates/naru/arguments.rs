@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    attach, config, create, down, events, exec, image, kill, logs, ls, ps, remove, restart, run, scale,
+    analyze, attach, config, create, down, events, exec, image, kill, logs, ls, ps, remove, restart, run, scale,
     start, stop, system, up, version, volume, wait,
 };
 use crate::refused;
@@ -100,6 +100,7 @@ pub(crate) enum Verb {
     Ps(ps::Args),
     Logs(logs::Args),
     Events(events::Args),
+    Analyze(analyze::Args),
     Exec(exec::Args),
     Run(Box<run::Args>),
     Attach(attach::Args),

@@ -31,6 +31,7 @@ pub mod health;
 pub mod observed;
 pub mod ready;
 pub mod restart;
+pub mod timeline;
 pub mod wait;
 
 mod cause;

@@ -12,6 +12,7 @@ pub mod clone;
 pub mod mount;
 pub mod namespace;
 pub mod network;
+pub mod power;
 pub mod process;
 pub mod seccomp;
 pub mod signals;

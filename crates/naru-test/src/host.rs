@@ -206,6 +206,16 @@ impl Drop for TestHost {
     }
 }
 
+/// Takes the power from the file system at `place`: what is not on its disk now never will be.
+///
+/// # Panics
+/// When the file system cannot be shut down.
+pub fn power_cut(place: &Path) {
+    use std::os::fd::AsFd;
+    let directory = fs_err::File::open(place).unwrap();
+    naru_sys::power::cut(directory.file().as_fd()).unwrap();
+}
+
 /// Ends every process of this host but the test.
 fn end_all_processes() {
     let me = std::process::id();

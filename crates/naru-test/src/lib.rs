@@ -35,7 +35,7 @@ mod wait;
 pub use canary::Canary;
 pub use command::{Outcome, Running};
 pub use filter::Filter;
-pub use host::{HOST_ADDRESS, TestHost, host};
+pub use host::{HOST_ADDRESS, TestHost, host, power_cut};
 pub use image::RootTar;
 pub use project::Project;
 pub use sandbox::sandbox;

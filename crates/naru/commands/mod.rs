@@ -1,5 +1,6 @@
 //! The commands, one file each: its arguments on top, what it does below.
 
+pub(crate) mod analyze;
 pub(crate) mod attach;
 pub(crate) mod config;
 pub(crate) mod create;
@@ -53,6 +54,7 @@ pub(crate) fn run(
             Verb::Logs(args) => logs::run(&args, settings, printer),
             Verb::Run(args) => run::run(&args, settings, printer),
             Verb::Attach(args) => attach::run(&args, settings, printer),
+            Verb::Analyze(args) => analyze::run(&args, settings, printer),
             Verb::Events(args) => events::run(&args, settings, printer),
             Verb::Exec(args) => exec::run(&args, settings, printer),
             Verb::Create(args) => create::run(&args, settings, printer),

@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Sweep(Sweep),
     /// Try the races of the attacks on the runtime and through Compose files
     Attacks(Attacks),
+    /// Cut the power of the file system under NARU_ROOT in the middle of commands
+    Powercut(Cuts),
     /// Make and remove containers with the runtime alone, and compare descriptors, mounts, cgroups, processes and threads
     Containers(Containers),
 }
@@ -63,6 +65,14 @@ pub(crate) struct Attacks {
     attempts: u64,
 }
 
+/// How often.
+#[derive(Debug, Args)]
+pub(crate) struct Cuts {
+    /// Power cuts
+    #[arg(long, default_value_t = 500)]
+    cuts: u64,
+}
+
 /// How many.
 #[derive(Debug, Args)]
 pub(crate) struct Containers {
@@ -96,6 +106,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         }),
         Command::Attacks(Attacks { attempts }) => {
             step("attacks", || tests("test(/attacks::/)", "NARU_TEST_ATTEMPTS", *attempts))
+        }
+        Command::Powercut(Cuts { cuts }) => {
+            step("power cuts", || tests("test(/^scenario::powercut::/)", "NARU_SOAK_CUTS", *cuts))
         }
         Command::Containers(Containers { count }) => {
             step(&format!("{count} containers"), || bench::cycles(*count))

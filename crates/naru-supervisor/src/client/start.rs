@@ -12,7 +12,7 @@ use naru_state::{Directories, ProjectDirectories, ProjectName, process};
 use super::{Client, open};
 use crate::observe::{self, Recorded};
 use crate::protocol::{Hello, Reply, Request};
-use crate::role::{KEEPER, Role};
+use crate::role::{KEEPER, Role, SUPERVISOR};
 
 /// How long the two processes may take to answer after they were started.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -132,15 +132,29 @@ pub fn upgrade(directories: &ProjectDirectories) -> io::Result<Option<Hello>> {
 /// Makes a directory that only its owner can enter.
 pub(crate) fn make_private(path: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| {
+        let text = format!("failed to create directory `{}`: {error}", path.display());
+        io::Error::new(error.kind(), text)
+    })
 }
 
 /// Why there is no supervisor: the end of what it said about that.
 fn no_supervisor(own: &ProjectDirectories) -> io::Error {
     let log = own.run().join("supervisor.log");
     let said = fs::read_to_string(&log).unwrap_or_default();
-    let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+    let last = last_error(&said).map(|error| format!(": {error}")).unwrap_or_default();
     io::Error::other(format!("the supervisor did not come up (see {}){last}", log.display()))
+}
+
+/// What a supervisor said of its end, which a keeper's words may follow; else the last line.
+fn last_error(said: &str) -> Option<&str> {
+    let of_supervisor = format!(" word={SUPERVISOR:?}");
+    let error = said.lines().rev().find_map(|line| {
+        let (_, error) = line.strip_suffix(&of_supervisor)?.split_once(" error=")?;
+        Some(error)
+    });
+    error.or_else(|| said.lines().last())
 }
 
 /// Ends the processes of a project whose run directory was taken from under them: nobody can talk to them, and two
@@ -190,4 +204,18 @@ pub(crate) fn start(role: &Role, link: Option<OwnedFd>) -> io::Result<Child> {
         .stdout(Stdio::null())
         .stderr(log.into_parts().0)
         .spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_supervisors_own_word_is_told_rather_than_the_keepers() {
+        let said = "1 INFO naru: began\n\
+                    2 ERROR naru_supervisor: ended error=failed to create directory `/d`: full word=\"supervisor:\"\n\
+                    3 ERROR naru_supervisor: ended error=cannot be kept alive word=\"keeper:\"\n";
+        assert_eq!(last_error(said), Some("failed to create directory `/d`: full"));
+        assert_eq!(last_error("something else\n"), Some("something else"));
+    }
 }

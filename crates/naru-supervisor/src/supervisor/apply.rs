@@ -70,7 +70,8 @@ impl Supervisor {
     }
 
     fn begin_step(&mut self, step: &Step) {
-        let Some(operation) = &self.operation else { return };
+        let Some(operation) = &mut self.operation else { return };
+        operation.times.begin(step.id);
         let of = StepOf { operation: operation.id, step: step.id };
         let (kind, begins, _) = words(&step.action);
         if !matches!(step.action, Action::RenameContainer { .. }) {
@@ -178,6 +179,7 @@ impl Supervisor {
         if operation.failure.is_some() || operation.cancelled {
             self.take_back(&operation);
         }
+        self.save_timeline(&operation);
         let unused = operation.ports.values().flatten().cloned().collect::<Vec<_>>();
         self.release_unused_ports(&unused);
         let reply = match operation.failure {

@@ -85,7 +85,11 @@ impl Supervisor {
             logging: record::Logging::default(),
         };
         record.logging = logging::record(&record, &model, &facts);
-        self.write_container(&record).map_err(|error| failed(&error))?;
+        if let Err(error) = self.write_container(&record) {
+            // Half a container is none; what cannot be removed either is, when the next supervisor begins.
+            drop(super::remove::remove_files(&self.own, &self.cgroup(&id), &id));
+            return Err(failed(&error));
+        }
         if let Some(operation) = &mut self.operation {
             operation.created.insert(of.step, id.clone());
         }

@@ -36,6 +36,7 @@ mod requests;
 mod run;
 mod start;
 mod stop;
+mod timeline;
 mod timers;
 mod up;
 mod volumes;

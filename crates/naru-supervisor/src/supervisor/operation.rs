@@ -41,6 +41,8 @@ pub(super) struct Operation {
     pub(super) waiting: BTreeMap<ContainerId, protocol::Step>,
     pub(super) client: Client,
     pub(super) failure: Option<Failure>,
+    /// When its steps began and ended.
+    pub(super) times: super::timeline::Times,
     /// It is an `up`: a stop ends it.
     pub(super) comes_up: bool,
     /// It is a `run`: the container that it is about.
@@ -68,6 +70,7 @@ impl Operation {
             waiting: BTreeMap::new(),
             client,
             failure: None,
+            times: super::timeline::Times::new(),
             comes_up: false,
             run: None,
             restarts: false,
@@ -81,6 +84,7 @@ impl Operation {
 
     /// Notes a step's end; the first failure is kept as the operation's.
     pub(super) fn end_step(&mut self, step: StepId, result: Result<(), Failure>) {
+        self.times.end(step, result.is_err());
         let outcome = match result {
             Ok(()) => Outcome::Done,
             Err(failure) => {

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use super::container::{Running, Starting};
 use super::event::Event;
 use super::operation::StepOf;
+use super::timeline::Lap;
 use super::{Supervisor, mounts};
 use crate::keeper::link::{Handles, Link, ToKeeper, Watch};
 use crate::logging::{self, Keep};
@@ -48,6 +49,7 @@ pub(super) struct Started {
     handles: Handles,
     /// The link on which the keeper was told of it.
     link: Arc<Link>,
+    laps: Vec<Lap>,
 }
 
 /// All that a start needs; a worker takes it along.
@@ -154,6 +156,11 @@ impl Supervisor {
         live.input = None;
         let outcome = match result {
             Ok(started) => {
+                if let (Some(step), Some(operation)) = (starting.step, &mut self.operation)
+                    && step.operation == operation.id
+                {
+                    operation.times.laps(step.step, started.laps);
+                }
                 live.state.phase = Phase::Running;
                 live.state.process = Some(started.process.clone());
                 live.state.started_ns = Some(record::now_ns());
@@ -247,6 +254,15 @@ impl Supervisor {
     }
 }
 
+/// Whether a full file system is behind an error.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let by_kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let by_errno = error.downcast_ref::<rustix::io::Errno>();
+    by_kind == Some(io::ErrorKind::StorageFull)
+        || by_errno == Some(&rustix::io::Errno::NOSPC)
+        || error.source().is_some_and(is_full)
+}
+
 /// What a start needs of the project: the definitions that services refer to.
 fn definitions(model: &Project) -> Project {
     Project {
@@ -261,8 +277,10 @@ fn definitions(model: &Project) -> Project {
 
 /// The recipe; see the module's documentation for the order.
 fn run(job: &Job) -> Result<Started, Box<Failure>> {
+    let mut laps = Laps::new();
     let image = find_image(job)?;
     let root = mount_root(job, &image)?;
+    laps.lap("image");
     let facts = spec::Image::from(&image);
     let user = spec::effective_user(&job.service, &facts);
     let user = rootfs::find_user(root.as_fd(), user, &job.service.group_add)
@@ -286,8 +304,11 @@ fn run(job: &Job) -> Result<Started, Box<Failure>> {
     prepare_log(job).map_err(|error| job.failed(&error, ""))?;
     let output = held(&stdio).map_err(|error| job.failed(&error, ""))?;
     let mut handles = Handles { output, ..Handles::default() };
+    laps.lap("files");
     let created = create(job, &spec, root.try_clone().map_err(|e| job.failed(&e, ""))?, stdio)?;
+    laps.lap("process");
     let dns = connect(job, &created)?;
+    laps.lap("network");
     let process = identity(created.pid, created.start_time);
     let watch = job.watch(&created);
     if let Some(sockets) = &dns {
@@ -315,17 +336,40 @@ fn run(job: &Job) -> Result<Started, Box<Failure>> {
     let check = spec::healthcheck(&job.service, &facts)
         .map_err(|error| job.failed(&error, error.attribute()))?;
     let link = Arc::clone(&job.link);
-    Ok(Started { process, pidfd: started.pidfd, dns, check, handles, link })
+    laps.lap("process");
+    Ok(Started { process, pidfd: started.pidfd, dns, check, handles, link, laps: laps.all })
+}
+
+/// Notes how long each part of a start takes.
+struct Laps {
+    since: std::time::Instant,
+    all: Vec<Lap>,
+}
+
+impl Laps {
+    fn new() -> Self {
+        Self { since: std::time::Instant::now(), all: Vec::new() }
+    }
+
+    /// What has passed since the last one was `name`.
+    fn lap(&mut self, name: &'static str) {
+        let now = std::time::Instant::now();
+        self.all.push((name, std::mem::replace(&mut self.since, now), now));
+    }
 }
 
 impl Job {
     /// A failure with its place in the file; the container is named.
-    fn failed(&self, error: &dyn std::error::Error, attribute: &str) -> Box<Failure> {
+    fn failed(&self, error: &(dyn std::error::Error + 'static), attribute: &str) -> Box<Failure> {
         let cause = Failure::from_error(error);
         let message =
             format!("container {} cannot be started: {}", self.record.name, cause.message);
         let failure = Failure { message, causes: cause.causes, ..Failure::default() };
-        let failure = failure.because(Cause::Start);
+        let mut failure = failure.because(Cause::Start);
+        if is_full(error) {
+            let place = self.directories.data().display();
+            failure = failure.hint(format!("the file system of {place} has no room left"));
+        }
         let service = format!("services.{}", self.record.service);
         Box::new(match attribute {
             "" => failure.at(service),

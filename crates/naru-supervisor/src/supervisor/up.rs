@@ -26,6 +26,7 @@ impl Supervisor {
     }
 
     fn try_begin_up(&mut self, up: &Up, client: &Client) -> Result<(), Box<Failure>> {
+        let times = super::timeline::Times::new();
         let (plan, options) = self.plan_up(up, None)?;
         let then = match up.wait {
             true => Then::Wait(self.wait_targets(&options.services, options.no_deps)?),
@@ -33,6 +34,7 @@ impl Supervisor {
         };
         let notices: Vec<_> = plan.notices.iter().map(ToString::to_string).collect();
         let mut operation = Operation::new(self.next_operation(), plan, client.clone(), then);
+        operation.times = times;
         operation.comes_up = true;
         operation.stop_timeout = up.stop_timeout;
         operation.ports = self.bind_all(operation.progress.plan(), None)?;

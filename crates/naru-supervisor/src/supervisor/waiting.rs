@@ -26,6 +26,9 @@ impl Supervisor {
             news.extend(told.map(|step| (id, step)));
         }
         if let Some(operation) = &mut self.operation {
+            for (id, _) in news.iter().filter(|(_, step)| *step != Step::Waiting) {
+                operation.times.ready(id);
+            }
             operation.waiting.extend(news);
         }
     }
