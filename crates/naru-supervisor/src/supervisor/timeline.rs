@@ -150,13 +150,17 @@ impl Supervisor {
             })
             .next();
         let start = start.and_then(|start| spans.iter().find(|span| span.id == start));
+        let noted_us = operation.times.us(*operation.times.ready.get(id)?);
+        // What waited for it begins in the same turn of the loop, before that is noted.
+        let behind = spans.iter().filter(|span| span.after.contains(&number));
+        let end_us = behind.map(|span| span.begin_us).min().map_or(noted_us, |at| at.min(noted_us));
         Some(Span {
             id: number,
             what: What::Ready,
             service: Some(live.record.service.clone()),
             name: live.record.name.clone(),
             begin_us: start.map_or(0, |start| start.end_us),
-            end_us: operation.times.us(*operation.times.ready.get(id)?),
+            end_us,
             failed: false,
             after: start.map(|start| start.id).into_iter().collect(),
             parts: Vec::new(),
