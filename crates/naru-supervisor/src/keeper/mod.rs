@@ -140,7 +140,7 @@ impl Keeper {
                 Supervisor::at(Link::from_descriptor(link), pid, supervisor::is_child(pid))?
             }
             (None, Some(link)) => Supervisor::at(link, 0, false)?,
-            (None, None) => Supervisor::start(&role)?,
+            (None, None) => Supervisor::start(&role, |new| new.tell(&ToSupervisor::Ready, &[]))?,
         };
         let is_called = supervisor.pid == 0;
         let mut keeper = Self {
@@ -162,7 +162,7 @@ impl Keeper {
         match (is_same_process, is_called) {
             (true, _) => keeper.replace(),
             (false, true) => keeper.supervisor.tell(&ToSupervisor::Took, &[]),
-            (false, false) => keeper.greet(),
+            (false, false) => {}
         }
         Ok(Some(keeper))
     }
@@ -238,8 +238,7 @@ impl Keeper {
         }
         if self.restart_at.is_some_and(|at| at <= Instant::now()) {
             self.restart_at = None;
-            self.supervisor = Supervisor::start(&self.role)?;
-            self.greet();
+            self.supervisor = self.start_supervisor()?;
         }
         if let Some(binary) = self.upgrade.take() {
             let error = self.become_program(&binary);
@@ -365,28 +364,28 @@ impl Keeper {
 
     /// Starts the next supervisor, which waits for the end of this one, and then tells this one to end.
     fn replace(&mut self) {
-        match Supervisor::start(&self.role) {
+        match self.start_supervisor() {
             Ok(next) => {
                 let mut former = std::mem::replace(&mut self.supervisor, next);
                 former.tell(&ToSupervisor::Successor, &[]);
-                self.greet();
             }
             Err(error) => tracing::error!(%error, "there is no other supervisor"),
         }
     }
 
-    /// Tells a new supervisor what is here.
-    fn greet(&mut self) {
-        let supervisor = &mut self.supervisor;
-        for (port, sockets) in &self.held {
-            let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-            supervisor.tell(&ToSupervisor::Held(port.clone()), &sockets);
-        }
-        for output in self.outputs.values() {
-            let (layout, beside) = output.handles();
-            supervisor.tell(&ToSupervisor::Watching(output.watch.clone(), layout), &beside);
-        }
-        supervisor.tell(&ToSupervisor::Ready, &[]);
+    /// Starts a supervisor that is told what is here.
+    fn start_supervisor(&self) -> io::Result<Supervisor> {
+        Supervisor::start(&self.role, |supervisor| {
+            for (port, sockets) in &self.held {
+                let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+                supervisor.tell(&ToSupervisor::Held(port.clone()), &sockets);
+            }
+            for output in self.outputs.values() {
+                let (layout, beside) = output.handles();
+                supervisor.tell(&ToSupervisor::Watching(output.watch.clone(), layout), &beside);
+            }
+            supervisor.tell(&ToSupervisor::Ready, &[]);
+        })
     }
 }
 

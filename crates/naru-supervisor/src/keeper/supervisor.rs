@@ -44,13 +44,17 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts one, with its end of the link as standard input.
+    /// Starts one, with its end of the link as standard input. It is greeted before it exists: should this process die
+    /// from then on, the supervisor has what it held.
     ///
     /// # Errors
     /// When there can be no more processes or descriptors.
-    pub(super) fn start(role: &Role) -> io::Result<Self> {
+    pub(super) fn start(role: &Role, greet: impl FnOnce(&mut Self)) -> io::Result<Self> {
         use std::os::unix::process::CommandExt;
         let (link, theirs) = Link::pair()?;
+        link.widen();
+        let mut supervisor = Self::at(link, 0, true)?;
+        greet(&mut supervisor);
         let process = Command::new("/proc/self/exe")
             .arg0("naru")
             .args(role.arguments(SUPERVISOR))
@@ -58,7 +62,8 @@ impl Supervisor {
             .stdin(theirs.into_descriptor())
             .stdout(Stdio::null())
             .spawn()?;
-        Self::at(link, process.id().cast_signed(), true)
+        supervisor.pid = process.id().cast_signed();
+        Ok(supervisor)
     }
 
     /// One that is there already.
