@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    analyze, attach, config, create, down, events, exec, image, kill, logs, ls, ps, remove, restart, run, scale,
-    start, stop, system, up, version, volume, wait,
+    analyze, attach, config, create, down, events, exec, image, kill, logs, ls, ps, remove,
+    restart, run, scale, start, stop, system, up, version, volume, wait,
 };
 use crate::refused;
 use crate::ui::{Ansi, Printer, ProgressMode};

@@ -122,7 +122,11 @@ impl Logs {
         for source in self.sources.values_mut().flatten().filter(meant) {
             let lines = source.reader.finish();
             let Source { name, service, .. } = &*source;
-            rest.extend(lines.into_iter().map(|line| Entry { name, service, item: Item::Line(line) }));
+            rest.extend(lines.into_iter().map(|line| Entry {
+                name,
+                service,
+                item: Item::Line(line),
+            }));
         }
         rest.sort_by_key(|entry| entry.item.time_ns());
         rest.into_iter().try_for_each(&mut show)

@@ -147,7 +147,10 @@ fn containers_are_deleted_by_a_regular_expression() {
             bundle.edit(|config| config["linux"]["cgroupsPath"] = json!(format!("/x-{id}")));
             bundle.oci(["run", "-d", id]).succeeds();
         }
-        bundle.oci(["delete", "--regex", "^web-"]).exits_with(1).says("that is not stopped: running");
+        bundle
+            .oci(["delete", "--regex", "^web-"])
+            .exits_with(1)
+            .says("that is not stopped: running");
         bundle.oci(["delete", "--force", "--regex", "^web-[0-9]$"]).succeeds();
         assert_eq!(bundle.oci(["list", "-q"]).succeeds().stdout, "db-1\n");
         bundle.oci(["delete", "--regex", "("]).exits_with(1).says("regular expression");

@@ -177,13 +177,18 @@ mod tests {
     #[test]
     fn rotation_is_on_whatever_is_asked_for() {
         assert_eq!(keep("", &[]).limits, Limits::default());
-        assert_eq!(keep("json-file", &[("max-size", "1m"), ("max-file", "3")]).limits.step, 1_000_000);
+        assert_eq!(
+            keep("json-file", &[("max-size", "1m"), ("max-file", "3")]).limits.step,
+            1_000_000
+        );
         let one = keep("json-file", &[("max-size", "1m")]).limits;
         assert_eq!((one.step, one.steps, one.patience), (500_000, 2, 0));
         assert_eq!(keep("local", &[]).limits, LOCAL);
         assert_eq!(keep("local", &[("max-size", "1m")]).limits.steps, 5);
         assert_eq!(keep("syslog", &[("cache-max-file", "2")]).limits.steps, 2);
-        assert!(keep("none", &[]).passing && keep("journald", &[("cache-disabled", "true")]).passing);
+        assert!(
+            keep("none", &[]).passing && keep("journald", &[("cache-disabled", "true")]).passing
+        );
         assert!(keep("local", &[("mode", "non-blocking")]).drops);
     }
 

@@ -133,7 +133,10 @@ fn selection(args: &Args) -> Result<Selection, CommandError> {
     Ok(Selection {
         services: (!args.services.is_empty()).then(|| args.services.iter().cloned().collect()),
         number: args.index,
-        range: Range { since_ns: parse(&args.since, "since")?, until_ns: parse(&args.until, "until")? },
+        range: Range {
+            since_ns: parse(&args.since, "since")?,
+            until_ns: parse(&args.until, "until")?,
+        },
         tail: parse_tail(&args.tail)?,
         follows: args.follow,
         passing: false,

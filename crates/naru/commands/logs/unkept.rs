@@ -28,7 +28,8 @@ pub(super) fn tell(
     if unkept.is_empty() {
         return Ok(());
     }
-    let text = format!("the output of {} is not kept: its logging driver is `none`", unkept.join(", "));
+    let text =
+        format!("the output of {} is not kept: its logging driver is `none`", unkept.join(", "));
     if selection.services.is_some() && unkept.len() == selected.len() {
         return Err(CommandError::user(text));
     }

@@ -498,6 +498,6 @@ fn absurd_scales_are_refused_before_anything_is_allocated() {
     );
 }
 
+mod flags;
 mod one_off;
 mod pre_start;
-mod flags;
