@@ -3,6 +3,7 @@
 mod bundle;
 mod lifecycle;
 mod limits;
+mod notify;
 mod process;
 mod run;
 mod terminal;

@@ -23,7 +23,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 const USAGE: &str = "usage: naru-check report | listen PORT | listen-udp PORT | connect HOST PORT | \
      connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | pour LINES | trap [ignore] | \
-     write PATH TEXT | read PATH | stays PATH | \
+     write PATH TEXT | read PATH | notify TEXT | stays PATH | \
      attack NAME …";
 
 fn main() {
@@ -56,6 +56,7 @@ fn act(words: &[&str]) -> Result<()> {
         ["trap", "ignore"] => trap(true)?,
         ["write", path, text] => fs_err::write(path, format!("{text}\n"))?,
         ["read", path] => print!("{}", fs_err::read_to_string(path)?),
+        ["notify", text] => notify(text)?,
         ["stays", path] => stays_while(path),
         ["attack", attack @ ..] if attack::act(attack) => {}
         _ => bail!(USAGE),
@@ -117,6 +118,14 @@ fn trap(ignore: bool) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Sends one datagram to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
+fn notify(text: &str) -> Result<()> {
+    let path = std::env::var("NOTIFY_SOCKET").context("NOTIFY_SOCKET is not set")?;
+    let socket = std::os::unix::net::UnixDatagram::unbound()?;
+    socket.send_to(text.as_bytes(), &path).with_context(|| format!("cannot send to {path}"))?;
+    Ok(())
 }
 
 /// Ends with 1 as soon as `path` is gone; for health checks and restarts that a test steers by a file.

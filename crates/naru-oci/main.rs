@@ -11,6 +11,7 @@ mod commands;
 mod console;
 mod descriptors;
 mod foreground;
+mod notify;
 mod pid_file;
 mod signals;
 mod ui;

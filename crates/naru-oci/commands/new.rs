@@ -11,7 +11,7 @@ use crate::bundle::Bundle;
 use crate::console::{self, Receiver};
 use crate::descriptors::Inherited;
 use crate::ui::Ui;
-use crate::{descriptors, pid_file};
+use crate::{descriptors, notify, pid_file};
 
 /// The annotation by which crun is told a socket for the pidfd.
 const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
@@ -67,6 +67,7 @@ pub(crate) fn create(
     let receiver = console::receiver(terminal, detached, args.console_socket.as_deref())?;
     let pidfd_receiver =
         pidfd_socket(args, &bundle.spec).map(|path| Receiver::connect(&path)).transpose()?;
+    let notify = notify::Address::from_environment()?.is_some();
     let stdio = descriptors::collect(&mut process, inherited, ui)?;
     bundle.spec.set_process((!is_missing).then_some(process));
     let (container, process) = store.create(NewContainer {
@@ -77,6 +78,7 @@ pub(crate) fn create(
         cgroup: &cgroup(&bundle.spec, &id)?,
         parent: Parent::Own,
         binary: &Binary::open()?,
+        notify,
     })?;
     // In runc's words, which those who read its debug log look for.
     ui.debug(&format!("nsexec container setup: {} is in the container's namespaces", process.pid));

@@ -6,6 +6,7 @@ use naru_runtime::store::{Container, Store};
 
 use super::new;
 use crate::descriptors::Inherited;
+use crate::notify::{self, Waiting};
 use crate::ui::Ui;
 use crate::{console, foreground, signals};
 
@@ -28,7 +29,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> anyhow::Result<u8> {
     if args.detach {
         let (container, _) = new::create(&args.new, true, inherited, (store, ui))?;
-        begin(&container)?;
+        if let Some(waiting) = begin(&container)? {
+            waiting.stay(ui);
+        }
         return Ok(0);
     }
     if !args.no_subreaper {
@@ -42,8 +45,12 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
         // Before the program writes its first line.
         console::prepare(master.as_fd());
     }
-    begin(&container)?;
+    let waiting = begin(&container)?.map(Waiting::stay_beside);
     let code = foreground::attend(&process, &signals);
+    if let (Some(waiting), Ok(_)) = (waiting, &code) {
+        // The container has ended, and so does this.
+        waiting.finish(ui);
+    }
     if !args.keep {
         let deleted = container.delete(true);
         let code = code?;
@@ -54,10 +61,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited, store: &Store, ui: &Ui) -> 
 }
 
 /// Starts it, or deletes it when it cannot be started.
-fn begin(container: &Container) -> anyhow::Result<()> {
-    container.start().map_err(|error| {
-        // The first failure is the one to tell.
-        drop(container.delete(true));
-        error.into()
-    })
+fn begin(container: &Container) -> anyhow::Result<Option<Waiting>> {
+    // The first failure is the one to tell.
+    notify::start(container).inspect_err(|_| drop(container.delete(true)))
 }

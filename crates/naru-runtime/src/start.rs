@@ -55,6 +55,6 @@ fn socket() -> Result<OwnedFd, Errno> {
 }
 
 /// An address has 108 bytes, which the path of a directory may exceed; its descriptor does not.
-fn address(directory: impl AsFd, name: &str) -> Result<SocketAddrUnix, Errno> {
+pub(crate) fn address(directory: impl AsFd, name: &str) -> Result<SocketAddrUnix, Errno> {
     SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", directory.as_fd().as_raw_fd()))
 }

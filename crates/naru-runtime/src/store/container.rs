@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
 use super::signal::KILL;
-use super::{ContainerId, Error, Record, START, open_directory};
+use super::{ContainerId, Error, Record, START, notify, open_directory};
 use crate::process::has_ended;
 use crate::{Binary, Cgroup, Exec, ExitStatus, Freezer, Parent, Process, Stdio};
 
@@ -148,6 +148,25 @@ impl Container {
     /// program cannot be executed; [`Error::Hook`] when a poststart hook failed. In both cases the
     /// container has ended.
     pub fn start(&self) -> Result<(), Error> {
+        self.start_with(|_| Ok(())).map(drop)
+    }
+
+    /// As [`start`](Self::start), with the socket (of datagrams, non-blocking) at which the container says
+    /// that it is ready; nothing for one that was not created so.
+    ///
+    /// What comes there was written by the container.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); when the socket cannot be made, then nothing is started.
+    pub fn start_notified(&self) -> Result<Option<OwnedFd>, Error> {
+        self.start_with(|directory| Ok(notify::listen(directory)?))
+    }
+
+    /// Starts it after `prepare`, which gets its directory.
+    fn start_with<T>(
+        &self,
+        prepare: impl FnOnce(&OwnedFd) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let lock = self.lock()?;
         match self.status()? {
             Status::Created => {}
@@ -156,6 +175,7 @@ impl Container {
         let path = self.directory.join(START);
         let file = |action, source| Error::File { action, path: path.clone(), source };
         let directory = open_directory(&self.directory)?;
+        let prepared = prepare(&directory)?;
         let released = crate::release(&directory, START);
         fs_err::remove_file(&path).map_err(|source| file("remove", source))?;
         released?;
@@ -164,7 +184,7 @@ impl Container {
         drop(lock);
         let failures = crate::hooks::poststart(&self.record.config, &self.record.state(), pid);
         match failures.into_iter().next() {
-            None => Ok(()),
+            None => Ok(prepared),
             Some(reason) => {
                 // The hook's failure is the one to tell.
                 drop(self.kill_all(KILL));

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use oci_spec::runtime::{LinuxResources, Spec, State};
 
 use super::container::Container;
-use super::{ContainerId, Error, Record, START, Store, devices, open_directory};
+use super::{ContainerId, Error, Record, START, Store, devices, notify, open_directory};
 use crate::{Binary, Cgroup, Create, Identity, Parent, Process, Root, Stdio};
 
 /// The kinds of namespaces, as in `/proc/PID/ns`.
@@ -33,6 +33,8 @@ pub struct NewContainer<'a> {
     pub parent: Parent,
     /// naru's own program.
     pub binary: &'a Binary,
+    /// It is given a socket to say at that it is ready, for [`Container::start_notified`].
+    pub notify: bool,
 }
 
 impl Store {
@@ -81,6 +83,8 @@ fn create_in(directory: &Path, new: NewContainer<'_>) -> Result<(Container, Proc
     record.save(directory)?;
     let state = record.state();
     let spec = new.spec;
+    let prepared = new.notify.then(|| notify::prepare(directory, spec)).transpose()?;
+    let new = NewContainer { spec: prepared.as_ref().unwrap_or(spec), ..new };
     // The specification wants what ran for the creation to be undone also when that has failed.
     let process = make(directory, &rootfs, new, &state)
         .inspect_err(|_| super::warn(crate::hooks::poststop(spec, &state)))?;

@@ -2,7 +2,8 @@
 //!
 //! The directory of container `ID` below the store's root holds `state.json` (the [`Record`]), `lock`
 //! (held while the container is created, started, changed or deleted) and, until it is started,
-//! `start`, the socket its first process waits at. Whether it runs is never recorded but asked: the
+//! `start`, the socket its first process waits at. One that can say that it is ready has a folder
+//! `notify` besides. Whether it runs is never recorded but asked: the
 //! process of the record, told from others of the same number by its start time and the boot's id.
 
 mod container;
@@ -13,6 +14,7 @@ mod error;
 mod id;
 mod lock;
 mod network;
+mod notify;
 mod record;
 mod signal;
 mod update;
