@@ -181,6 +181,12 @@ fn remove_project_files(own: &naru_state::ProjectDirectories) -> std::io::Result
         ignore_missing(fs::remove_file(file))?;
     }
     ignore_missing(fs::remove_dir_all(own.containers()))?;
+    // Half-written records, of one who was killed before the rename.
+    for entry in fs::read_dir(own.data()).into_iter().flatten().filter_map(Result::ok) {
+        if entry.path().extension().is_some_and(|extension| extension == "tmp") {
+            ignore_missing(fs::remove_file(entry.path()))?;
+        }
+    }
     // Only when there are no logs either.
     drop(fs::remove_dir(own.data()));
     ignore_missing(fs::remove_dir_all(own.run()))?;
