@@ -28,7 +28,7 @@ volumes: { data: {} }
 
 /// How many deaths of each command a run tries, spread over all its changes; `NARU_SOAK_DEATHS` says another number,
 /// and then they are at other places in each run.
-const DEATHS: u64 = 12;
+const DEATHS: u64 = 4;
 
 /// Kills at changes that are spread over all those that the command makes.
 fn sweep(begin: &[&str], command: &[&str]) {
