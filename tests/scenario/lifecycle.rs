@@ -32,6 +32,23 @@ fn down_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_runs_on_holds_no_descriptor_of_the_command_that_started_it() {
+    host(|host| {
+        let project = host.project("two").file("compose.yaml", TWO);
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        // A copy that every program keeps, as a shell's `9>lock` or a build tool's pipe is.
+        let kept = rustix::io::dup(&writer).unwrap();
+        drop(writer);
+        project.naru(["up", "-d"]).succeeds();
+        drop(kept);
+        rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK).unwrap();
+        assert_eq!(std::io::Read::read(&mut reader, &mut [0]).unwrap(), 0, "somebody holds it");
+        project.until("web", "running");
+        project.naru(["down", "-t", "0"]).succeeds();
+    });
+}
+
+#[test]
 fn ten_times_up_and_down_end_as_the_first_began() {
     host(|host| {
         let project = host.project("two").file("compose.yaml", TWO);

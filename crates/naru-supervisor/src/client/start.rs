@@ -194,6 +194,8 @@ fn start_afresh(directories: &Directories, project: &ProjectName) -> io::Result<
 /// terminal; whoever waits for this process's children reaps it should it end first.
 pub(crate) fn start(role: &Role, link: Option<OwnedFd>) -> io::Result<Child> {
     use std::os::unix::process::CommandExt;
+    // Whoever waits for the caller's own descriptors to close, a pipe's reader or a lock, waits for the caller only.
+    naru_sys::process::close_on_exec_from(3)?;
     let log = role.directories.project(&role.project).run().join("supervisor.log");
     let log = fs::OpenOptions::new().create(true).append(true).open(log)?;
     Command::new("/proc/self/exe")
