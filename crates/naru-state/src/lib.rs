@@ -17,6 +17,7 @@
 //! ```
 
 pub mod atomic;
+mod causes;
 mod directories;
 pub mod events;
 mod id;
@@ -25,6 +26,7 @@ pub mod log;
 pub mod process;
 pub mod record;
 
+pub use causes::{causes, chain};
 pub use directories::{Directories, ProjectDirectories};
 pub use id::{ContainerId, InvalidName, ProjectName, RootId, fit, short_hash};
 pub use lock::{Lock, LockError};

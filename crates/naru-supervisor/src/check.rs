@@ -8,7 +8,7 @@ mod repair;
 use std::path::PathBuf;
 
 use naru_image::{Flaw, Store};
-use naru_state::{Directories, ProjectName};
+use naru_state::{Directories, ProjectName, chain};
 
 use crate::client::Client;
 use crate::observe;
@@ -111,15 +111,4 @@ fn of_flaw(flaw: Flaw) -> Finding {
         problem: flaw.problem.clone(),
         remedy: Remedy::Image(Box::new(flaw)),
     }
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text += &format!(": {cause}");
-        next = cause.source();
-    }
-    text
 }

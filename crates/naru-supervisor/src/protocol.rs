@@ -383,12 +383,7 @@ pub enum Cause {
 impl Failure {
     /// A failure with the chain of `error`'s sources.
     pub fn from_error(error: &dyn std::error::Error) -> Self {
-        let mut causes = Vec::new();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            causes.push(cause.to_string());
-            next = cause.source();
-        }
+        let causes = naru_state::causes(error).map(ToString::to_string).collect();
         Self { message: error.to_string(), causes, ..Self::default() }
     }
 

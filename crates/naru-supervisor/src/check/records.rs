@@ -7,9 +7,9 @@ use std::path::Path;
 
 use fs_err as fs;
 use ipnetwork::Ipv4Network;
-use naru_state::{ContainerId, Directories, ProjectDirectories, atomic, record};
+use naru_state::{ContainerId, Directories, ProjectDirectories, atomic, chain, record};
 
-use super::{Finding, Remedy, chain};
+use super::{Finding, Remedy};
 use crate::observe;
 
 /// What is done about the record of a newer naru.

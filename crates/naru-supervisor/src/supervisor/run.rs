@@ -12,7 +12,7 @@ use naru_state::ContainerId;
 use super::Supervisor;
 use super::control::Client;
 use super::operation::{Operation, Then};
-use crate::protocol::{Failure, Reply, Run};
+use crate::protocol::{Failure, Run};
 
 impl Supervisor {
     /// Begins a `run`, or goes on with it.
@@ -42,19 +42,10 @@ impl Supervisor {
 
     fn try_begin_run(&mut self, run: Run, client: &Client) -> Result<(), Box<Failure>> {
         let (plan, options) = self.plan_up(&run.up, Some(one_off(&run)))?;
-        let notices: Vec<_> = plan.notices.iter().map(ToString::to_string).collect();
         let id = self.next_operation();
         let mut operation = Operation::new(id, plan, client.clone(), Then::Answer);
-        operation.comes_up = true;
-        operation.ports = self.bind_all(operation.progress.plan(), Some(&run))?;
         operation.run = Some(Arc::new(run));
-        self.adopt_model();
-        self.save_model().map_err(|error| Box::new(Failure::from_error(&error)))?;
-        for notice in notices {
-            drop(client.send(Reply::Notice(notice)));
-        }
-        self.tell_up_to_date(&operation, &options);
-        self.operation = Some(operation);
+        self.begin_to_come_up(operation, &options, client)?;
         self.watch_client(client.clone(), None);
         Ok(())
     }

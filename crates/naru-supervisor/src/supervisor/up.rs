@@ -32,22 +32,32 @@ impl Supervisor {
             true => Then::Wait(self.wait_targets(&options.services, options.no_deps)?),
             false => Then::Answer,
         };
-        let notices: Vec<_> = plan.notices.iter().map(ToString::to_string).collect();
         let mut operation = Operation::new(self.next_operation(), plan, client.clone(), then);
         operation.times = times;
-        operation.comes_up = true;
         operation.stop_timeout = up.stop_timeout;
-        operation.ports = self.bind_all(operation.progress.plan(), None)?;
-        self.adopt_model();
-        self.save_model().map_err(|error| Box::new(Failure::from_error(&error)))?;
-        for notice in notices {
-            drop(client.send(Reply::Notice(notice)));
-        }
-        self.tell_up_to_date(&operation, &options);
-        self.operation = Some(operation);
+        self.begin_to_come_up(operation, &options, client)?;
         if let Some(timeout) = up.wait_timeout {
             self.set_patience(timeout);
         }
+        Ok(())
+    }
+
+    /// Binds the ports of an `up` or a `run`, and begins: from here on its model is the project's.
+    pub(super) fn begin_to_come_up(
+        &mut self,
+        mut operation: Operation,
+        options: &UpOptions,
+        client: &Client,
+    ) -> Result<(), Box<Failure>> {
+        operation.comes_up = true;
+        operation.ports = self.bind_all(operation.progress.plan(), operation.run.as_deref())?;
+        self.adopt_model();
+        self.save_model().map_err(|error| Box::new(Failure::from_error(&error)))?;
+        for notice in &operation.progress.plan().notices {
+            drop(client.send(Reply::Notice(notice.to_string())));
+        }
+        self.tell_up_to_date(&operation, options);
+        self.operation = Some(operation);
         Ok(())
     }
 
@@ -75,7 +85,7 @@ impl Supervisor {
     }
 
     /// Tells of the containers that run already and stay as they are.
-    pub(super) fn tell_up_to_date(&self, operation: &Operation, options: &UpOptions) {
+    fn tell_up_to_date(&self, operation: &Operation, options: &UpOptions) {
         let services = naru_plan::selected_services(&self.model, options).unwrap_or_default();
         let actions = operation.progress.plan().steps.iter().map(|step| &step.action);
         let touched: BTreeSet<_> = actions.filter_map(existing).collect();
