@@ -184,7 +184,7 @@ fn root_file_system(share: &Path) -> Result<PathBuf> {
     fs_err::copy(busybox.unwrap_or(&Path::new("/bin/busybox")), root.join("bin/busybox"))?;
     fs_err::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
     fs_err::write(root.join("etc/group"), "root:x:0:\n")?;
-    for name in ["true", "sleep", "sh"] {
+    for name in ["true", "sleep", "sh", "test", "touch"] {
         let link = root.join("bin").join(name);
         if !link.exists() {
             std::os::unix::fs::symlink("busybox", link)?;
