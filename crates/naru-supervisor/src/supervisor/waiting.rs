@@ -1,6 +1,6 @@
 //! Telling whom a command waits for: "Waiting" once the container runs, then how that ended.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use naru_compose::project::Condition;
 use naru_plan::observed::{Health, State};
@@ -15,11 +15,11 @@ impl Supervisor {
     pub(super) fn tell_waiting(&mut self) {
         let Some(operation) = &self.operation else { return };
         let mut news = Vec::new();
-        for id in self.waited_for(operation) {
+        for (id, until) in self.waited_for(operation) {
             let Some(live) = self.containers.get(&id) else { continue };
             let mut told = operation.waiting.get(&id).copied();
             // Who is ready at the first look has two words to be told.
-            while let Some(step) = next_word(live.observed(), told.as_ref()) {
+            while let Some(step) = next_word(live.observed(), until, told.as_ref()) {
                 operation.tell(Kind::Container, &live.record.name, step, None);
                 told = Some(step);
             }
@@ -34,30 +34,46 @@ impl Supervisor {
     }
 
     /// Containers behind a gate that takes time, and with `--wait` all that are waited for at the end.
-    fn waited_for(&self, operation: &Operation) -> BTreeSet<ContainerId> {
+    fn waited_for(&self, operation: &Operation) -> BTreeMap<ContainerId, Until> {
         let gates = operation.progress.plan().steps.iter().flat_map(|step| &step.gates);
-        let slow = gates.filter(|gate| gate.condition != Condition::Started);
-        let mut ids: BTreeSet<_> = slow
-            .flat_map(|gate| &gate.containers)
-            .filter_map(|subject| operation.container(subject))
-            .collect();
+        let mut waited = BTreeMap::new();
+        for gate in gates.filter(|gate| gate.condition != Condition::Started) {
+            let until = match gate.condition {
+                Condition::CompletedSuccessfully => Until::End,
+                Condition::Started | Condition::Healthy => Until::Ready,
+            };
+            for id in gate.containers.iter().filter_map(|subject| operation.container(subject)) {
+                let known = waited.entry(id).or_insert(until);
+                *known = until.min(*known);
+            }
+        }
         if let Then::Wait(targets) = &operation.then
             && operation.progress.is_finished()
         {
             let is_target = |service: &str| targets.iter().any(|target| target.service == service);
             let all = self.containers.iter().filter(|(_, live)| live.is_replica());
             let all = all.filter(|(_, live)| is_target(&live.record.service));
-            ids.extend(all.map(|(id, _)| id.clone()));
+            waited.extend(all.map(|(id, _)| (id.clone(), Until::Ready)));
         }
-        ids
+        waited
     }
 }
 
+/// What somebody waits for, the sooner first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Until {
+    /// It runs, and is healthy where it has a health check.
+    Ready,
+    /// It has ended.
+    End,
+}
+
 /// What is to be told of a container in this state after `told`; nothing when that says it all.
-fn next_word(state: State, told: Option<&Step>) -> Option<Step> {
+fn next_word(state: State, until: Until, told: Option<&Step>) -> Option<Step> {
     let word = match state {
         State::Created | State::Restarting => return None,
         State::Running { health: Health::Starting } => Step::Waiting,
+        State::Running { .. } if until == Until::End => Step::Waiting,
         State::Running { health: Health::Healthy | Health::None } => Step::Healthy,
         State::Running { health: Health::Unhealthy } => Step::Error,
         State::Exited { code: Some(0) } => Step::Exited,
@@ -75,17 +91,28 @@ fn next_word(state: State, told: Option<&Step>) -> Option<Step> {
 mod tests {
     use super::*;
 
+    const HEALTHY: State = State::Running { health: Health::Healthy };
+
     #[test]
     fn waiting_is_told_before_its_end_and_nothing_is_told_twice() {
-        let healthy = State::Running { health: Health::Healthy };
+        let next = |state, told| next_word(state, Until::Ready, told);
         let starting = State::Running { health: Health::Starting };
-        assert_eq!(next_word(State::Created, None), None);
-        assert_eq!(next_word(starting, None), Some(Step::Waiting));
-        assert_eq!(next_word(starting, Some(&Step::Waiting)), None);
-        assert_eq!(next_word(healthy, None), Some(Step::Waiting));
-        assert_eq!(next_word(healthy, Some(&Step::Waiting)), Some(Step::Healthy));
-        assert_eq!(next_word(healthy, Some(&Step::Healthy)), None);
+        assert_eq!(next(State::Created, None), None);
+        assert_eq!(next(starting, None), Some(Step::Waiting));
+        assert_eq!(next(starting, Some(&Step::Waiting)), None);
+        assert_eq!(next(HEALTHY, None), Some(Step::Waiting));
+        assert_eq!(next(HEALTHY, Some(&Step::Waiting)), Some(Step::Healthy));
+        assert_eq!(next(HEALTHY, Some(&Step::Healthy)), None);
         let failed = State::Exited { code: Some(1) };
-        assert_eq!(next_word(failed, Some(&Step::Waiting)), Some(Step::Error));
+        assert_eq!(next(failed, Some(&Step::Waiting)), Some(Step::Error));
+    }
+
+    #[test]
+    fn who_is_waited_for_to_end_is_never_called_healthy() {
+        let next = |state, told| next_word(state, Until::End, told);
+        assert_eq!(next(HEALTHY, None), Some(Step::Waiting));
+        assert_eq!(next(HEALTHY, Some(&Step::Waiting)), None);
+        let done = State::Exited { code: Some(0) };
+        assert_eq!(next(done, Some(&Step::Waiting)), Some(Step::Exited));
     }
 }
