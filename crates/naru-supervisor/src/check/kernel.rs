@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use fs_err as fs;
 use naru_net::{firewall, names, network};
@@ -14,8 +16,23 @@ use crate::observe;
 use crate::role::{KEEPER, SUPERVISOR};
 use crate::supervisor::kernel_id;
 
-/// Everything that belongs to no project that is up.
+/// How long the processes of a project that has just gone down may take to clear away what they had, and end.
+const GOING: Duration = Duration::from_millis(500);
+
+/// Everything that belongs to no project that is up, and is not about to go by itself.
 pub(super) fn left(directories: &Directories) -> Vec<Finding> {
+    let first = look(directories);
+    if first.is_empty() {
+        return first;
+    }
+    thread::sleep(GOING);
+    let is_old = |finding: &Finding| {
+        first.iter().any(|old| (old.kind, &old.object) == (finding.kind, &finding.object))
+    };
+    look(directories).into_iter().filter(is_old).collect()
+}
+
+fn look(directories: &Directories) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(processes(directories));
     for (name, folders) in groups(directories) {

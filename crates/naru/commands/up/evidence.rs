@@ -15,7 +15,7 @@ use crate::ui::{Layout, Output, Printer};
 /// Lines of each container.
 const LINES: u64 = 20;
 
-/// Results of each health check.
+/// Different results of each health check.
 const PROBES: usize = 3;
 
 /// Shows the last lines of the containers that `failure` is about and whose services are not `shown` already, and what
@@ -76,9 +76,27 @@ fn show_health(name: &str, state: &State, printer: &Printer) {
         (_, failures) => format!("is still starting, {failures} failures have counted"),
     };
     printer.say(&format!("{name} {standing}; the last health checks:"));
-    for probe in health.log.iter().rev().take(PROBES).rev() {
-        printer.say(&format!("{name} health check {}", words(probe)));
+    for (text, times) in last_results(health.log.iter().map(words)) {
+        let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or_default();
+        printer.say(&format!("{name} health check {first}{times}"));
+        for line in lines {
+            printer.say(&format!("    {}", line.replace('\t', "    ")));
+        }
     }
+}
+
+/// The last [`PROBES`] results that differ, each with how often it came in a row.
+fn last_results(all: impl Iterator<Item = String>) -> Vec<(String, usize)> {
+    let mut results: Vec<(String, usize)> = Vec::new();
+    for text in all {
+        match results.last_mut() {
+            Some((last, times)) if *last == text => *times += 1,
+            _ => results.push((text, 1)),
+        }
+    }
+    results.split_off(results.len().saturating_sub(PROBES))
 }
 
 /// "exited with code 3: probe says no".
@@ -121,6 +139,14 @@ mod tests {
         };
         assert_eq!(words(&probe(Some(3), "no\n")), "exited with code 3: no");
         assert_eq!(words(&probe(None, "")), "did not end in time or could not be run");
+    }
+
+    #[test]
+    fn a_result_that_came_again_and_again_is_told_once() {
+        let all = ["no", "no", "what", "no", "gone", "gone", "gone"].map(str::to_owned);
+        let expected = [("what", 1), ("no", 1), ("gone", 3)];
+        let expected = expected.map(|(text, times)| (text.to_owned(), times));
+        assert_eq!(last_results(all.into_iter()), expected);
     }
 
     #[test]
