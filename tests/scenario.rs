@@ -23,6 +23,7 @@ mod listing;
 mod logging;
 mod logs;
 mod names;
+mod networks;
 mod one_off;
 mod outcome;
 mod ports;

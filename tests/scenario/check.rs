@@ -187,7 +187,7 @@ fn records_of_a_newer_naru_are_refused_with_a_clear_line() {
         kill_both(host);
         let path = records(host, "container.json").swap_remove(0);
         let text = fs_err::read_to_string(&path).unwrap();
-        fs_err::write(&path, text.replacen("\"version\": 1", "\"version\": 9", 1)).unwrap();
+        fs_err::write(&path, text.replacen("\"version\": 2", "\"version\": 9", 1)).unwrap();
         for verb in [&["ps"][..], &["up", "-d"], &["down"]] {
             let refused = project.naru(verb).exits_with(1);
             assert!(refused.stderr.contains("was written by a newer naru (form 9"), "{refused}");

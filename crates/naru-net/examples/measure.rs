@@ -14,7 +14,7 @@ use naru_net::firewall::{Bridge, Table};
 use naru_net::ports::{Protocol, Publish};
 use naru_net::proxy::Proxy;
 use naru_net::{
-    Endpoint, MacAddress, Network, container, firewall, names, namespace, network, pool, ports,
+    Endpoint, MacAddress, Network, Subnet, container, firewall, names, namespace, network, ports,
 };
 use nix::sched::{CloneFlags, unshare};
 
@@ -38,7 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         first.get_or_insert(netns);
     }
     println!("container set up, median        {:>12.1?}", median(&mut joined));
-    let bridge = Bridge { name: network.bridge.clone(), subnet: network.subnet, internal: false };
+    let bridge = Bridge {
+        name: network.bridge.clone(),
+        subnets: network.subnets.iter().map(|subnet| subnet.network).collect(),
+        internal: false,
+        masquerade: true,
+    };
     let table = Table { id: "measure".into(), bridges: vec![bridge], only_own_forwarding: true };
     println!("firewall table set              {:>12.1?}", timed(|| firewall::replace(&table))?);
 
@@ -60,20 +65,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn network_of_the_measurement() -> Network {
-    let subnet = "10.213.0.0/24".parse().unwrap();
     Network {
         id: "measure_default".into(),
         bridge: names::bridge("measure_default"),
         group: names::group("measure"),
-        subnet,
-        gateway: pool::gateway(subnet),
+        subnets: vec![Subnet::new("10.213.0.0/24".parse().unwrap())],
         internal: false,
         mtu: None,
+        interface_prefix: "eth".into(),
     }
 }
 
 fn address(network: &Network, host: u8) -> Ipv4Addr {
-    let [a, b, c, _] = network.subnet.network().octets();
+    let [a, b, c, _] = network.subnet_v4().unwrap().network().octets();
     [a, b, c, host].into()
 }
 
@@ -81,9 +85,10 @@ fn join(network: &Network, host: u8, netns: &OwnedFd) -> Result<(), container::E
     let address = address(network, host);
     let endpoint = Endpoint {
         interface: "eth0",
-        address,
+        addresses: &[network.interface_address(address.into())],
         mac: MacAddress::of(address),
-        default_route: true,
+        routes: network.routes(),
+        parameters: &[],
         host_side: &names::host_side(&host.to_string(), &network.id),
         netns: netns.as_fd(),
     };

@@ -10,17 +10,17 @@
 //! given by its descriptor.
 //!
 //! ```no_run
-//! use naru_net::{Network, names, network, occupied, pool};
+//! use naru_net::{Network, Subnet, names, network, occupied, pool};
 //!
 //! let subnet = pool::pick(&pool::Pool::default(), &occupied::occupied(&[])?, "shop_default")?;
 //! network::create(&Network {
 //!     id: "shop_default".into(),
 //!     bridge: names::bridge("shop_default"),
 //!     group: names::group("shop"),
-//!     subnet,
-//!     gateway: pool::gateway(subnet),
+//!     subnets: vec![Subnet::new(subnet.into())],
 //!     internal: false,
 //!     mtu: None,
+//!     interface_prefix: "eth".into(),
 //! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -41,6 +41,6 @@ pub mod proxy;
 #[cfg(test)]
 mod sandbox;
 
-pub use mac::MacAddress;
+pub use mac::{InvalidMac, MacAddress};
 pub use netlink::{Refused, link::Link};
-pub use network::{Endpoint, Network};
+pub use network::{DefaultRoutes, Endpoint, Network, Subnet};

@@ -1,18 +1,18 @@
 //! Bridge networks: made, joined by containers, deleted.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use ipnetwork::Ipv4Network;
+use ipnetwork::{IpNetwork, Ipv4Network};
 use nix::libc;
 
 use crate::netlink::link::{NewBridge, NewVeth};
 use crate::netlink::{Refused, Socket, address, forwarding_table, link, route};
-use crate::{Link, MacAddress, namespace};
+use crate::{Link, MacAddress, namespace, pool};
 
 /// A bridge network of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,14 +23,30 @@ pub struct Network {
     pub bridge: String,
     /// Group of all links of the project; see [`crate::names::group`].
     pub group: u32,
-    /// All addresses of the network.
-    pub subnet: Ipv4Network,
-    /// The bridge's own address, which is the containers' way out.
-    pub gateway: Ipv4Addr,
+    /// All addresses of the network, those of IPv4 first.
+    pub subnets: Vec<Subnet>,
     /// Containers of an internal network get no default route, and nothing is forwarded for them.
     pub internal: bool,
     /// Largest packet; the kernel's default when absent.
     pub mtu: Option<u32>,
+    /// What interfaces inside containers are called before their number.
+    pub interface_prefix: String,
+}
+
+/// Addresses of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet {
+    /// All of them.
+    pub network: IpNetwork,
+    /// The bridge's own address among them, which is the containers' way out.
+    pub gateway: Option<IpAddr>,
+}
+
+impl Subnet {
+    /// A subnet whose gateway is its first address.
+    pub fn new(network: IpNetwork) -> Self {
+        Self { network, gateway: Some(pool::gateway(network)) }
+    }
 }
 
 /// A container's end of a network.
@@ -38,16 +54,73 @@ pub struct Network {
 pub struct Endpoint<'a> {
     /// Interface name inside the container, `eth0` for the first.
     pub interface: &'a str,
-    /// Address inside the network's subnet.
-    pub address: Ipv4Addr,
+    /// Addresses, each with the length of its subnet's prefix.
+    pub addresses: &'a [IpNetwork],
     /// Hardware address; see [`MacAddress::of`].
     pub mac: MacAddress,
-    /// Whether this network is the way out. Has no effect on an internal network.
-    pub default_route: bool,
+    /// Where packets to everywhere else go; nothing where this network is not the way out.
+    pub routes: DefaultRoutes,
+    /// Kernel parameters of the interface, as paths below `/proc/sys` with their values.
+    pub parameters: &'a [(String, String)],
     /// Name of the host's end; see [`crate::names::host_side`].
     pub host_side: &'a str,
     /// The container's network namespace.
     pub netns: BorrowedFd<'a>,
+}
+
+/// The ways out of a container through one of its networks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DefaultRoutes {
+    /// The gateway of IPv4.
+    pub v4: Option<Ipv4Addr>,
+    /// The gateway of IPv6.
+    pub v6: Option<Ipv6Addr>,
+}
+
+impl Network {
+    /// The first subnet of IPv4.
+    pub fn subnet_v4(&self) -> Option<Ipv4Network> {
+        self.subnets.iter().find_map(|subnet| match subnet.network {
+            IpNetwork::V4(network) => Some(network),
+            IpNetwork::V6(_) => None,
+        })
+    }
+
+    /// The first gateway of IPv4.
+    pub fn gateway_v4(&self) -> Option<Ipv4Addr> {
+        self.subnets.iter().find_map(|subnet| match subnet.gateway {
+            Some(IpAddr::V4(gateway)) => Some(gateway),
+            _ => None,
+        })
+    }
+
+    /// The first gateway of IPv6.
+    pub fn gateway_v6(&self) -> Option<Ipv6Addr> {
+        self.subnets.iter().find_map(|subnet| match subnet.gateway {
+            Some(IpAddr::V6(gateway)) => Some(gateway),
+            _ => None,
+        })
+    }
+
+    /// Whether it has addresses of IPv6.
+    pub fn has_ipv6(&self) -> bool {
+        self.subnets.iter().any(|subnet| subnet.network.is_ipv6())
+    }
+
+    /// The ways out through it: none when it is internal.
+    pub fn routes(&self) -> DefaultRoutes {
+        match self.internal {
+            true => DefaultRoutes::default(),
+            false => DefaultRoutes { v4: self.gateway_v4(), v6: self.gateway_v6() },
+        }
+    }
+
+    /// An address of the network with the length of its subnet's prefix; that of a single address where it is of no
+    /// subnet.
+    pub fn interface_address(&self, address: IpAddr) -> IpNetwork {
+        let subnet = self.subnets.iter().find(|subnet| subnet.network.contains(address));
+        subnet.map_or_else(|| address.into(), |subnet| with_prefix(address, subnet.network))
+    }
 }
 
 /// Why a network could not be made, joined or deleted.
@@ -72,22 +145,22 @@ pub enum Error {
         bridge: String,
     },
     /// A container's link could not be made or set up.
-    #[error("cannot attach {interface} with address {address} to network {network}")]
+    #[error("cannot attach {end} to network {network}")]
     Attach {
         /// Id of the network.
         network: String,
-        /// Interface inside the container.
-        interface: String,
-        /// Its address.
-        address: Ipv4Addr,
+        /// Interface inside the container, with its addresses.
+        end: String,
         /// The kernel's answer.
         source: Refused,
     },
-    /// IPv6 could not be switched off on an interface.
-    #[error("cannot switch IPv6 off on {interface}")]
-    SwitchIpv6Off {
+    /// A kernel parameter of an interface could not be set.
+    #[error("cannot set the kernel parameter {parameter} for interface {interface}")]
+    Parameter {
         /// The interface.
         interface: String,
+        /// The parameter, as a path below `/proc/sys`.
+        parameter: String,
         /// Why the setting could not be written.
         source: io::Error,
     },
@@ -152,7 +225,7 @@ fn new_bridge(network: &Network) -> NewBridge<'_> {
         name: &network.bridge,
         group: network.group,
         // A fixed address: else the bridge takes that of its first port and changes it later.
-        mac: MacAddress::of(network.gateway),
+        mac: MacAddress::of_first(network.subnets.iter().filter_map(|subnet| subnet.gateway)),
         mtu: network.mtu,
     }
 }
@@ -174,12 +247,28 @@ fn set_up_bridge(
     network: &Network,
     refused: impl Fn(Refused) -> Error,
 ) -> Result<(), Error> {
-    disable_ipv6(&network.bridge, &network.bridge, "1")?;
-    let bridge = bridge_index(socket, network)?;
-    let own = interface_address(network.gateway, network.subnet);
-    existing(address::add(socket, bridge, own)).map_err(&refused)?;
+    let bridge = &network.bridge;
+    let parameter = |name: &str, value: &str| {
+        let path = format!("net/ipv6/conf/{bridge}/{name}");
+        set_parameter(bridge, &path, value).map(drop)
+    };
+    // No router of the network is ever believed, and the gateway's address is usable at once.
+    parameter("accept_ra", "0")?;
+    parameter("accept_dad", "0")?;
+    parameter("disable_ipv6", if network.has_ipv6() { "0" } else { "1" })?;
+    let index = bridge_index(socket, network)?;
+    for subnet in &network.subnets {
+        let Some(gateway) = subnet.gateway else { continue };
+        let own = with_prefix(gateway, subnet.network);
+        existing(address::add(socket, index, own)).map_err(&refused)?;
+    }
     // Last: a bridge that is up is a whole one.
-    link::set_up(socket, &network.bridge).map_err(&refused)
+    link::set_up(socket, &network.bridge, link_local(network.has_ipv6())).map_err(&refused)
+}
+
+/// Links of networks without IPv6 give themselves no address of it.
+fn link_local(has_ipv6: bool) -> link::LinkLocal {
+    if has_ipv6 { link::LinkLocal::OfHardwareAddress } else { link::LinkLocal::None }
 }
 
 /// Deletes the bridge of a network; that it is gone already is no error. This waits for the kernel
@@ -218,12 +307,8 @@ pub(crate) fn attach_inside(
     network: &Network,
     endpoint: &Endpoint<'_>,
 ) -> Result<(), Error> {
-    let refused = |source| Error::Attach {
-        network: network.id.clone(),
-        interface: endpoint.interface.to_owned(),
-        address: endpoint.address,
-        source,
-    };
+    let refused =
+        |source| Error::Attach { network: network.id.clone(), end: described(endpoint), source };
     let veth = NewVeth {
         host_name: endpoint.host_side,
         group: network.group,
@@ -233,7 +318,7 @@ pub(crate) fn attach_inside(
         peer_netns: endpoint.netns,
         mtu: network.mtu,
     };
-    without_ipv6(endpoint.interface, || link::create_veth(socket, &veth).map_err(refused))?;
+    born(endpoint, || link::create_veth(socket, &veth).map_err(refused))?;
     // The first error is the one to tell; what is left carries the project's group.
     set_up_pair(socket, network, endpoint, refused)
         .inspect_err(|_| drop(link::delete(socket, endpoint.host_side)))
@@ -246,8 +331,8 @@ fn set_up_pair(
     endpoint: &Endpoint<'_>,
     refused: impl Fn(Refused) -> Error + Copy,
 ) -> Result<(), Error> {
-    link::set_up(socket, endpoint.host_side).map_err(refused)?;
-    set_up_inside(network, endpoint, refused)?;
+    link::set_up(socket, endpoint.host_side, link::LinkLocal::None).map_err(refused)?;
+    set_up_inside(endpoint, refused)?;
     let port = wait_operational(socket, endpoint.host_side).map_err(refused)?;
     wait_operational(socket, &network.bridge).map_err(refused)?;
     // After a restart the bridge would send to the old link, which the kernel takes its time to
@@ -278,19 +363,21 @@ fn wait_operational(socket: &mut Socket, name: &str) -> Result<Option<u32>, Refu
 }
 
 /// The container's side of [`attach`], run by a thread inside its namespace.
-fn set_up_inside(
-    network: &Network,
-    endpoint: &Endpoint<'_>,
-    refused: impl Fn(Refused) -> Error,
-) -> Result<(), Error> {
+fn set_up_inside(endpoint: &Endpoint<'_>, refused: impl Fn(Refused) -> Error) -> Result<(), Error> {
     let mut socket = Socket::new();
     let found = link::index_of(&mut socket, endpoint.interface).map_err(&refused)?;
     let index = found.expect("the veth's peer was made in this namespace a moment ago");
-    let own = interface_address(endpoint.address, network.subnet);
-    address::add(&mut socket, index, own).map_err(&refused)?;
-    link::set_up(&mut socket, endpoint.interface).map_err(&refused)?;
-    if endpoint.default_route && !network.internal {
-        route::add_default(&mut socket, index, network.gateway).map_err(&refused)?;
+    for own in endpoint.addresses {
+        address::add(&mut socket, index, *own).map_err(&refused)?;
+    }
+    for (path, value) in endpoint.parameters {
+        set_parameter(endpoint.interface, path, value)?;
+    }
+    let kind = link_local(endpoint.has_ipv6());
+    link::set_up(&mut socket, endpoint.interface, kind).map_err(&refused)?;
+    let DefaultRoutes { v4, v6 } = endpoint.routes;
+    for gateway in v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6)) {
+        route::add_default(&mut socket, index, gateway).map_err(&refused)?;
     }
     Ok(())
 }
@@ -317,17 +404,28 @@ pub(crate) fn loopback_up_inside() -> Result<(), Error> {
     link::set_loopback_up(&mut Socket::new()).map_err(Error::Loopback)
 }
 
-/// The address of a link, with the length of its prefix; nothing when there is no such link or it has none.
+/// The addresses of a link but those that are link-local, each with the length of its prefix, IPv4 first; none when
+/// there is no such link.
 ///
 /// # Errors
 /// When the kernel does not list its links or addresses.
-pub fn address_of(link: &str) -> Result<Option<Ipv4Network>, Error> {
+pub fn addresses_of(link: &str) -> Result<Vec<IpNetwork>, Error> {
     let mut socket = Socket::new();
     let Some(index) = link::index_of(&mut socket, link).map_err(Error::List)? else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
-    let addresses = address::list(&mut socket).map_err(Error::List)?;
-    Ok(addresses.into_iter().find(|(of, _)| *of == index).map(|(_, address)| address))
+    let all = address::list(&mut socket).map_err(Error::List)?;
+    let own = all.into_iter().filter(|(of, _)| *of == index).map(|(_, address)| address);
+    let mut own: Vec<_> = own.filter(|address| !is_link_local(address.ip())).collect();
+    own.sort_by_key(IpNetwork::is_ipv6);
+    Ok(own)
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }
 
 /// All links of a group, that is of a project.
@@ -380,33 +478,62 @@ fn bridge_index(socket: &mut Socket, network: &Network) -> Result<u32, Error> {
     })
 }
 
-fn interface_address(address: Ipv4Addr, subnet: Ipv4Network) -> Ipv4Network {
-    Ipv4Network::new(address, subnet.prefix()).expect("the prefix comes from a valid network")
+fn with_prefix(address: IpAddr, subnet: IpNetwork) -> IpNetwork {
+    IpNetwork::new(address, subnet.prefix()).unwrap_or_else(|_| address.into())
 }
 
-/// Makes an interface that has IPv6 switched off from its first moment, in the namespace of the
-/// calling thread: no link-local address, and no router advertisement is ever taken. The setting for
-/// new interfaces costs nothing, while that of an existing one waits for every other change of links.
-fn without_ipv6(interface: &str, make: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-    const NEW_INTERFACES: &str = "default";
-    let before = disable_ipv6(NEW_INTERFACES, interface, "1")?;
+fn described(endpoint: &Endpoint<'_>) -> String {
+    let texts: Vec<_> = endpoint.addresses.iter().map(|own| own.ip().to_string()).collect();
+    format!("{} with address {}", endpoint.interface, texts.join(" and "))
+}
+
+impl Endpoint<'_> {
+    fn has_ipv6(&self) -> bool {
+        self.addresses.iter().any(IpNetwork::is_ipv6)
+    }
+}
+
+/// What a new interface of the calling thread's namespace has from its first moment: the settings for new interfaces
+/// cost nothing, while those of an existing one wait for every other change of links. Without an address of IPv6 it
+/// has that switched off; no router advertisement is ever taken, and addresses are usable at once.
+fn born(endpoint: &Endpoint<'_>, make: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    const SWITCH: &str = "net/ipv6/conf/default/disable_ipv6";
+    let interface = endpoint.interface;
+    for name in ["accept_ra", "accept_dad"] {
+        let path = format!("net/ipv6/conf/default/{name}");
+        set_parameter(interface, &path, "0")?;
+    }
+    let wanted = if endpoint.has_ipv6() { "0" } else { "1" };
+    let before = set_parameter(interface, SWITCH, wanted)?;
     let made = make();
-    if let Some(before) = before.filter(|before| before != "1") {
-        disable_ipv6(NEW_INTERFACES, interface, &before)?;
+    if let Some(before) = before.filter(|before| before != wanted) {
+        set_parameter(interface, SWITCH, &before)?;
     }
     made
 }
 
-/// Writes the setting `disable_ipv6` of `which`, on behalf of an interface; returns what it was.
-fn disable_ipv6(which: &str, interface: &str, value: &str) -> Result<Option<String>, Error> {
-    let path = format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6");
-    let outcome = fs::read_to_string(&path)
-        .and_then(|before| fs::write(&path, value).map(|()| before.trim().to_owned()));
+/// Writes a kernel parameter on behalf of an interface; returns what it was, unless the kernel has no IPv6 and
+/// therefore no such parameter.
+fn set_parameter(interface: &str, path: &str, value: &str) -> Result<Option<String>, Error> {
+    let file = format!("/proc/sys/{path}");
+    let outcome = fs::read_to_string(&file).and_then(|before| {
+        let before = before.trim().to_owned();
+        if before != value {
+            fs::write(&file, value)?;
+        }
+        Ok(before)
+    });
     match outcome {
         Ok(before) => Ok(Some(before)),
-        // A kernel without IPv6 has no such file and needs none.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::SwitchIpv6Off { interface: interface.to_owned(), source }),
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && path.starts_with("net/ipv6/conf/") =>
+        {
+            Ok(None)
+        }
+        Err(source) => {
+            let (interface, parameter) = (interface.to_owned(), path.to_owned());
+            Err(Error::Parameter { interface, parameter, source })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnetwork::Ipv4Network;
+use ipnetwork::{IpNetwork, Ipv4Network};
 
 use crate::dns::resolv;
 use crate::netlink::{Refused, Socket, address, link, route};
@@ -108,6 +108,7 @@ pub fn occupied(recorded: &[Ipv4Network]) -> Result<Occupied, Error> {
 
     let mut uses = Vec::new();
     for (index, network) in address::list(&mut socket).map_err(failed("addresses"))? {
+        let IpNetwork::V4(network) = network else { continue };
         let interface = name_of(index).unwrap_or_default();
         uses.push((network, Use::Address { interface }));
     }

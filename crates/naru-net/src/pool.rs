@@ -6,9 +6,9 @@
 //! that are made at the same time rarely want the same one.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnetwork::Ipv4Network;
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
 use crate::names;
 use crate::occupied::{Conflict, Occupied};
@@ -95,22 +95,110 @@ pub fn check(subnet: Ipv4Network, occupied: &Occupied, own: Option<&str>) -> Res
 }
 
 /// The gateway of a subnet: its first address.
-pub fn gateway(subnet: Ipv4Network) -> Ipv4Addr {
-    Ipv4Addr::from_bits(subnet.network().to_bits() + 1)
+pub fn gateway(subnet: IpNetwork) -> IpAddr {
+    match subnet {
+        IpNetwork::V4(subnet) => Ipv4Addr::from_bits(subnet.network().to_bits() + 1).into(),
+        IpNetwork::V6(subnet) => Ipv6Addr::from_bits(subnet.network().to_bits() + 1).into(),
+    }
 }
 
-/// The lowest address of the subnet that is neither taken nor its network, broadcast or gateway
-/// address.
-pub fn next_address(
-    subnet: Ipv4Network,
-    gateway: Ipv4Addr,
-    taken: &BTreeSet<Ipv4Addr>,
-) -> Option<Ipv4Addr> {
-    let first = subnet.network().to_bits() + 1;
-    let last = subnet.broadcast().to_bits().saturating_sub(1);
-    (first..=last)
-        .map(Ipv4Addr::from_bits)
-        .find(|address| *address != gateway && !taken.contains(address))
+/// A /64 of addresses that are valid on this host only (RFC 4193), made of 56 bits of `random`: two hosts, and two
+/// networks of one, hardly ever have the same.
+pub fn unique_local(random: u64) -> Ipv6Network {
+    const PREFIX: u8 = 0xfd;
+    let [_, bytes @ ..] = random.to_be_bytes();
+    let mut octets = [0; 16];
+    octets[0] = PREFIX;
+    octets[1..8].copy_from_slice(&bytes);
+    Ipv6Network::new(octets.into(), 64).expect("the prefix is at most 128")
+}
+
+/// Where containers' addresses come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses<'a> {
+    /// All addresses of the network.
+    pub subnet: IpNetwork,
+    /// The part of it that addresses are chosen from.
+    pub range: Option<IpNetwork>,
+    /// What no container gets: gateways, addresses that somebody has, and such as the user keeps for something else.
+    pub taken: &'a BTreeSet<IpAddr>,
+}
+
+/// Why a container cannot have an address that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It is not of the subnet, or is the subnet's own or its broadcast address.
+    #[error("{address} is not an address for containers of {subnet}")]
+    Outside {
+        /// The address.
+        address: IpAddr,
+        /// The subnet.
+        subnet: IpNetwork,
+    },
+    /// Somebody has it.
+    #[error("{address} is taken already")]
+    Taken {
+        /// The address.
+        address: IpAddr,
+    },
+}
+
+impl Addresses<'_> {
+    /// The lowest address that nobody has.
+    pub fn next(&self) -> Option<IpAddr> {
+        let range = self.range.unwrap_or(self.subnet);
+        let (mut next, last) = ends(range);
+        while next <= last {
+            let address = match range {
+                IpNetwork::V4(_) => Ipv4Addr::from_bits(u32::try_from(next).ok()?).into(),
+                IpNetwork::V6(_) => Ipv6Addr::from_bits(next).into(),
+            };
+            if self.is_for_containers(address) && !self.taken.contains(&address) {
+                return Some(address);
+            }
+            next = next.checked_add(1)?;
+        }
+        None
+    }
+
+    /// Checks an address that was asked for; it need not be of the range.
+    ///
+    /// # Errors
+    /// When no container can have it, or somebody has it already.
+    pub fn check(&self, address: IpAddr) -> Result<(), Unusable> {
+        let subnet = self.subnet;
+        if !self.is_for_containers(address) {
+            return Err(Unusable::Outside { address, subnet });
+        }
+        match self.taken.contains(&address) {
+            true => Err(Unusable::Taken { address }),
+            false => Ok(()),
+        }
+    }
+
+    /// Neither the subnet's own address nor its broadcast address. Of two addresses (RFC 3021) both can be used.
+    fn is_for_containers(&self, address: IpAddr) -> bool {
+        let ends = match self.subnet {
+            IpNetwork::V4(subnet) if subnet.prefix() < 31 => {
+                [Some(subnet.network().into()), Some(subnet.broadcast().into())]
+            }
+            IpNetwork::V4(_) => [None, None],
+            IpNetwork::V6(subnet) if subnet.prefix() < 127 => [Some(subnet.network().into()), None],
+            IpNetwork::V6(_) => [None, None],
+        };
+        self.subnet.contains(address) && !ends.contains(&Some(address))
+    }
+}
+
+/// The first and the last address of a network as numbers.
+fn ends(network: IpNetwork) -> (u128, u128) {
+    match network {
+        IpNetwork::V4(network) => {
+            let (first, last) = bounds(network);
+            (first.into(), last.into())
+        }
+        IpNetwork::V6(network) => (network.network().to_bits(), network.broadcast().to_bits()),
+    }
 }
 
 /// All addresses in use, as ranges in order, none touching another.
@@ -206,17 +294,57 @@ mod tests {
         assert!(check(network("10.8.3.0/24"), &occupied, None).is_err());
     }
 
+    fn taken(texts: &[&str]) -> BTreeSet<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// All addresses that are given one after the other, at most six.
+    fn given(subnet: &str, range: Option<&str>, mut taken: BTreeSet<IpAddr>) -> Vec<String> {
+        let subnet = subnet.parse().unwrap();
+        let range = range.map(|range| range.parse().unwrap());
+        let mut given = Vec::new();
+        while let Some(next) = (Addresses { subnet, range, taken: &taken }).next() {
+            taken.insert(next);
+            given.push(next.to_string());
+            if given.len() == 6 {
+                break;
+            }
+        }
+        given
+    }
+
     #[test]
     fn addresses_are_given_from_the_lowest_and_never_the_special_ones() {
-        let subnet = network("10.8.3.0/29");
-        let mut taken = BTreeSet::new();
-        let mut given = Vec::new();
-        while let Some(address) = next_address(subnet, gateway(subnet), &taken) {
-            taken.insert(address);
-            given.push(address.octets()[3]);
+        let all = given("10.8.3.0/29", None, taken(&["10.8.3.1", "10.8.3.4"]));
+        assert_eq!(all, ["10.8.3.2", "10.8.3.3", "10.8.3.5", "10.8.3.6"]);
+        let all = given("fd00:1::/64", None, taken(&["fd00:1::1"]));
+        assert_eq!(all[..2], ["fd00:1::2", "fd00:1::3"]);
+    }
+
+    #[test]
+    fn a_range_is_where_addresses_are_chosen_from_but_others_can_be_asked_for() {
+        let none = || taken(&["10.8.3.1", "10.8.3.129"]);
+        let all = given("10.8.3.0/24", Some("10.8.3.128/30"), none());
+        assert_eq!(all, ["10.8.3.128", "10.8.3.130", "10.8.3.131"]);
+        let all = given("10.8.3.0/24", Some("10.8.3.252/30"), none());
+        assert_eq!(all, ["10.8.3.252", "10.8.3.253", "10.8.3.254"], "no broadcast address");
+        let (none, subnet) = (none(), "10.8.3.0/24".parse().unwrap());
+        let addresses =
+            Addresses { subnet, range: Some("10.8.3.128/30".parse().unwrap()), taken: &none };
+        let check = |text: &str| addresses.check(text.parse().unwrap()).map_err(|e| e.to_string());
+        assert_eq!(check("10.8.3.7"), Ok(()));
+        assert_eq!(check("10.8.3.1"), Err("10.8.3.1 is taken already".to_owned()));
+        let outside = |text: &str| format!("{text} is not an address for containers of {subnet}");
+        for text in ["10.8.3.0", "10.8.3.255", "10.8.4.7", "fd00::1"] {
+            assert_eq!(check(text), Err(outside(text)));
         }
-        assert_eq!(given, [2, 3, 4, 5, 6]);
-        taken.remove(&Ipv4Addr::new(10, 8, 3, 4));
-        assert_eq!(next_address(subnet, gateway(subnet), &taken).unwrap().octets()[3], 4);
+    }
+
+    #[test]
+    fn unique_local_subnets_are_of_their_range_and_differ_with_the_random_number() {
+        let one = unique_local(0x0123_4567_89ab_cdef);
+        assert_eq!(one.to_string(), "fd23:4567:89ab:cdef::/64");
+        assert_eq!(gateway(one.into()).to_string(), "fd23:4567:89ab:cdef::1");
+        assert_ne!(one, unique_local(7));
     }
 }

@@ -93,6 +93,8 @@ pub fn pre_start(service: &Service, hook: &Hook) -> Service {
     }
     for attachment in own.networks.values_mut().flatten() {
         attachment.ipv4_address.clear();
+        attachment.ipv6_address.clear();
+        attachment.mac_address.clear();
     }
     own.healthcheck = Some(Healthcheck { disable: true, ..Healthcheck::default() });
     own.post_start.clear();

@@ -170,7 +170,7 @@ mod tests {
         fs::write(&path, r#"{"version": 99, "name": "later"}"#).unwrap();
         let refused = load::<serde_json::Value>(&path).unwrap_err().to_string();
         assert!(
-            refused.ends_with("was written by a newer naru (form 99, this one knows 1)"),
+            refused.ends_with("was written by a newer naru (form 99, this one knows 2)"),
             "{refused}"
         );
     }

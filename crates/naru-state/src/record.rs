@@ -2,7 +2,6 @@
 //! version of its form; a newer one than this program knows is refused, not guessed.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::process::Identity;
 use crate::{ContainerId, ProjectName};
 
+mod network;
+
+pub use network::{Attachment, Driver, Network, Networks, Subnet};
+
 /// The version that this program writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// `project.json`: what the user last asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,32 +29,6 @@ pub struct Project {
     pub compose_files: Vec<String>,
     /// The canonical model, as `naru config --format json` prints it before `$` is doubled.
     pub model: serde_json::Value,
-}
-
-/// `networks.json`: the project's networks by their key in the Compose file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Networks {
-    /// Form of this record.
-    pub version: u32,
-    /// The networks.
-    pub networks: BTreeMap<String, Network>,
-}
-
-/// One bridge network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// The network's name: `<project>_<key>` unless the file says otherwise.
-    pub name: String,
-    /// The bridge's interface name, at most 15 bytes.
-    pub bridge: String,
-    /// The subnet in CIDR form.
-    pub subnet: String,
-    /// The bridge's own address in it.
-    pub gateway: Ipv4Addr,
-    /// No way out.
-    pub internal: bool,
-    /// Hash of the network's configuration.
-    pub config_hash: String,
 }
 
 /// `volume.json` beside a named volume's `_data`.
@@ -73,7 +50,8 @@ pub struct Volume {
     pub labels: BTreeMap<String, String>,
 }
 
-/// `container.json`: what one container is. It changes only by a recreate (a rename of the name apart).
+/// `container.json`: what one container is. It changes only by a recreate, a rename of the name and
+/// `naru network connect` and `disconnect` apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Form of this record.
@@ -98,7 +76,7 @@ pub struct Container {
     pub hostname: String,
     /// Nanoseconds since 1970-01-01 UTC.
     pub created_ns: u64,
-    /// Attachments by network key, in the order of the interfaces eth0, eth1, ….
+    /// Its places in networks, in the order of the interfaces eth0, eth1, ….
     pub attachments: Vec<Attachment>,
     /// Published ports as bound.
     pub ports: Vec<Port>,
@@ -181,17 +159,6 @@ pub struct Dependency {
     pub restart: bool,
     /// Whether it must be there at all.
     pub required: bool,
-}
-
-/// A container's place in a network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attachment {
-    /// The network's key in the Compose file.
-    pub network: String,
-    /// Its address there.
-    pub address: Ipv4Addr,
-    /// Names it answers to there besides service and container name.
-    pub aliases: Vec<String>,
 }
 
 /// A published port.

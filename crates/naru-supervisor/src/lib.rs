@@ -13,6 +13,7 @@ pub mod client;
 mod forward;
 mod keeper;
 pub mod logging;
+pub mod network;
 pub mod observe;
 pub mod protocol;
 mod role;

@@ -67,19 +67,34 @@ pub(super) fn pull_policy(node: &Node) -> Option<String> {
     only(node, &["missing", "never"])
 }
 
-pub(super) fn only_true(node: &Node) -> Option<String> {
-    let off = matches!(node.value, Value::Bool(false));
-    off.then(|| "a network without IPv4 is not possible yet".to_owned())
+/// Options that a driver of naru has, by Docker's names.
+pub(super) fn driver_opts(node: &Node) -> Option<String> {
+    let known = |name: &str| {
+        let of_docker = name.strip_prefix("com.docker.network.").is_some_and(|name| {
+            let of_bridge = [
+                "name",
+                "enable_icc",
+                "enable_ip_masquerade",
+                "host_binding_ipv4",
+                "gateway_mode_ipv4",
+                "gateway_mode_ipv6",
+            ];
+            matches!(name, "driver.mtu" | "container_iface_prefix")
+                || name.strip_prefix("bridge.").is_some_and(|name| of_bridge.contains(&name))
+        });
+        of_docker || matches!(name, "parent" | "macvlan_mode" | "ipvlan_mode")
+    };
+    unknown_option(node, known)
 }
 
-pub(super) fn only_false(node: &Node) -> Option<String> {
-    let on = matches!(node.value, Value::Bool(true));
-    on.then(|| "IPv6 is not possible yet".to_owned())
+/// Options of a service's place on a network.
+pub(super) fn endpoint_opts(node: &Node) -> Option<String> {
+    unknown_option(node, |name| name == "com.docker.network.endpoint.sysctls")
 }
 
-pub(super) fn subnet(node: &Node) -> Option<String> {
-    let text = node.as_text()?;
-    text.contains(':').then(|| format!("the subnet `{text}` is IPv6, which is not possible yet"))
+fn unknown_option(node: &Node, known: impl Fn(&str) -> bool) -> Option<String> {
+    let (name, _) = node.as_map()?.iter().find(|(name, _)| !known(name))?;
+    Some(format!("the option `{name}` is not possible"))
 }
 
 pub(super) fn period(node: &Node) -> Option<String> {

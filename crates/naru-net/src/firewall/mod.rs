@@ -8,7 +8,7 @@ pub(crate) mod rules;
 
 use std::fmt;
 
-use ipnetwork::Ipv4Network;
+use ipnetwork::IpNetwork;
 use nix::libc;
 
 use crate::names;
@@ -32,9 +32,11 @@ pub struct Bridge {
     /// Interface name.
     pub name: String,
     /// Addresses of its containers.
-    pub subnet: Ipv4Network,
+    pub subnets: Vec<IpNetwork>,
     /// Nothing is forwarded out of or into an internal network.
     pub internal: bool,
+    /// What leaves it has the host's address.
+    pub masquerade: bool,
 }
 
 /// The firewall could not be changed.

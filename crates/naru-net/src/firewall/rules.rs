@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ipnetwork::Ipv4Network;
+use ipnetwork::IpNetwork;
 
 use super::{Bridge, Table};
 use crate::names;
@@ -58,7 +58,7 @@ pub(crate) enum Match {
     /// Belongs to a connection that was let through before, or is an error message about one.
     KnownConnection,
     /// Comes from an address of this subnet.
-    Source(Ipv4Network),
+    Source(IpNetwork),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub(crate) fn ruleset(table: &Table) -> Ruleset {
         kind: ChainKind::Nat,
         hook: Hook::Postrouting,
         priority: SOURCE_NAT_PRIORITY,
-        rules: table.bridges.iter().filter(|bridge| !bridge.internal).map(masquerade).collect(),
+        rules: table.bridges.iter().flat_map(masquerade).collect(),
     };
     Ruleset { table: names::table(&table.id), chains: vec![forward, postrouting] }
 }
@@ -119,9 +119,12 @@ fn forward_rules(table: &Table) -> Vec<Rule> {
     rules
 }
 
-fn masquerade(bridge: &Bridge) -> Rule {
-    let matches = vec![Match::Source(bridge.subnet), Match::NotOut(bridge.name.clone())];
-    Rule { matches, verdict: Verdict::Masquerade }
+fn masquerade(bridge: &Bridge) -> impl Iterator<Item = Rule> + '_ {
+    let subnets = bridge.subnets.iter().filter(|_| bridge.masquerade && !bridge.internal);
+    subnets.map(|subnet| {
+        let matches = vec![Match::Source(*subnet), Match::NotOut(bridge.name.clone())];
+        Rule { matches, verdict: Verdict::Masquerade }
+    })
 }
 
 impl fmt::Display for Ruleset {
@@ -155,7 +158,8 @@ impl fmt::Display for Rule {
                 Match::NotInPrefix(prefix) => write!(f, "iifname != {prefix}* ")?,
                 Match::NotOutPrefix(prefix) => write!(f, "oifname != {prefix}* ")?,
                 Match::KnownConnection => write!(f, "ct state established,related ")?,
-                Match::Source(network) => write!(f, "ip saddr {network} ")?,
+                Match::Source(network @ IpNetwork::V4(_)) => write!(f, "ip saddr {network} ")?,
+                Match::Source(network @ IpNetwork::V6(_)) => write!(f, "ip6 saddr {network} ")?,
             }
         }
         f.write_str(match self.verdict {
@@ -171,7 +175,12 @@ mod tests {
     use super::*;
 
     fn bridge(name: &str, subnet: &str, internal: bool) -> Bridge {
-        Bridge { name: name.into(), subnet: subnet.parse().unwrap(), internal }
+        Bridge {
+            name: name.into(),
+            subnets: subnet.split(' ').map(|subnet| subnet.parse().unwrap()).collect(),
+            internal,
+            masquerade: true,
+        }
     }
 
     #[test]

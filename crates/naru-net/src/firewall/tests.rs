@@ -1,6 +1,6 @@
 //! The rules at work between real namespaces.
 
-use ipnetwork::Ipv4Network;
+use ipnetwork::IpNetwork;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::*;
@@ -12,8 +12,9 @@ use crate::sandbox::{self, Netns};
 fn table(id: &str, networks: &[&Network]) -> Table {
     let bridge = |network: &&Network| Bridge {
         name: network.bridge.clone(),
-        subnet: network.subnet,
+        subnets: network.subnets.iter().map(|subnet| subnet.network).collect(),
         internal: network.internal,
+        masquerade: true,
     };
     let bridges = networks.iter().map(bridge).collect();
     Table { id: id.into(), bridges, only_own_forwarding: true }
@@ -21,15 +22,15 @@ fn table(id: &str, networks: &[&Network]) -> Table {
 
 /// A neighbour on the host's LAN that routes everything through the host, as an attacker would.
 fn neighbour() -> (Netns, Network) {
-    let subnet: Ipv4Network = "192.0.2.0/24".parse().unwrap();
+    let subnet: IpNetwork = "192.0.2.0/24".parse().unwrap();
     let lan = Network {
         id: "lan".into(),
         bridge: "lan0".into(),
         group: 7,
-        subnet,
-        gateway: [192, 0, 2, 1].into(),
+        subnets: vec![network::Subnet { network: subnet, gateway: Some([192, 0, 2, 1].into()) }],
         internal: false,
         mtu: None,
+        interface_prefix: "eth".into(),
     };
     network::create(&lan).unwrap();
     let netns = Netns::new();
@@ -57,13 +58,13 @@ fn networks_are_isolated_and_only_egress_is_forwarded() {
         assert_eq!(replace(&table("b", &[&other])).unwrap(), []);
 
         talk(&web, web_address, &web2).expect("one network");
-        talk(&lan, [192, 0, 2, 2].into(), &web).expect("egress");
+        talk(&lan, [192, 0, 2, 2], &web).expect("egress");
         talk(&stranger, stranger_address, &web).expect_err("between projects");
         talk(&web, web_address, &stranger).expect_err("between projects");
         talk(&db, db_address, &web).expect_err("between networks of a project");
         talk(&web, web_address, &lan).expect_err("from the neighbour to an unpublished port");
-        talk(&lan, [192, 0, 2, 2].into(), &db).expect_err("out of an internal network");
-        let gateway = TcpReach(front.gateway).from(&web2);
+        talk(&lan, [192, 0, 2, 2], &db).expect_err("out of an internal network");
+        let gateway = TcpReach(front.gateway_v4().unwrap()).from(&web2);
         assert!(gateway, "the host is reachable at the gateway");
     });
 }

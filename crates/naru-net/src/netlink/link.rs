@@ -21,8 +21,14 @@ const IFLA_NET_NS_FD: u16 = 28;
 /// The index of no link: the request names the link instead.
 const BY_NAME: u32 = 0;
 
-/// `IN6_ADDR_GEN_MODE_NONE`: the interface gives itself no link-local address.
-const NO_GENERATED_ADDRESS: u8 = 1;
+/// Which link-local address of IPv6 an interface gives itself (`IN6_ADDR_GEN_MODE_*` of `linux/if_link.h`).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LinkLocal {
+    /// One made of its hardware address.
+    OfHardwareAddress = 0,
+    /// None.
+    None = 1,
+}
 
 /// What a new bridge is made of.
 #[derive(Debug)]
@@ -111,8 +117,12 @@ fn push_attribute(buffer: &mut Vec<u8>, kind: u16, value: &[u8]) {
     buffer.extend_from_slice(value);
 }
 
-/// Brings a link up; no IPv6 link-local address is made for it.
-pub(crate) fn set_up(socket: &mut Socket, name: &str) -> Result<(), Refused> {
+/// Brings a link up.
+pub(crate) fn set_up(
+    socket: &mut Socket,
+    name: &str,
+    link_local: LinkLocal,
+) -> Result<(), Refused> {
     let mut request = Request::new().op_setlink_do(&up(BY_NAME));
     drop(
         request
@@ -120,7 +130,7 @@ pub(crate) fn set_up(socket: &mut Socket, name: &str) -> Result<(), Refused> {
             .push_ifname_bytes(name.as_bytes())
             .nested_af_spec()
             .nested_inet6()
-            .push_addr_gen_mode(NO_GENERATED_ADDRESS),
+            .push_addr_gen_mode(link_local as u8),
     );
     match socket.acknowledged(&request) {
         // A kernel without IPv6, or with it switched off, knows no such attribute.

@@ -22,6 +22,9 @@ const CLOSER_STACK: usize = 64 * 1024;
 /// `AF_INET` in the width that message headers have.
 const INET: u8 = 2;
 
+/// `AF_INET6` in the same.
+const INET6: u8 = 10;
+
 /// The kernel's refusal of one netlink request, with its own explanation where it gave one.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]

@@ -1,5 +1,6 @@
 //! nftables: one whole table replaced in one transaction, and what other tables do to forwarding.
 
+use ipnetwork::IpNetwork;
 use netlink_bindings::builtin::Nlmsghdr;
 use netlink_bindings::nftables::{
     Chained, ChainedFinal, CmpOps, CtKeys, MetaKeys, Nfgenmsg, PayloadBase, PushExprListAttrs,
@@ -16,6 +17,8 @@ use crate::firewall::rules::{Chain, ChainKind, Hook, Match, Rule, Ruleset, Verdi
 const INET: u8 = 1;
 /// `NFPROTO_IPV4`, as packets carry it.
 const IPV4: u8 = 2;
+/// `NFPROTO_IPV6`.
+const IPV6: u8 = 10;
 /// `NFNL_SUBSYS_NFTABLES`, named in the batch header.
 const SUBSYSTEM: u16 = 10;
 /// Room for every message of a transaction.
@@ -24,6 +27,8 @@ const SEQUENCE_NUMBERS: u32 = 1 << 16;
 const KNOWN_CONNECTION: u32 = 2 | 4;
 /// Offset of the source address in an IPv4 header.
 const SOURCE_ADDRESS: u32 = 12;
+/// Where an IPv6 header has it.
+const SOURCE_ADDRESS_V6: u32 = 8;
 
 const REGISTER: u32 = Registers::Reg1 as u32;
 
@@ -255,21 +260,37 @@ fn push_match<'a>(list: Expressions<'a>, condition: &Match) -> Expressions<'a> {
             let list = mask(list, &KNOWN_CONNECTION.to_ne_bytes());
             compare(list, CmpOps::Neq, &0u32.to_ne_bytes())
         }
-        Match::Source(network) => {
-            let list = meta(list, MetaKeys::Nfproto);
-            let list = compare(list, CmpOps::Eq, &[IPV4])
-                .nested_elem()
-                .nested_data_payload()
-                .push_dreg(REGISTER)
-                .push_base(PayloadBase::NetworkHeader as u32)
-                .push_offset(SOURCE_ADDRESS)
-                .push_len(4)
-                .end_nested()
-                .end_nested();
-            let list = mask(list, &network.mask().octets());
-            compare(list, CmpOps::Eq, &network.network().octets())
+        Match::Source(IpNetwork::V4(network)) => {
+            let (mask, wanted) = (network.mask().octets(), network.network().octets());
+            source(list, (IPV4, SOURCE_ADDRESS), &mask, &wanted)
+        }
+        Match::Source(IpNetwork::V6(network)) => {
+            let (mask, wanted) = (network.mask().octets(), network.network().octets());
+            source(list, (IPV6, SOURCE_ADDRESS_V6), &mask, &wanted)
         }
     }
+}
+
+/// That the packet is of a protocol and comes from an address of which the bits of `mask` are those of `wanted`.
+fn source<'a>(
+    list: Expressions<'a>,
+    (protocol, offset): (u8, u32),
+    bits: &[u8],
+    wanted: &[u8],
+) -> Expressions<'a> {
+    let length = u32::try_from(bits.len()).expect("an address has at most 16 bytes");
+    let list = meta(list, MetaKeys::Nfproto);
+    let list = compare(list, CmpOps::Eq, &[protocol])
+        .nested_elem()
+        .nested_data_payload()
+        .push_dreg(REGISTER)
+        .push_base(PayloadBase::NetworkHeader as u32)
+        .push_offset(offset)
+        .push_len(length)
+        .end_nested()
+        .end_nested();
+    let list = mask(list, bits);
+    compare(list, CmpOps::Eq, wanted)
 }
 
 fn meta(list: Expressions<'_>, key: MetaKeys) -> Expressions<'_> {
@@ -294,17 +315,18 @@ fn compare<'a>(list: Expressions<'a>, operation: CmpOps, value: &[u8]) -> Expres
 }
 
 /// Keeps the bits of `mask` in the register.
-fn mask<'a>(list: Expressions<'a>, mask: &[u8; 4]) -> Expressions<'a> {
+fn mask<'a>(list: Expressions<'a>, mask: &[u8]) -> Expressions<'a> {
+    let length = u32::try_from(mask.len()).expect("a mask has at most 16 bytes");
     list.nested_elem()
         .nested_data_bitwise()
         .push_sreg(REGISTER)
         .push_dreg(REGISTER)
-        .push_len(4)
+        .push_len(length)
         .nested_mask()
         .push_value(mask)
         .end_nested()
         .nested_xor()
-        .push_value(&[0; 4])
+        .push_value(&[0; 16][..mask.len()])
         .end_nested()
         .end_nested()
         .end_nested()

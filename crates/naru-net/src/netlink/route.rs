@@ -1,4 +1,4 @@
-//! IPv4 routes: the default route of a container, and every route of the host.
+//! Routes: the default routes of a container, and every IPv4 route of the host.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,16 +6,12 @@ use ipnetwork::Ipv4Network;
 use netlink_bindings::rt_route::{Request, Rtmsg};
 use nix::libc;
 
-use super::{INET, Refused, Socket};
+use super::{INET, INET6, Refused, Socket};
 
 /// Sends everything without a closer route to `gateway` through the link.
-pub(crate) fn add_default(
-    socket: &mut Socket,
-    index: u32,
-    gateway: Ipv4Addr,
-) -> Result<(), Refused> {
+pub(crate) fn add_default(socket: &mut Socket, index: u32, gateway: IpAddr) -> Result<(), Refused> {
     let header = Rtmsg {
-        rtm_family: INET,
+        rtm_family: if gateway.is_ipv6() { INET6 } else { INET },
         rtm_table: libc::RT_TABLE_MAIN,
         rtm_protocol: libc::RTPROT_BOOT,
         rtm_scope: libc::RT_SCOPE_UNIVERSE,
@@ -23,7 +19,7 @@ pub(crate) fn add_default(
         ..Default::default()
     };
     let mut request = Request::new().set_create().set_excl().op_newroute_do(&header);
-    drop(request.encode().push_gateway(IpAddr::V4(gateway)).push_oif(index));
+    drop(request.encode().push_gateway(gateway).push_oif(index));
     socket.acknowledged(&request)
 }
 

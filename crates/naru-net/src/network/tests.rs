@@ -1,7 +1,7 @@
 //! Real links, in network namespaces of the tests' own.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,15 +13,15 @@ use crate::{container as one_visit, names, occupied, pool};
 /// A network `10.213.<number>.0/24` of the project `test`.
 pub(crate) fn network(number: u8, internal: bool) -> Network {
     let id = format!("test_{number}");
-    let subnet = Ipv4Network::new([10, 213, number, 0].into(), 24).unwrap();
+    let subnet = IpNetwork::new(IpAddr::from([10, 213, number, 0]), 24).unwrap();
     Network {
         bridge: names::bridge(&id),
         id,
         group: names::group("test"),
-        subnet,
-        gateway: pool::gateway(subnet),
+        subnets: vec![Subnet::new(subnet)],
         internal,
         mtu: None,
+        interface_prefix: "eth".into(),
     }
 }
 
@@ -34,23 +34,50 @@ pub(crate) fn container(network: &Network, host: u8) -> (Netns, Ipv4Addr) {
 
 /// Attaches an existing namespace.
 pub(crate) fn join(network: &Network, host: u8, interface: &str, netns: &Netns) -> Ipv4Addr {
-    let mut octets = network.subnet.network().octets();
+    let mut octets = subnet(network).network().octets();
     octets[3] = host;
     let address = Ipv4Addr::from(octets);
+    let routes = if interface == "eth0" { network.routes() } else { DefaultRoutes::default() };
+    let addresses = [in_24(address)];
     let endpoint = Endpoint {
         interface,
-        address,
-        mac: MacAddress::of(address),
-        default_route: interface == "eth0",
+        routes,
         host_side: &names::host_side(&host.to_string(), &network.id),
-        netns: netns.as_fd(),
+        ..endpoint(network, &addresses, netns)
     };
     attach(network, &endpoint).unwrap();
     address
 }
 
+/// The IPv4 subnet of a network of a test.
+pub(crate) fn subnet(network: &Network) -> Ipv4Network {
+    network.subnet_v4().unwrap()
+}
+
+fn in_24(address: Ipv4Addr) -> IpNetwork {
+    IpNetwork::new(address.into(), 24).unwrap()
+}
+
+/// `eth0` with the way out through the network and the host's end `nv-other`.
+fn endpoint<'a>(network: &Network, addresses: &'a [IpNetwork], netns: &'a Netns) -> Endpoint<'a> {
+    Endpoint {
+        interface: "eth0",
+        addresses,
+        mac: MacAddress::of_first(addresses.iter().map(IpNetwork::ip)),
+        routes: network.routes(),
+        parameters: &[],
+        host_side: "nv-other",
+        netns: netns.as_fd(),
+    }
+}
+
 /// Sends one message over a connection between two namespaces and gets it back.
-pub(crate) fn talk(server: &Netns, address: Ipv4Addr, client: &Netns) -> std::io::Result<()> {
+pub(crate) fn talk(
+    server: &Netns,
+    address: impl Into<IpAddr>,
+    client: &Netns,
+) -> std::io::Result<()> {
+    let address = address.into();
     let listener = server.run(|| TcpListener::bind((address, 0))).unwrap();
     let port = listener.local_addr().unwrap().port();
     client.run(move || {
@@ -74,7 +101,7 @@ fn containers_of_a_network_reach_each_other_and_the_host() {
         let (two, _) = container(&network, 3);
         talk(&one, address, &two).unwrap();
 
-        let listener = TcpListener::bind((network.gateway, 0)).unwrap();
+        let listener = TcpListener::bind((network.gateway_v4().unwrap(), 0)).unwrap();
         let gateway = listener.local_addr().unwrap();
         two.run(|| TcpStream::connect_timeout(&gateway, Duration::from_secs(1))).unwrap();
     });
@@ -92,13 +119,96 @@ fn a_container_has_its_addresses_its_route_and_no_ipv6_but_loopback() {
             let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
             assert_eq!(names, ["lo", "eth0"]);
             let addresses = address::list(&mut socket).unwrap();
-            assert!(addresses.iter().any(|(_, own)| own.ip() == address && own.prefix() == 24));
+            assert!(addresses.iter().any(|(_, own)| *own == in_24(address)));
             let routes = route::list(&mut socket).unwrap();
             assert!(routes.iter().any(|(_, to)| to.prefix() == 0), "no default route: {routes:?}");
             let mac = fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap();
             assert!(mac.lines().all(|line| line.ends_with("lo")), "{mac}");
             assert!(mac.contains("00000000000000000000000000000001"), "::1 is missing");
         });
+    });
+}
+
+/// A network with addresses of both protocols, or of IPv6 alone.
+fn with_ipv6(number: u8, has_ipv4: bool) -> Network {
+    let mut network = network(number, false);
+    network.subnets.retain(|_| has_ipv4);
+    network.subnets.push(Subnet::new(format!("fd00:213:{number}::/64").parse().unwrap()));
+    network
+}
+
+#[test]
+fn addresses_of_ipv6_work_the_moment_they_are_there_and_no_router_is_believed() {
+    sandbox::run(|| {
+        let network = with_ipv6(1, true);
+        create(&network).unwrap();
+        let (one, two) = (Netns::without_loopback(), Netns::without_loopback());
+        let own = |host: u8| {
+            let v6 = format!("fd00:213:1::{host}/64").parse().unwrap();
+            [in_24([10, 213, 1, host].into()), v6]
+        };
+        let (first, second) = (own(2), own(3));
+        let join = |netns, addresses, host_side| {
+            let endpoint = Endpoint { host_side, ..endpoint(&network, addresses, netns) };
+            one_visit::set_up(netns.as_fd(), &[(&network, endpoint)]).unwrap();
+        };
+        join(&one, &first, "nv-1");
+        join(&two, &second, "nv-2");
+        for address in [first[0].ip(), first[1].ip()] {
+            talk(&one, address, &two).unwrap();
+            talk(&one, address, &Netns(current())).unwrap();
+        }
+        let gateway = TcpListener::bind((network.gateway_v6().unwrap(), 0)).unwrap();
+        let gateway = gateway.local_addr().unwrap();
+        one.run(|| {
+            TcpStream::connect_timeout(&gateway, Duration::from_secs(1)).unwrap();
+            let routes = fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap();
+            let has_default = |line: &str| {
+                line.starts_with("00000000000000000000000000000000 00") && line.ends_with("eth0")
+            };
+            assert!(routes.lines().any(has_default), "{routes}");
+            for setting in ["accept_ra", "accept_dad"] {
+                let path = format!("/proc/sys/net/ipv6/conf/eth0/{setting}");
+                assert_eq!(fs::read_to_string(path).unwrap().trim(), "0");
+            }
+        });
+        let path = format!("/proc/sys/net/ipv6/conf/{}/accept_ra", network.bridge);
+        assert_eq!(fs::read_to_string(path).unwrap().trim(), "0");
+    });
+}
+
+#[test]
+fn a_network_can_do_without_ipv4() {
+    sandbox::run(|| {
+        let network = with_ipv6(1, false);
+        create(&network).unwrap();
+        let (one, two) = (Netns::new(), Netns::new());
+        let own = |host| [format!("fd00:213:1::{host}/64").parse::<IpNetwork>().unwrap()];
+        let (first, second) = (own(2), own(3));
+        attach(&network, &endpoint(&network, &first, &one)).unwrap();
+        let second = Endpoint { host_side: "nv-2", ..endpoint(&network, &second, &two) };
+        attach(&network, &second).unwrap();
+        talk(&one, first[0].ip(), &two).unwrap();
+    });
+}
+
+#[test]
+fn kernel_parameters_of_an_interface_are_set_before_it_is_up_and_a_wrong_one_is_named() {
+    sandbox::run(|| {
+        let network = network(1, false);
+        create(&network).unwrap();
+        let (one, two) = (Netns::new(), Netns::new());
+        let addresses = [in_24([10, 213, 1, 2].into())];
+        let set = [("net/ipv4/conf/eth0/log_martians".to_owned(), "1".to_owned())];
+        let endpoint = Endpoint { parameters: &set, ..endpoint(&network, &addresses, &one) };
+        attach(&network, &endpoint).unwrap();
+        let path = "/proc/sys/net/ipv4/conf/eth0/log_martians";
+        assert_eq!(one.run(|| fs::read_to_string(path).unwrap()).trim(), "1");
+        let wrong = [("net/ipv4/conf/eth0/no_such_thing".to_owned(), "1".to_owned())];
+        let (host_side, netns) = ("nv-2", two.as_fd());
+        let endpoint = Endpoint { parameters: &wrong, host_side, netns, ..endpoint };
+        let error = attach(&network, &endpoint).unwrap_err().to_string();
+        assert!(error.contains("net/ipv4/conf/eth0/no_such_thing"), "{error}");
     });
 }
 
@@ -151,14 +261,8 @@ fn a_failed_attachment_leaves_no_link() {
         let network = network(1, false);
         create(&network).unwrap();
         let (netns, address) = container(&network, 2);
-        let endpoint = Endpoint {
-            interface: "eth0",
-            address,
-            mac: MacAddress::of(address),
-            default_route: true,
-            host_side: "nv-other",
-            netns: netns.as_fd(),
-        };
+        let addresses = [in_24(address)];
+        let endpoint = endpoint(&network, &addresses, &netns);
         let before = links_of_group(network.group).unwrap().len();
         let error = attach(&network, &endpoint).unwrap_err();
         assert!(error.to_string().contains("eth0"), "{error}");
@@ -177,9 +281,9 @@ fn a_subnet_keeps_clear_of_what_the_host_has() {
         let network = network(1, false);
         create(&network).unwrap();
         let occupied = occupied::occupied(&[]).unwrap();
-        let clash = occupied.conflict(network.subnet, None).unwrap();
+        let clash = occupied.conflict(subnet(&network), None).unwrap();
         assert!(clash.to_string().contains(&network.bridge), "{clash}");
-        assert_eq!(occupied.conflict(network.subnet, Some(&network.bridge)), None);
+        assert_eq!(occupied.conflict(subnet(&network), Some(&network.bridge)), None);
     });
 }
 
@@ -223,7 +327,7 @@ fn the_first_packet_after_attaching_is_not_lost() {
             let to = (address, 9);
             let refused = TcpStream::connect_timeout(&to.into(), Duration::from_millis(900));
             assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-            let to = (network.gateway, 9);
+            let to = (network.gateway_v4().unwrap(), 9);
             let refused = netns
                 .run(move || TcpStream::connect_timeout(&to.into(), Duration::from_millis(900)));
             assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
@@ -239,14 +343,8 @@ fn a_restarted_container_is_reached_while_the_old_link_still_exists() {
         let attach_as = |host_side: &str| {
             let netns = Netns::new();
             let address = Ipv4Addr::new(10, 213, 1, 2);
-            let endpoint = Endpoint {
-                interface: "eth0",
-                address,
-                mac: MacAddress::of(address),
-                default_route: true,
-                host_side,
-                netns: netns.as_fd(),
-            };
+            let addresses = [in_24(address)];
+            let endpoint = Endpoint { host_side, ..endpoint(&network, &addresses, &netns) };
             attach(&network, &endpoint).unwrap();
             (netns, address)
         };
@@ -265,22 +363,15 @@ fn one_visit_sets_up_loopback_all_networks_and_the_name_servers_sockets() {
         create(&front).unwrap();
         create(&back).unwrap();
         let netns = Netns::without_loopback();
-        let endpoint = |interface, address: [u8; 4], host_side| Endpoint {
-            interface,
-            address: address.into(),
-            mac: MacAddress::of(address.into()),
-            default_route: true,
-            host_side,
-            netns: netns.as_fd(),
-        };
-        let endpoints = [
-            (&front, endpoint("eth0", [10, 213, 1, 2], "nv-1")),
-            (&back, endpoint("eth1", [10, 213, 2, 2], "nv-2")),
-        ];
+        let (one, two) = ([in_24([10, 213, 1, 2].into())], [in_24([10, 213, 2, 2].into())]);
+        let first = Endpoint { host_side: "nv-1", ..endpoint(&front, &one, &netns) };
+        let second = endpoint(&back, &two, &netns);
+        let second = Endpoint { interface: "eth1", host_side: "nv-2", ..second };
+        let endpoints = [(&front, first), (&back, second)];
         assert!(one_visit::set_up(netns.as_fd(), &endpoints).unwrap().is_some());
         let host = Netns(current());
-        talk(&netns, [10, 213, 1, 2].into(), &host).unwrap();
-        talk(&netns, [10, 213, 2, 2].into(), &host).unwrap();
+        talk(&netns, [10, 213, 1, 2], &host).unwrap();
+        talk(&netns, [10, 213, 2, 2], &host).unwrap();
         talk(&netns, Ipv4Addr::LOCALHOST, &netns).unwrap();
 
         let other = Netns::without_loopback();
@@ -299,13 +390,10 @@ fn a_name_in_use_is_an_error_and_leaves_its_owner_alone() {
         create(&network).unwrap();
         let (first, address) = container(&network, 2);
         let second = Netns::new();
+        let addresses = [in_24(address)];
         let endpoint = Endpoint {
-            interface: "eth0",
-            address,
-            mac: MacAddress::of(address),
-            default_route: true,
             host_side: &names::host_side("2", &network.id),
-            netns: second.as_fd(),
+            ..endpoint(&network, &addresses, &second)
         };
         attach(&network, &endpoint).unwrap_err();
         talk(&first, address, &Netns(current())).unwrap();

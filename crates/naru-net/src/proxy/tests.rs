@@ -338,7 +338,7 @@ fn a_neighbour_reaches_published_ports_only() {
         let port = host.publish(80, Protocol::Tcp);
         let bound = ports::bind(&loopback).unwrap();
         host.proxy.publish("private", bound, host.target(80)).unwrap();
-        let gateway = lan.gateway;
+        let gateway = lan.gateway_v4().unwrap();
         neighbour.run(move || {
             TcpStream::connect((gateway, port)).unwrap();
             TcpStream::connect((gateway, 8081)).unwrap_err();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
 use fs_err as fs;
-use ipnetwork::Ipv4Network;
+use ipnetwork::IpNetwork;
 use naru_state::{ContainerId, Directories, ProjectDirectories, atomic, chain, record};
 
 use super::{Finding, Remedy};
@@ -208,25 +208,29 @@ impl Book {
         attached: &[observe::Recorded],
     ) {
         let by_hand = || Remedy::ByHand("`naru up --force-recreate` gives new ones");
-        let mut owners = BTreeMap::<(String, Ipv4Addr), String>::new();
+        let mut owners = BTreeMap::<(String, IpAddr), String>::new();
         for recorded in attached {
             let record::Container { name, attachments, .. } = &recorded.record;
-            for record::Attachment { network, address, .. } in attachments {
-                let entry = networks.networks.get(network);
-                let subnet = entry.and_then(|entry| entry.subnet.parse::<Ipv4Network>().ok());
-                let problem = match subnet {
+            let places = attachments
+                .iter()
+                .flat_map(|place| place.addresses().map(move |address| (&place.network, address)));
+            for (network, address) in places {
+                let problem = match networks.networks.get(network) {
                     None => Some(format!(
                         "container {name} is in network {network}, which has no record"
                     )),
-                    Some(subnet) if !subnet.contains(*address) => {
-                        Some(format!("container {name} has it, and network {network} is {subnet}"))
+                    Some(entry) if entry.subnet_of(address).is_none() => {
+                        let all: Vec<_> =
+                            entry.subnets.iter().map(|own| own.subnet.to_string()).collect();
+                        let all = all.join(" and ");
+                        Some(format!("container {name} has it, and network {network} is {all}"))
                     }
                     Some(_) => None,
                 };
                 if let Some(problem) = problem {
                     self.find("address", &address.to_string(), &problem, by_hand());
                 }
-                if let Some(other) = owners.insert((network.clone(), *address), name.clone()) {
+                if let Some(other) = owners.insert((network.clone(), address), name.clone()) {
                     let problem = format!("containers {other} and {name} both have it");
                     self.find("address", &address.to_string(), &problem, by_hand());
                 }
@@ -239,13 +243,17 @@ impl Book {
             let path = directories.project(&project).networks_file();
             let others: Option<record::Networks> = atomic::load(&path).ok().flatten();
             let others = others.unwrap_or_default();
-            for (mine, other) in networks
+            let pairs = networks
                 .networks
                 .values()
-                .flat_map(|mine| others.networks.values().map(move |other| (mine, other)))
-                .filter(|(mine, other)| overlap(&mine.subnet, &other.subnet))
-            {
-                let problem = format!("overlaps {} of network {}", other.subnet, other.name);
+                .flat_map(|mine| others.networks.values().map(move |other| (mine, other)));
+            for (mine, other) in pairs {
+                let subnets = mine.subnets.iter();
+                let subnets =
+                    subnets.flat_map(|own| other.subnets.iter().map(move |its| (own, its)));
+                let clash = subnets.into_iter().find(|(own, its)| overlap(own.subnet, its.subnet));
+                let Some((_, its)) = clash else { continue };
+                let problem = format!("overlaps {} of network {}", its.subnet, other.name);
                 let hint = Remedy::ByHand("`naru down` and `naru up` of one of the two");
                 self.find("network", &mine.name, &problem, hint);
             }
@@ -253,7 +261,6 @@ impl Book {
     }
 }
 
-fn overlap(one: &str, other: &str) -> bool {
-    let parse = |text: &str| text.parse::<Ipv4Network>().ok();
-    parse(one).zip(parse(other)).is_some_and(|(one, other)| one.overlaps(other))
+fn overlap(one: IpNetwork, other: IpNetwork) -> bool {
+    one.contains(other.network()) || other.contains(one.network())
 }

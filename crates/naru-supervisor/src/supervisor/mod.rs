@@ -28,6 +28,7 @@ mod names;
 mod networks;
 mod operation;
 mod patience;
+mod plug;
 mod ports;
 mod ready;
 mod remove;

@@ -90,15 +90,22 @@ fn texts(job: &Job) -> Result<[String; 3], spec::Error> {
         let hosts = spec::files::hosts_of_host(&host("/etc/hosts"), &job.service.extra_hosts)?;
         return Ok([hosts, hostname, spec::files::resolv_conf_of_host(&resolver)]);
     }
-    let addresses: Vec<_> = job.networks.iter().map(|(_, a)| IpAddr::V4(a.address)).collect();
+    let addresses: Vec<_> = job.networks.iter().flat_map(|(_, a)| a.addresses()).collect();
     let own = spec::files::Own {
         hostname: &job.record.hostname,
         domainname: &job.service.domainname,
         addresses: &addresses,
-        host_gateway: job.networks.first().map(|(network, _)| IpAddr::V4(network.gateway)),
+        host_gateway: host_gateway(job),
     };
     let hosts = spec::files::hosts(&job.service.extra_hosts, &own)?;
     Ok([hosts, hostname, spec::files::resolv_conf(&resolver)])
+}
+
+/// The host as the container sees it: the gateway of its first network that has one, IPv4 before IPv6.
+fn host_gateway(job: &Job) -> Option<IpAddr> {
+    let networks = || job.networks.iter().map(|(network, _)| network);
+    let v4 = networks().find_map(naru_net::Network::gateway_v4).map(IpAddr::V4);
+    v4.or_else(|| networks().find_map(naru_net::Network::gateway_v6).map(IpAddr::V6))
 }
 
 /// A bind source exists, or is made where the file allows that; what is made belongs to the calling user.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ipnetwork::IpNetwork;
 use naru_net::dns::{View, Zone};
 use tokio::sync::watch;
 
@@ -32,7 +33,11 @@ impl Supervisor {
     pub(super) fn refresh_names(&self) {
         let mut zone = Zone::default();
         for (key, entry) in &self.networks.record.networks {
-            if let Ok(subnet) = entry.subnet.parse() {
+            let v4 = entry.subnets.iter().find_map(|subnet| match subnet.subnet {
+                IpNetwork::V4(subnet) => Some(subnet),
+                IpNetwork::V6(_) => None,
+            });
+            if let Some(subnet) = v4 {
                 zone.add_network(key, subnet);
             }
         }
@@ -53,7 +58,9 @@ impl Supervisor {
                 let network = self.networks.record.networks.get(&attachment.network);
                 let network = network.map_or("", |network| &network.name);
                 let canonical = format!("{}.{network}", record.name);
-                zone.add(&attachment.network, attachment.address, &canonical, names);
+                if let Some(address) = attachment.address {
+                    zone.add(&attachment.network, address, &canonical, names);
+                }
             }
         }
         self.names.zone.send_replace(Arc::new(zone));

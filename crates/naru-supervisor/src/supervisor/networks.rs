@@ -1,17 +1,17 @@
 //! The project's networks: bridges, subnets, addresses, and the firewall table that goes with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ipnetwork::Ipv4Network;
-use naru_net::{firewall, forwarding, names, network, occupied, pool};
-use naru_state::{Directories, ProjectDirectories, ProjectName, atomic, record};
+use ipnetwork::{IpNetwork, Ipv4Network};
+use naru_net::{firewall, forwarding, names, network, occupied};
+use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic, record};
 use rustix::fs::{FlockOperation, flock};
 
 use super::Supervisor;
 use super::operation::StepOf;
+use crate::network::{Asked, Choice, Chosen, Options, Problem, Wrong, choose_subnets};
 use crate::observe;
 use crate::protocol::{Failure, Reply};
 
@@ -63,15 +63,25 @@ impl Networks {
     /// The network of this key, in the network crate's terms.
     pub(super) fn get(&self, project: &str, key: &str) -> Option<naru_net::Network> {
         let record = self.record.networks.get(key)?;
-        Some(naru_net::Network {
-            id: record.name.clone(),
-            bridge: record.bridge.clone(),
-            group: names::group(project),
-            subnet: record.subnet.parse().ok()?,
-            gateway: record.gateway,
-            internal: record.internal,
-            mtu: None,
-        })
+        Some(in_kernel(record, names::group(project)))
+    }
+}
+
+/// A recorded network in the network crate's terms.
+pub(crate) fn in_kernel(record: &record::Network, group: u32) -> naru_net::Network {
+    let subnets = record.subnets.iter();
+    let subnets =
+        subnets.map(|subnet| naru_net::Subnet { network: subnet.subnet, gateway: subnet.gateway });
+    // What was recorded was understood when it was made.
+    let options = Options::parse(record.driver, &record.options).unwrap_or_default();
+    naru_net::Network {
+        id: record.name.clone(),
+        bridge: record.bridge.clone(),
+        group,
+        subnets: subnets.collect(),
+        internal: record.internal,
+        mtu: options.mtu,
+        interface_prefix: options.interface_prefix,
     }
 }
 
@@ -88,16 +98,7 @@ impl Supervisor {
         let model = self.model.networks.get(key).cloned().unwrap_or_default();
         // Between choosing a subnet and making the bridge nobody else may choose the same.
         let _choosing = choose_alone(&self.directories).map_err(|error| failed(&error))?;
-        let bridge = names::bridge(&format!("{}/{}", self.kernel_id(), model.name));
-        let (subnet, gateway) = self.choose_subnet(key, &model, &bridge)?;
-        let entry = record::Network {
-            name: model.name.clone(),
-            bridge,
-            subnet: subnet.to_string(),
-            gateway,
-            internal: model.internal,
-            config_hash: naru_plan::hash::network(&model),
-        };
+        let entry = self.describe_network(key, &model)?;
         self.networks.record.networks.insert(key.to_owned(), entry);
         let network = self.networks.get(&self.kernel_id(), key);
         let made = network.map_or(Ok(()), |network| network::create(&network));
@@ -141,48 +142,58 @@ impl Supervisor {
         }
     }
 
-    fn choose_subnet(
+    /// The record of a network as it is to be made; nothing is made yet.
+    fn describe_network(
         &self,
         key: &str,
         model: &naru_compose::project::Network,
-        bridge: &str,
-    ) -> Result<(Ipv4Network, Ipv4Addr), Failure> {
-        let failed = |error: &dyn std::error::Error| {
-            Failure::from_error(error).at(format!("networks.{key}"))
+    ) -> Result<record::Network, Failure> {
+        let at = |attribute: &str| match attribute {
+            "" => format!("networks.{key}"),
+            attribute => format!("networks.{key}.{attribute}"),
         };
+        let failed = |error: &dyn std::error::Error| Failure::from_error(error).at(at(""));
+        let wrong = |wrong: Wrong| Failure::from_error(&wrong).at(at(&wrong.attribute));
+        let driver = crate::network::driver(&model.driver).map_err(wrong)?;
+        let options = Options::parse(driver, &model.driver_opts)
+            .map_err(|error| failed(&error).at(at("driver_opts")))?;
+        let own = names::bridge(&format!("{}/{}", self.kernel_id(), model.name));
+        let bridge = options.parent.or(options.bridge).unwrap_or(own);
         let recorded = recorded_subnets(&self.directories, &self.project);
-        let occupied = occupied::occupied(&recorded).map_err(|error| failed(&error))?;
-        let asked = model.ipam.config.iter().find(|pool| !pool.subnet.is_empty());
-        let Some(asked) = asked else {
-            let subnet = pool::pick(&pool::Pool::default(), &occupied, &model.name);
-            let subnet = subnet.map_err(|error| failed(&error))?;
-            return Ok((subnet, pool::gateway(subnet)));
-        };
-        let key = format!("networks.{key}.ipam.config");
-        let wrong = |what: &str| {
-            Failure {
-                message: format!("{what} of network {} is not IPv4", model.name),
-                ..Failure::default()
-            }
-            .at(key.clone())
-        };
-        let subnet: Ipv4Network = asked.subnet.parse().map_err(|_| wrong("the subnet"))?;
-        pool::check(subnet, &occupied, Some(bridge))
-            .map_err(|error| Failure::from_error(&error).at(key.clone()))?;
-        let gateway = match asked.gateway.as_str() {
-            "" => pool::gateway(subnet),
-            text => text.parse().map_err(|_| wrong("the gateway"))?,
-        };
-        Ok((subnet, gateway))
+        let (v4, v6) = split(&recorded);
+        let occupied = occupied::occupied(&v4).map_err(|error| failed(&error))?;
+        let id = ContainerId::random().map_err(|error| failed(&error))?;
+        let random = u64::from_str_radix(&id.as_str()[..16], 16).unwrap_or_default();
+        let occupied_v6 = &v6;
+        let choice = Choice { occupied: &occupied, occupied_v6, own: Some(&bridge), random };
+        Ok(record::Network {
+            name: model.name.clone(),
+            id: id.as_str().to_owned(),
+            driver,
+            subnets: choose_subnets(model, &choice).map_err(wrong)?,
+            bridge,
+            internal: model.internal,
+            attachable: model.attachable,
+            external: false,
+            options: model.driver_opts.clone(),
+            labels: model.labels.clone(),
+            created_ns: record::now_ns(),
+            config_hash: naru_plan::hash::network(model),
+        })
     }
 
     /// Puts the project's whole firewall table in place, and forwarding on when a network has a way out.
     pub(super) fn replace_firewall(&mut self) -> Result<(), Failure> {
         let bridge = |entry: &record::Network| {
-            let subnet = entry.subnet.parse().ok()?;
-            Some(firewall::Bridge { name: entry.bridge.clone(), subnet, internal: entry.internal })
+            let options = Options::parse(entry.driver, &entry.options).unwrap_or_default();
+            firewall::Bridge {
+                name: entry.bridge.clone(),
+                subnets: entry.subnets.iter().map(|subnet| subnet.subnet).collect(),
+                internal: entry.internal,
+                masquerade: options.masquerade,
+            }
         };
-        let bridges: Vec<_> = self.networks.record.networks.values().filter_map(bridge).collect();
+        let bridges: Vec<_> = self.networks.record.networks.values().map(bridge).collect();
         let has_egress = bridges.iter().any(|bridge| !bridge.internal);
         let marker = self.directories.run().join("forwarding-was-off");
         if has_egress {
@@ -254,32 +265,15 @@ impl Supervisor {
         self.save(&self.own.networks_file(), &record)
     }
 
-    /// A free address of the network, or the one that the file asks for.
-    pub(super) fn choose_address(&self, key: &str, asked: &str) -> Result<Ipv4Addr, String> {
-        let network = self.networks.get(&self.kernel_id(), key);
-        let network = network.ok_or_else(|| format!("network {key} does not exist"))?;
-        let taken: BTreeSet<_> = self
-            .containers
-            .values()
-            .flat_map(|live| &live.record.attachments)
-            .filter(|attachment| attachment.network == key)
-            .map(|attachment| attachment.address)
-            .collect();
-        if asked.is_empty() {
-            let address = pool::next_address(network.subnet, network.gateway, &taken);
-            return address.ok_or_else(|| format!("network {} has no free address", network.id));
-        }
-        let address: Ipv4Addr =
-            asked.parse().map_err(|_| format!("{asked} is not an IPv4 address"))?;
-        match network.subnet.contains(address) && address != network.gateway {
-            false => {
-                Err(format!("{address} is not an address for containers of {}", network.subnet))
-            }
-            true if taken.contains(&address) => {
-                Err(format!("{address} is taken by another container"))
-            }
-            true => Ok(address),
-        }
+    /// Free addresses of the network, or those that the file asks for.
+    pub(super) fn choose_addresses(&self, key: &str, asked: Asked<'_>) -> Result<Chosen, Problem> {
+        let network = self.networks.record.networks.get(key);
+        let message = || format!("network {key} does not exist");
+        let network = network.ok_or_else(|| Problem { attribute: "", message: message() })?;
+        let attachments = self.containers.values().flat_map(|live| &live.record.attachments);
+        let there = attachments.filter(|attachment| attachment.network == key);
+        let taken = there.flat_map(record::Attachment::addresses).collect();
+        crate::network::choose_addresses(network, asked, &taken)
     }
 
     /// A sentence for whoever waits for the command under way.
@@ -385,15 +379,25 @@ fn recovered(
     for key in keys {
         let Some(network) = model.networks.get(key) else { continue };
         let bridge = names::bridge(&format!("{kernel_id}/{}", network.name));
-        let Some(address) = network::address_of(&bridge)? else { continue };
-        let subnet = Ipv4Network::new(address.network(), address.prefix())?;
+        let addresses = network::addresses_of(&bridge)?;
+        let subnets = addresses.iter().map(|address| {
+            let subnet = IpNetwork::new(address.network(), address.prefix())?;
+            let gateway = Some(address.ip());
+            Ok(record::Subnet { subnet, gateway, ip_range: None, reserved: BTreeMap::new() })
+        });
+        let subnets = subnets.collect::<Result<Vec<_>, ipnetwork::IpNetworkError>>()?;
+        if subnets.is_empty() {
+            continue;
+        }
         let entry = record::Network {
             name: network.name.clone(),
             bridge,
-            subnet: subnet.to_string(),
-            gateway: address.ip(),
+            subnets,
             internal: network.internal,
+            options: network.driver_opts.clone(),
+            labels: network.labels.clone(),
             config_hash: naru_plan::hash::network(network),
+            ..record::Network::default()
         };
         found.insert(key.clone(), entry);
     }
@@ -401,14 +405,26 @@ fn recovered(
 }
 
 /// Subnets that other projects of this root have recorded; their bridges may be gone for a moment.
-fn recorded_subnets(directories: &Directories, own: &ProjectName) -> Vec<Ipv4Network> {
+fn recorded_subnets(directories: &Directories, own: &ProjectName) -> Vec<(IpNetwork, String)> {
     let projects = observe::recorded_projects(directories).unwrap_or_default();
     let others = projects.iter().filter(|project| *project != own);
     others
         .filter_map(|project| Networks::load(&directories.project(project)).ok())
         .flat_map(|networks| networks.record.networks.into_values())
-        .filter_map(|entry| entry.subnet.parse().ok())
+        .flat_map(|entry| {
+            let by = format!("of network {}", entry.name);
+            entry.subnets.into_iter().map(move |subnet| (subnet.subnet, by.clone()))
+        })
         .collect()
+}
+
+/// Those of IPv4, and those of IPv6 with who has them.
+fn split(all: &[(IpNetwork, String)]) -> (Vec<Ipv4Network>, Vec<(IpNetwork, String)>) {
+    let v4 = all.iter().filter_map(|(subnet, _)| match subnet {
+        IpNetwork::V4(subnet) => Some(*subnet),
+        IpNetwork::V6(_) => None,
+    });
+    (v4.collect(), all.iter().filter(|(subnet, _)| subnet.is_ipv6()).cloned().collect())
 }
 
 /// Locks the run directory of all projects: a file for it would be left behind.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use naru_compose::project::{Address, Sign};
 use naru_net::namespace;
 use naru_plan::ready::Readiness;
+use naru_state::record::Attachment;
 use naru_state::{ContainerId, log};
 use regex::bytes::Regex;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -104,7 +105,7 @@ impl Supervisor {
         if live.state.generation != generation || live.stopping.is_some() {
             return;
         }
-        let own = live.record.attachments.iter().map(|attachment| attachment.address.into());
+        let own = live.record.attachments.iter().flat_map(Attachment::addresses);
         let own = own.collect();
         let Some(running) = &mut live.running else { return };
         let Some(awaiting) = &mut running.ready else { return };

@@ -11,7 +11,7 @@
 //! 7. only then is the command let run: network and names are there before its first instruction.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use fs_err as fs;
 use naru_compose::project::{NetworkMode, Project, Service};
 use naru_image::{Image, Store, rootfs};
-use naru_net::{Endpoint, MacAddress, dns};
+use naru_net::dns;
 use naru_runtime::{Binary, Cgroup, Create, Created, Parent, Root, Stage, Stdio, profile};
 use naru_state::process::Identity;
 use naru_state::record::{self, Phase};
@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use super::container::{Running, Starting};
 use super::event::Event;
 use super::operation::StepOf;
+use super::plug::plugs;
 use super::timeline::Lap;
 use super::{Supervisor, mounts};
 use crate::keeper::link::{Handles, Link, ToKeeper, Watch};
@@ -245,9 +246,8 @@ impl Supervisor {
     /// Sends connections to the container's published ports to its address in its first network.
     pub(super) fn serve_ports(&mut self, id: &ContainerId) {
         let Some(live) = self.containers.get(id) else { return };
-        let Some(address) = live.record.attachments.first().map(|a| IpAddr::V4(a.address)) else {
-            return;
-        };
+        let mut addresses = live.record.attachments.iter().flat_map(record::Attachment::addresses);
+        let Some(address) = addresses.next() else { return };
         for port in live.record.ports.clone() {
             self.ports.serve(&port, SocketAddr::new(address, port.container_port));
         }
@@ -531,30 +531,12 @@ fn connect(job: &Job, created: &Created) -> Result<Option<dns::Sockets>, Box<Fai
     let netns = created.netns.as_fd();
     // Other names at each start: the last one's links may take their time to go.
     let seed = format!("{}/{}/{}", job.kernel_id, job.record.id, job.generation);
-    let named: Vec<_> = job
-        .networks
-        .iter()
-        .enumerate()
-        .map(|(index, (network, _))| {
-            (format!("eth{index}"), naru_net::names::host_side(&seed, &network.id))
-        })
-        .collect();
+    let plugs = plugs(&job.networks, &seed);
     let endpoints: Vec<_> = job
         .networks
         .iter()
-        .zip(&named)
-        .enumerate()
-        .map(|(index, ((network, attachment), (interface, host_side)))| {
-            let endpoint = Endpoint {
-                interface,
-                address: attachment.address,
-                mac: MacAddress::of(attachment.address),
-                default_route: index == job.default_route(),
-                host_side,
-                netns,
-            };
-            (network, endpoint)
-        })
+        .zip(&plugs)
+        .map(|((network, _), plug)| (network, plug.endpoint(netns)))
         .collect();
     naru_net::container::set_up(netns, &endpoints).map_err(|error| {
         let network = match &error {
@@ -564,13 +546,6 @@ fn connect(job: &Job, created: &Created) -> Result<Option<dns::Sockets>, Box<Fai
         let attribute = network.map(|(_, attachment)| format!("networks.{}", attachment.network));
         job.failed(&error, attribute.as_deref().unwrap_or("networks"))
     })
-}
-
-impl Job {
-    /// The first network with a way out; the first of all if none has.
-    fn default_route(&self) -> usize {
-        self.networks.iter().position(|(network, _)| !network.internal).unwrap_or(0)
-    }
 }
 
 fn identity(pid: i32, start_time: u64) -> Identity {

@@ -1,0 +1,107 @@
+//! Options of networks and of services' places in them.
+
+use naru_test::{Project, eventually};
+
+use super::host;
+
+/// What busybox's `ip` prints in a running container.
+fn ip(project: &Project<'_>, service: &str, words: &str) -> String {
+    let mut all = vec!["exec", "-T", service, "busybox", "ip"];
+    all.extend(words.split(' '));
+    project.naru(all).succeeds().stdout
+}
+
+/// That a container is reached.
+fn reaches(project: &Project<'_>, service: &str, to: &str) {
+    eventually("the server answers", || {
+        let outcome = project.naru(["exec", "-T", service, "naru-check", "connect", to, "80"]);
+        if outcome.code == 0 { Ok(()) } else { Err(outcome.to_string()) }
+    });
+}
+
+#[test]
+fn a_network_has_the_subnets_ranges_and_addresses_that_the_file_asks_for() {
+    host(|host| {
+        let file = "
+services:
+  web:
+    image: test
+    command: naru-check listen 80
+    networks:
+      front:
+        ipv4_address: 10.77.0.9
+        ipv6_address: fd77::9
+        mac_address: 92:d0:c6:0a:29:33
+        interface_name: lan
+        link_local_ips: [169.254.7.7]
+        driver_opts: { com.docker.network.endpoint.sysctls: net.ipv4.conf.IFNAME.log_martians=1 }
+  client: { image: test, networks: [front] }
+networks:
+  front:
+    enable_ipv6: true
+    driver_opts: { com.docker.network.driver.mtu: 1400, com.docker.network.bridge.name: nb-seven }
+    ipam:
+      config:
+        - { subnet: 10.77.0.0/24, ip_range: 10.77.0.128/25, gateway: 10.77.0.254, aux_addresses: { a: 10.77.0.129 } }
+        - { subnet: fd77::/64 }
+";
+        let project = host.project("asked").file("compose.yaml", file);
+        let before = host.snapshot();
+        project.naru(["up", "-d"]).succeeds();
+        let web = ip(&project, "web", "addr");
+        for expected in [
+            "inet 10.77.0.9/24",
+            "inet6 fd77::9/64",
+            "92:d0:c6:0a:29:33",
+            "lan",
+            "inet 169.254.7.7/16",
+            "mtu 1400",
+        ] {
+            assert!(web.contains(expected), "{expected}: {web}");
+        }
+        let path = "/proc/sys/net/ipv4/conf/lan/log_martians";
+        let set = project.naru(["exec", "-T", "web", "naru-check", "read", path]).succeeds().stdout;
+        assert_eq!(set.trim(), "1");
+        let client = ip(&project, "client", "addr");
+        assert!(
+            client.contains("inet 10.77.0.128/24") && client.contains("inet6 fd77::2/64"),
+            "{client}"
+        );
+        assert!(ip(&project, "client", "route").contains("default via 10.77.0.254 dev eth0"));
+        assert!(ip(&project, "client", "-6 route").contains("default via fd77::1 dev eth0"));
+        reaches(&project, "client", "10.77.0.9");
+        project.naru(["down"]).succeeds();
+        before.assert_nothing_left();
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_network_is_told_at_its_place_and_nothing_is_made() {
+    host(|host| {
+        let check = |network: &str, place: &str, expected: &str| {
+            let file = format!(
+                "services: {{ web: {{ image: test, networks: {{ front: {place} }} }} }}\nnetworks: {{ front: {network} }}\n"
+            );
+            let project = host.project("wrong").file("compose.yaml", &file);
+            let outcome = project.naru(["up", "-d"]);
+            assert_eq!(outcome.code, 1, "{outcome}");
+            assert!(outcome.stderr.contains(expected), "{outcome}");
+            assert!(outcome.stderr.contains("compose.yaml:"), "{outcome}");
+            let left = project.naru(["ps", "-aq"]).succeeds().stdout;
+            assert_eq!(left, "", "{network} {place}");
+        };
+        let pinned = "{ ipam: { config: [{ subnet: 10.77.0.0/24 }] } }";
+        check(
+            "{ ipam: { config: [{ subnet: 10.77.0.0/33 }] } }",
+            "",
+            "10.77.0.0/33 is not a subnet",
+        );
+        check("{ driver_opts: { foo: bar } }", "", "the option `foo` is not possible");
+        check(pinned, "{ ipv4_address: 10.78.0.2 }", "10.78.0.2 is not an address of 10.77.0.0/24");
+        check(pinned, "{ ipv4_address: 10.77.0.1 }", "10.77.0.1 is taken already");
+        check(pinned, "{ ipv6_address: 'fd00::1' }", "has no IPv6");
+        check(pinned, "{ mac_address: '01:00:00:00:00:01' }", "is not a hardware address");
+        check(pinned, "{ interface_name: a/b }", "is not the name of an interface");
+        check(pinned, "{ link_local_ips: [10.1.1.1] }", "is not a link-local address");
+    });
+}
