@@ -1,6 +1,7 @@
 //! `naru-oci` as engines and test suites drive it: real bundles, real containers.
 
 mod bundle;
+mod groups;
 mod lifecycle;
 mod limits;
 mod notify;

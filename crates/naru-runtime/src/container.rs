@@ -98,6 +98,9 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     let (mut plan, namespaces) =
         plan::container_plan(create.spec, root, (cgroup.tasks(), &hierarchies), create.state)?;
     labels::check(&mut plan.process)?;
+    if let Some(owner) = plan.group_owner(&namespaces) {
+        cgroup.give_to(owner)?;
+    }
     let linux = create.spec.linux().clone().unwrap_or_default();
     let moved = plan::moved_interfaces(&linux, &namespaces)?;
     if let Some(label) = linux.mount_label().as_deref().filter(|label| !label.is_empty()) {
@@ -118,6 +121,7 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     let nodes = nodes::make(&plan, &namespaces.ids)?;
     nodes::enclose(&nodes, &mut plan, &mut envelope);
     let sources = sources::open(&plan, &opened, create.binary)?;
+    let mapped = sources::mapped(&plan, create.binary)?;
     sources::enclose(&sources, &mut plan, &mut envelope);
     plan.process = plan.process.with_stdio(create.stdio.enclose(&mut envelope));
     plan.reaper = create.init;
@@ -148,7 +152,8 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
         binary: create.binary,
         cgroup,
     };
-    let conversation = entry.begin(&mut plan, filter.as_deref(), &envelope)?;
+    let mut conversation = entry.begin(&mut plan, filter.as_deref(), &envelope)?;
+    conversation.mapped = mapped;
     let pid = conversation.pid;
     let (Some(start_time), Ok(netns)) = (start_time(pid), network_namespace(pid)) else {
         return Err(conversation.failure());

@@ -13,6 +13,7 @@ use crate::namespaces::{Opened, inside_pid_namespace};
 use crate::plan::{Plan, flags};
 use crate::process::wait;
 use crate::seccomp::Program;
+use crate::sources::Mapped;
 use crate::untold::{self, Seen};
 use crate::user::Privileges;
 use crate::wire::{Channel, Report};
@@ -38,6 +39,8 @@ pub(crate) struct Conversation {
     parent: Parent,
     channel: Channel,
     warnings: Vec<String>,
+    /// Mounts whose ids it asks for.
+    pub(crate) mapped: Vec<Mapped>,
     /// What is left to do for the process when it has set itself up.
     privileges: Option<Privileges>,
     over: bool,
@@ -131,7 +134,16 @@ impl Entry<'_> {
 impl Conversation {
     fn new(spawned: Spawned, parent: Parent, channel: Channel) -> Self {
         let Spawned { pid, pidfd } = spawned;
-        Self { pid, pidfd, parent, channel, warnings: Vec::new(), privileges: None, over: false }
+        Self {
+            pid,
+            pidfd,
+            parent,
+            channel,
+            warnings: Vec::new(),
+            mapped: Vec::new(),
+            privileges: None,
+            over: false,
+        }
     }
 
     /// Follows the set-up to its end: the terminal's master and the warnings. With `start` the
@@ -147,6 +159,12 @@ impl Conversation {
             match self.channel.receive_report().map_err(Error::Channel)? {
                 Some((Report::Terminal, descriptors)) => {
                     terminal = descriptors.into_iter().next();
+                }
+                Some((Report::Map { mount }, descriptors)) => {
+                    let mapped = self.mapped.iter().find(|mapped| mapped.mount == mount);
+                    let (mapped, tree) = mapped.zip(descriptors.first()).ok_or(Error::Vanished)?;
+                    mapped.apply(tree)?;
+                    self.channel.send_start().map_err(Error::Channel)?;
                 }
                 Some((Report::Hooks, _)) => {
                     hooks.map_or(Ok(()), CallersHooks::run_early)?;

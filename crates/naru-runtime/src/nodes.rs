@@ -3,34 +3,62 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+};
 
 use crate::Error;
-use crate::plan::{ContainerPlan, DeviceNode, IdMaps, IdRange};
+use crate::plan::{ContainerPlan, DeviceNode, IdMaps, outside};
 
 /// Makes the nodes of the listed devices: one entry for each device.
 ///
-/// Nothing where the caller may not make one, or the kernel cannot show a file of such a file system
-/// (Linux before 6.15): the host's node is shown then.
+/// Nothing where the caller may not make one: the host's node is shown then. Linux before 6.15 gives a file of a file
+/// system away only while that is mounted: then a thread of its own mounts it where nobody sees it.
 pub(crate) fn make(plan: &ContainerPlan, ids: &IdMaps) -> Result<Vec<Option<OwnedFd>>, Error> {
     let is_made = |device: &DeviceNode| device.bound && !device.is_default();
     if !plan.devices.iter().any(is_made) {
         return Ok(Vec::new());
     }
-    let folder = file_system().map_err(|errno| Error::host("make a place for devices", errno))?;
-    let make = |(index, device): (usize, &DeviceNode)| {
-        let owner = outside(&ids.uid, device.uid).zip(outside(&ids.gid, device.gid));
-        let Some(owner) = owner.filter(|_| is_made(device)) else { return Ok(None) };
-        match node(&folder, index, device, owner) {
-            Err(Errno::PERM | Errno::INVAL) => Ok(None),
-            result => result.map(Some).map_err(|errno| {
-                Error::host(format!("make the device {}", device.path.display()), errno)
-            }),
-        }
+    let failed = |errno| Error::host("make a place for devices", errno);
+    let folder = file_system().map_err(failed)?;
+    let make = || -> Result<Vec<Option<OwnedFd>>, Error> {
+        let make = |(index, device): (usize, &DeviceNode)| {
+            let owner = outside(&ids.uid, device.uid).zip(outside(&ids.gid, device.gid));
+            let Some(owner) = owner.filter(|_| is_made(device)) else { return Ok(None) };
+            match node(&folder, index, device, owner) {
+                Err(Errno::PERM) => Ok(None),
+                result => result.map(Some).map_err(|errno| {
+                    Error::host(format!("make the device {}", device.path.display()), errno)
+                }),
+            }
+        };
+        plan.devices.iter().enumerate().map(make).collect()
     };
-    plan.devices.iter().enumerate().map(make).collect()
+    let whole = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_EMPTY_PATH;
+    match rustix::mount::open_tree(&folder, "", whole | OpenTreeFlags::OPEN_TREE_CLOEXEC) {
+        Err(Errno::INVAL) => while_mounted(&folder, make).map_err(failed)?,
+        _ => make(),
+    }
+}
+
+/// Calls `work` on a thread that has a mount namespace to itself, in which `folder` is mounted.
+fn while_mounted<T: Send>(folder: &OwnedFd, work: impl FnOnce() -> T + Send) -> Result<T, Errno> {
+    use nix::sched::{CloneFlags, unshare};
+    let work = || {
+        unshare(CloneFlags::CLONE_NEWNS).map_err(|error| Errno::from_raw_os_error(error as i32))?;
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", private)?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        rustix::mount::move_mount(folder, "", CWD, "/", flags)?;
+        Ok(work())
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("naru".to_owned());
+        let thread = thread.spawn_scoped(scope, work).map_err(|_| Errno::AGAIN)?;
+        thread.join().map_err(|_| Errno::CANCELED)?
+    })
 }
 
 /// Adds them to the envelope and tells the plan their places.
@@ -73,28 +101,4 @@ fn node(
     rustix::fs::chownat(folder, name.as_str(), owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     rustix::mount::open_tree(folder, name.as_str(), flags)
-}
-
-/// What an id of the container is outside, if it is mapped.
-fn outside(ranges: &[IdRange], id: u32) -> Option<u32> {
-    let range = ranges.iter().find(|range| {
-        id >= range.inside && u64::from(id) < u64::from(range.inside) + u64::from(range.count)
-    })?;
-    Some(range.outside + (id - range.inside))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_owner_is_one_of_the_mapped_ids() {
-        let ranges = [
-            IdRange { inside: 0, outside: 100_000, count: 10 },
-            IdRange { inside: 50, outside: 7, count: 1 },
-        ];
-        let outside = |id| outside(&ranges, id);
-        assert_eq!([0, 9, 50].map(outside), [Some(100_000), Some(100_009), Some(7)]);
-        assert_eq!([10, 49, 51].map(outside), [None; 3]);
-    }
 }

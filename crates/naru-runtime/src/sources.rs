@@ -2,7 +2,7 @@
 //! namespace, and where ids are mapped on the way.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use naru_sys::mount::{Attributes, set_attributes};
 use naru_sys::spawn::{Spawn, SpawnError, spawn};
@@ -22,6 +22,40 @@ use crate::{Binary, Error};
 /// `MOUNT_ATTR_IDMAP` (Linux 5.12).
 const ID_MAPPED: u64 = 0x10_0000;
 
+/// The ids of a bind mount whose source is in the container, for a process that cannot map them itself because it is
+/// in a user namespace: the caller does it when it is asked.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    /// Its number among the plan's mounts.
+    pub(crate) mount: usize,
+    path: PathBuf,
+    namespace: OwnedFd,
+    recursive: bool,
+}
+
+impl Mapped {
+    /// Lets the files of this tree be seen by the ids.
+    pub(crate) fn apply(&self, tree: &OwnedFd) -> Result<(), Error> {
+        map_ids(tree, self.namespace.as_fd(), self.recursive)
+            .map_err(|errno| Error::host(format!("map the ids of {}", self.path.display()), errno))
+    }
+}
+
+/// Those of the plan that the caller maps when it is asked.
+pub(crate) fn mapped(plan: &ContainerPlan, binary: &Binary) -> Result<Vec<Mapped>, Error> {
+    let mut all = Vec::new();
+    for (number, mount) in plan.mounts.iter().enumerate().filter(|_| plan.user.is_some()) {
+        if let MountOp::Bind { source, ids: Some((ids, recursive)), .. } = mount
+            && plan.is_inside(mount)
+        {
+            let namespace = user_namespace(ids, &[], binary)?;
+            let (path, recursive) = (source.clone(), *recursive);
+            all.push(Mapped { mount: number, path, namespace, recursive });
+        }
+    }
+    Ok(all)
+}
+
 /// Opens the sources of the mounts that need it: one entry for each mount.
 pub(crate) fn open(
     plan: &ContainerPlan,
@@ -30,7 +64,8 @@ pub(crate) fn open(
 ) -> Result<Vec<Option<OwnedFd>>, Error> {
     let open = |mount: &MountOp| match mount {
         MountOp::Bind { ids, .. } if plan.is_inside(mount) => {
-            let ids = ids.as_ref().map(|(ids, _)| user_namespace(ids, namespaces, binary));
+            let ids = ids.as_ref().filter(|_| plan.user.is_none());
+            let ids = ids.map(|(ids, _)| user_namespace(ids, namespaces, binary));
             ids.transpose()
         }
         MountOp::Bind { source, recursive, ids, options, .. }

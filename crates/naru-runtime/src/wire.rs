@@ -42,6 +42,9 @@ pub(crate) enum Report {
     Entered { pid: i32 },
     /// The master of the terminal is attached to this packet.
     Terminal,
+    /// A bind mount of something in the container, attached to this packet, is to have the ids of the mount with this
+    /// number; the process has not the rights, the caller has, and is waited for.
+    Map { mount: usize },
     /// The mounts are made, the root is not changed: the caller's hooks may run, and are waited for.
     Hooks,
     /// Everything is set up. With the things that could not be had in full.
@@ -119,6 +122,12 @@ impl Channel {
     /// Tells the caller that it is the time of its hooks.
     pub(crate) fn report_hooks(&self) -> Result<(), Errno> {
         self.report(&Report::Hooks, &[])
+    }
+
+    /// Asks the caller to let a mount have the ids of the plan's mount `mount`; false means that the caller is gone.
+    pub(crate) fn ask_for_ids(&self, mount: usize, tree: BorrowedFd<'_>) -> Result<bool, Errno> {
+        self.report(&Report::Map { mount }, &[tree])?;
+        self.receive_start()
     }
 
     /// Tells the caller something, with a descriptor or none.

@@ -14,6 +14,7 @@ mod kill;
 mod limits;
 mod membership;
 mod oom;
+mod owner;
 mod remove;
 mod set;
 mod stats;

@@ -51,7 +51,7 @@ pub(super) fn set_up(plan: &ContainerPlan, session: &mut Session) -> Result<i32,
     namespaces::set_clocks(plan, &proc)?;
     let null = files::reopen(&proc, mask.null())?;
     kernel::set(plan, &proc)?;
-    let unfinished = mount_all(plan, &tree, sources, nodes)?;
+    let unfinished = mount_all(plan, &tree, sources, nodes, session)?;
     if let Some(hooks) = &plan.hooks
         && !hooks::before_root(hooks, &new_root, session)?
     {
@@ -135,11 +135,12 @@ fn mount_all(
     tree: &Tree,
     sources: Vec<Option<mounts::Source>>,
     nodes: Vec<Option<OwnedFd>>,
+    session: &Session,
 ) -> Result<Vec<OwnedFd>, Failure> {
     let mut nodes = Some(nodes);
     let mut unfinished = Vec::new();
     for (operation, source) in plan.mounts.iter().zip(sources) {
-        unfinished.extend(mounts::mount(tree, operation, source, plan.user.is_some())?);
+        unfinished.extend(mounts::mount(tree, operation, source, session, plan.user.is_some())?);
         if operation.target() == "/dev"
             && let Some(nodes) = nodes.take()
         {

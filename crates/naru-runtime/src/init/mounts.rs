@@ -32,9 +32,19 @@ pub(super) enum Source {
     Made(OwnedFd),
     /// A file of the host.
     Held(OwnedFd),
-    /// A path below the container's root, looked at when what is mounted there before is; by the ids of this user
-    /// namespace, also below where that is asked for.
-    Inside(PathBuf, Option<(OwnedFd, bool)>),
+    /// A path below the container's root, looked at when what is mounted there before is.
+    Inside(PathBuf, Ids),
+}
+
+/// The ids by which what is bound is seen.
+#[derive(Debug)]
+pub(super) enum Ids {
+    /// Its own.
+    Own,
+    /// Those of this user namespace, also below where that is asked for.
+    Mapped(OwnedFd, bool),
+    /// The caller maps those of the mount with this number.
+    Asked(usize),
 }
 
 /// What the plan's mounts need from the host, opened while it can still be seen: one entry for each
@@ -48,10 +58,13 @@ pub(super) fn open_sources(
         RootSource::Path(path) => Some(path.as_path()),
         RootSource::Mount(_) => None,
     };
-    let open = |mount: &MountOp| match mount {
+    let open = |(number, mount): (usize, &MountOp)| match mount {
         MountOp::Bind { source, opened, ids, .. } if plan.is_inside(mount) => {
-            let below = ids.as_ref().is_some_and(|(_, below)| *below);
-            let ids = opened.map(|slot| session.take(slot)).transpose()?.map(|ids| (ids, below));
+            let ids = match (ids, opened) {
+                (None, _) => Ids::Own,
+                (Some((_, below)), Some(slot)) => Ids::Mapped(session.take(*slot)?, *below),
+                (Some(_), None) => Ids::Asked(number),
+            };
             let below = plan.root.source.below(source).unwrap_or(source);
             Ok(Some(Source::Inside(below.to_owned(), ids)))
         }
@@ -70,7 +83,7 @@ pub(super) fn open_sources(
         }
         MountOp::Filesystem { .. } | MountOp::Cgroup { .. } | MountOp::Change { .. } => Ok(None),
     };
-    plan.mounts.iter().map(open).collect()
+    plan.mounts.iter().enumerate().map(open).collect()
 }
 
 /// The root file system, which is attached at its path or on the root, will be below this directory.
@@ -93,6 +106,7 @@ pub(super) fn mount(
     tree: &Tree,
     operation: &MountOp,
     source: Option<Source>,
+    session: &Session,
     locked: bool,
 ) -> Result<Option<OwnedFd>, Failure> {
     if let MountOp::Filesystem { kind, source, target, options } = operation
@@ -107,7 +121,7 @@ pub(super) fn mount(
         attach_on(&mount, &target).at(Stage::Mount, what)?;
         return Ok(operation.is_read_only().then_some(mount));
     }
-    mount_now(tree, operation, source, locked).map(|()| None)
+    mount_now(tree, operation, source, session, locked).map(|()| None)
 }
 
 /// Makes a mount read-only, but not what is mounted below it.
@@ -121,6 +135,7 @@ fn mount_now(
     tree: &Tree,
     operation: &MountOp,
     source: Option<Source>,
+    session: &Session,
     locked: bool,
 ) -> Result<(), Failure> {
     let what = || describe(operation);
@@ -134,7 +149,9 @@ fn mount_now(
             let source = match source {
                 Some(Source::Made(mount)) => Ok(mount),
                 Some(Source::Held(file)) => clone_of(&file, *recursive),
-                Some(Source::Inside(path, ids)) => clone_inside(tree, &path, *recursive, ids),
+                Some(Source::Inside(path, ids)) => {
+                    clone_inside(tree, &path, *recursive, (ids, session))
+                }
                 None => Err(Errno::BADF),
             };
             let source = source.at(Stage::Mount, what)?;
@@ -193,11 +210,17 @@ fn clone_inside(
     tree: &Tree,
     path: &Path,
     recursive: bool,
-    ids: Option<(OwnedFd, bool)>,
+    (ids, session): (Ids, &Session),
 ) -> Result<OwnedFd, Errno> {
     let copy = clone_of(&tree.open(path)?, recursive)?;
-    if let Some((namespace, below)) = ids {
-        sources::map_ids(&copy, namespace.as_fd(), below)?;
+    match ids {
+        Ids::Own => {}
+        Ids::Mapped(namespace, below) => sources::map_ids(&copy, namespace.as_fd(), below)?,
+        Ids::Asked(mount) => {
+            if !session.channel.ask_for_ids(mount, copy.as_fd())? {
+                return Err(Errno::CONNRESET);
+            }
+        }
     }
     Ok(copy)
 }

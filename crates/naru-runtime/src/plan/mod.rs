@@ -26,7 +26,7 @@ pub(crate) use devices::DeviceNode;
 pub(crate) use hooks::{HookPlan, early_hooks, state_of};
 pub(crate) use interfaces::{Moved, moved_interfaces};
 pub(crate) use mounts::{Hierarchy, IdSource, MountOp};
-pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text};
+pub(crate) use namespaces::{IdMaps, IdRange, Joined, Namespaces, flags, map_text, outside};
 pub(crate) use options::{
     Atime, Links, NAMED, NO_DIRECTORY_ATIME, NO_SYMLINKS, Options, Propagation, READ_ONLY,
     mount_option_names,
@@ -144,6 +144,8 @@ pub(crate) struct JoinNamespace {
 /// Being in a user namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UserPlan {
+    /// It existed before.
+    pub(crate) is_joined: bool,
     /// It was joined, and has to have these maps.
     pub(crate) expected: Option<IdMaps>,
 }
@@ -179,19 +181,39 @@ impl RootSource {
 }
 
 impl ContainerPlan {
-    /// The source of this bind mount is in the container, with what is mounted there before. Ids can be mapped then
-    /// by who has the rights of the host, and what the host is to see of the mount is the host's.
+    /// The source of this bind mount is in the container, with what is mounted there before. What the host is to see of
+    /// the mount is the host's. Who is born into a user namespace that exists is not trusted with ids of another one.
     pub(crate) fn is_inside(&self, mount: &MountOp) -> bool {
         match mount {
             MountOp::Bind { source, ids, options, .. } => {
                 let alone =
                     options.propagation.is_none_or(|one| one.flag == Propagation::PRIVATE.flag);
-                let mappable = ids.is_none() || self.user.is_none();
+                let joined = self.user.as_ref().is_some_and(|user| user.is_joined);
+                let mappable = ids.is_none() || !joined;
                 let plain = options.links == Links::default();
                 self.root.source.below(source).is_some() && alone && mappable && plain
             }
             _ => false,
         }
+    }
+
+    /// The user of the host to whom the control group belongs (config-linux, "Cgroup ownership"): the container's,
+    /// when it has a cgroup namespace of its own and may write what it sees of it. Nobody for root, who owns it.
+    pub(crate) fn group_owner(&self, namespaces: &Namespaces) -> Option<u32> {
+        let writes = |mount: &MountOp| {
+            matches!(mount, MountOp::Cgroup { .. })
+                && mount.target() == "/sys/fs/cgroup"
+                && !mount.is_read_only()
+        };
+        if !namespaces.makes(flags::CGROUP) || !self.mounts.iter().any(writes) {
+            return None;
+        }
+        let owner = match &self.user {
+            // The maps of one that is joined are not known.
+            Some(_) => outside(&namespaces.ids.uid, self.process.uid),
+            None => Some(self.process.uid),
+        };
+        owner.filter(|uid| *uid != 0)
     }
 }
 

@@ -233,3 +233,27 @@ fn offsets(linux: &Linux, namespaces: &Namespaces) -> Result<Option<String>, Err
     lines.sort();
     Ok(Some(lines.concat()))
 }
+
+/// What an id of the container is outside, if it is mapped.
+pub(crate) fn outside(ranges: &[IdRange], id: u32) -> Option<u32> {
+    let range = ranges.iter().find(|range| {
+        id >= range.inside && u64::from(id) < u64::from(range.inside) + u64::from(range.count)
+    })?;
+    Some(range.outside + (id - range.inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_one_of_the_mapped_ids() {
+        let ranges = [
+            IdRange { inside: 0, outside: 100_000, count: 10 },
+            IdRange { inside: 50, outside: 7, count: 1 },
+        ];
+        let outside = |id| outside(&ranges, id);
+        assert_eq!([0, 9, 50].map(outside), [Some(100_000), Some(100_009), Some(7)]);
+        assert_eq!([10, 49, 51].map(outside), [None; 3]);
+    }
+}

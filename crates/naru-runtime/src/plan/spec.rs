@@ -54,6 +54,7 @@ pub(crate) fn container_plan(
         joins: Vec::new(),
         returns_to: None,
         user: namespaces.owns(flags::USER).then(|| UserPlan {
+            is_joined: namespaces.joins(flags::USER),
             expected: (namespaces.joins(flags::USER) && !namespaces.ids.is_empty())
                 .then(|| namespaces.ids.clone()),
         }),

@@ -25,6 +25,7 @@ crate::tests![
     an_id_that_is_not_mapped_cannot_be_the_user,
     a_mount_has_ids_of_its_own,
     a_mount_has_the_ids_of_the_container,
+    what_is_bound_from_inside_the_container_has_its_ids_too,
     only_bind_mounts_have_ids,
     a_listed_device_has_its_mode_and_its_owner,
     the_limit_of_the_stack_is_not_lost_while_the_process_begins,
@@ -284,6 +285,17 @@ fn a_mount_has_the_ids_of_the_container() {
     joined.mount(bind(source.root.join("etc"), "/data", &["rbind", "idmap"]));
     assert_eq!(joined.check(), "file 644 1500:1600 0:0\n");
     end(&running);
+}
+
+fn what_is_bound_from_inside_the_container_has_its_ids_too() {
+    let source = folder();
+    for (option, ids) in [("idmap", "1500:1600"), ("rprivate", "65534:65534")] {
+        let mut bundle = mapped(&["stat", "/first/file", "+", "stat", "/data/file"]);
+        bundle.mount(bind(source.root.join("etc"), "/first", &["bind"]));
+        // There is nothing on the host at this path: what is meant is mounted in the container by then.
+        bundle.mount(bind(bundle.root.join("first"), "/data", &["bind", option]));
+        assert_eq!(bundle.check(), format!("file 644 65534:65534 0:0\n\nfile 644 {ids} 0:0\n"));
+    }
 }
 
 fn only_bind_mounts_have_ids() {

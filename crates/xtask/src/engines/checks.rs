@@ -37,6 +37,27 @@ const fn podman(
     Check { name, script, code, output, only: Some("podman") }
 }
 
+/// A service manager's socket, and a container that says that it is ready.
+const READY: &str = r#"
+    rm -f /tmp/manager
+    python3 -c '
+import socket
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind("/tmp/manager")
+manager.settimeout(40)
+heard = ""
+while "READY=1" not in heard:
+    heard += manager.recv(4096).decode() + "\n"
+print(heard)
+' &
+    until [ -S /tmp/manager ]; do sleep 0.1; done
+    NOTIFY_SOCKET=/tmp/manager $E run -d --name ready --sdnotify=container $N \
+        -v /share/engines/naru-check:/bin/naru-check:ro \
+        busybox sh -c '/bin/naru-check notify READY=1; exec sleep 1000'
+    wait
+    $E rm -f -t 0 ready
+"#;
+
 /// In this order: some use what those before them made.
 pub(super) const CHECKS: &[Check] = &[
     check("run", "$E run --rm $N busybox echo hello", 0, "hello"),
@@ -236,6 +257,7 @@ pub(super) const CHECKS: &[Check] = &[
         0,
         "100000",
     ),
+    podman("--sdnotify=container", READY, 0, "READY=1"),
     docker("the version is read", "$E version", 0, "tested:"),
     podman(
         "the version is read",

@@ -19,6 +19,8 @@ use checks::{CHECKS, Check};
 const SHARE: &str = "/var/tmp/naru-share";
 /// This task's folder in it.
 const FOLDER: &str = "engines";
+/// What the engines see: the runtime, and what looks from inside.
+const PROGRAMS: [&str; 2] = ["naru-oci", "naru-check"];
 /// How long a single check may take, in seconds.
 const LIMIT: &str = "60";
 
@@ -77,7 +79,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("engines need root: run `cargo xtask engines` as root");
     }
     let peers = Peers::find()?;
-    step("naru-oci", || task::run(&mut cargo(["build", "--quiet", "--bin", "naru-oci"])))?;
+    step("naru-oci", || {
+        let mut build = cargo(["build", "--quiet"]);
+        task::run(build.args(PROGRAMS.iter().flat_map(|program| ["--bin", program])))
+    })?;
     let busybox =
         images::Options { images: vec!["busybox".to_owned()], no_load: true, ..Default::default() };
     images::run(&busybox)?;
@@ -102,13 +107,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report(&rows)
 }
 
-/// The runtime and the image, where the engines see them.
+/// The programs and the image, where the engines see them.
 fn place(folder: &Path, images: &Path) -> Result<()> {
     fs_err::create_dir_all(folder).context("cannot make the shared folder")?;
-    let temporary = folder.join(".naru-oci");
-    fs_err::copy(task::built("debug").join("naru-oci"), &temporary)
-        .context("cannot copy naru-oci")?;
-    fs_err::rename(&temporary, folder.join("naru-oci")).context("cannot place naru-oci")?;
+    for program in PROGRAMS {
+        let temporary = folder.join(format!(".{program}"));
+        fs_err::copy(task::built("debug").join(program), &temporary)
+            .with_context(|| format!("cannot copy {program}"))?;
+        fs_err::rename(&temporary, folder.join(program))
+            .with_context(|| format!("cannot place {program}"))?;
+    }
     fs_err::copy(images.join("busybox.tar"), folder.join("busybox.tar"))
         .context("cannot copy the image")?;
     Ok(())

@@ -17,6 +17,8 @@ pub(crate) struct Machine {
     pub(crate) disk: PathBuf,
     /// Where the guest's kernel writes.
     pub(crate) log: PathBuf,
+    /// Where the tests look for the programs: the folder they were built in.
+    pub(crate) programs: PathBuf,
     pub(crate) processors: u32,
     /// How long a boot may take.
     pub(crate) deadline: Duration,
@@ -60,8 +62,10 @@ impl Machine {
     fn start(&self, boot: &Boot) -> Result<Child> {
         // A panic reboots at once, which ends the emulation.
         let mut line = format!(
-            "console=ttyS0 panic=-1 loglevel=5 psi=1 naru.stage={} naru.cgroups={}",
-            boot.stage, boot.groups
+            "console=ttyS0 panic=-1 loglevel=5 psi=1 naru.stage={} naru.cgroups={} naru.programs={}",
+            boot.stage,
+            boot.groups,
+            self.programs.display()
         );
         if let Some(filter) = &boot.filter {
             line.push_str(&format!(" naru.filter={filter}"));

@@ -1,4 +1,5 @@
-//! `cargo xtask vm`: the kernel tests and a small project on a Debian kernel with pure cgroup v2, in an emulated machine.
+//! `cargo xtask vm`: the kernel tests, `naru-oci` and a small project on a Debian kernel with pure cgroup v2, in an
+//! emulated machine.
 //!
 //! What is tested here cannot be tested on the machine it runs on: cgroup v2 alone, delegation, a reboot, and kernels
 //! older than the machine's own. Debian's cloud kernel is fetched with the machine's own package configuration, an
@@ -27,7 +28,7 @@ use results::Results;
 /// Which kernel, which control groups, which tests.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only tests whose name contains this; the project and the reboot are left out then
+    /// Only tests whose name contains this (`oci::` are those of naru-oci); the project and the reboot are left out then
     filter: Option<String>,
     /// The Debian release whose cloud kernel is booted: bookworm is 6.1, trixie is 6.12
     #[arg(long, default_value = "bookworm")]
@@ -39,7 +40,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "filter")]
     short: bool,
     /// Seconds after which a boot counts as hung
-    #[arg(long, default_value_t = 280)]
+    #[arg(long, default_value_t = 600)]
     deadline: u64,
     /// The processors of the guest
     #[arg(long, default_value_t = 2)]
@@ -76,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         initramfs,
         disk: disk(&folder)?,
         log: folder.join("console.log"),
+        programs: task::built("debug"),
         processors: options.processors,
         deadline: Duration::from_secs(options.deadline),
     };
@@ -96,7 +98,8 @@ fn boot(stage: &'static str, options: &Options) -> Boot {
         Groups::Hybrid => "hybrid",
     };
     let filter = options.filter.clone();
-    let filter = filter.or_else(|| options.short.then(|| "cgroups::,limits::,usage::".to_owned()));
+    let filter = filter
+        .or_else(|| options.short.then(|| "cgroups::,limits::,usage::,oci::groups::".to_owned()));
     Boot { stage, groups, filter }
 }
 
@@ -106,7 +109,7 @@ pub(crate) struct Program {
     name: &'static str,
 }
 
-/// naru, its tools, and the runtime's kernel tests, which are one program too.
+/// naru, its tools, the runtime's kernel tests, which are one program too, and the tests of the whole.
 fn programs() -> Result<Vec<Program>> {
     let mut names = vec!["naru", "naru-check"];
     if fs_err::metadata(task::workspace().join("crates/naru-oci")).is_ok() {
@@ -121,24 +124,27 @@ fn programs() -> Result<Vec<Program>> {
         .into_iter()
         .map(|name| Program { file: task::built("debug").join(name), name })
         .collect();
-    programs.push(Program { file: kernel_tests()?, name: "kernel" });
+    let kernel = tests(["--package", "naru-runtime", "--test", "kernel"], "kernel")?;
+    programs.push(Program { file: kernel, name: "kernel" });
+    let whole = tests(["--package", "naru", "--test", "tests"], "tests")?;
+    programs.push(Program { file: whole, name: "tests" });
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
     let busybox = busybox.into_iter().find(|path| path.exists()).context("there is no busybox")?;
     programs.push(Program { file: busybox.to_owned(), name: "busybox" });
     Ok(programs)
 }
 
-/// Builds the runtime's kernel tests and asks cargo where they are.
-fn kernel_tests() -> Result<PathBuf> {
-    let mut build = cargo(["test", "--no-run", "--quiet", "--package", "naru-runtime"]);
-    let messages = task::output(build.args(["--test", "kernel", "--message-format", "json"]))?;
+/// Builds a program of tests and asks cargo where it is.
+fn tests(which: [&str; 4], name: &str) -> Result<PathBuf> {
+    let mut build = cargo(["test", "--no-run", "--quiet", "--message-format", "json"]);
+    let messages = task::output(build.args(which))?;
     let executable = |line: &str| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let is_it = message.pointer("/target/name")? == "kernel";
+        let is_it = message.pointer("/target/name")? == name;
         let path = message.get("executable")?.as_str()?;
         is_it.then(|| PathBuf::from(path))
     };
-    messages.lines().find_map(executable).context("cargo built no kernel tests")
+    messages.lines().find_map(executable).with_context(|| format!("cargo built no tests {name}"))
 }
 
 /// An empty file system for what has to survive a reboot.
