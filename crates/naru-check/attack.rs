@@ -181,7 +181,9 @@ fn watch(limit: Duration, secret: &str) {
             }
             for (_, target) in descriptors_of(pid) {
                 let text = target.to_string_lossy().into_owned();
-                let is_usual = ["pipe:", "/memfd:", "/dev/", "/null"]
+                // A program's own file in /proc is gone as soon as it has ended.
+                let own = format!("/proc/{pid}/");
+                let is_usual = ["pipe:", "/memfd:", "/dev/", "/null", own.as_str()]
                     .iter()
                     .any(|usual| text.starts_with(usual));
                 if !is_usual && !target.exists() {
