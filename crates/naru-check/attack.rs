@@ -301,6 +301,7 @@ fn write_below(folder: &Path) {
             let made = path.join("naru-attack");
             if fs::create_dir(&made).is_ok() {
                 println!("made {}", made.display());
+                fs::remove_dir(&made).ok();
             }
             waiting.extend(
                 fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()),
@@ -387,12 +388,15 @@ fn undo_masks() {
     print("setns", entered);
 }
 
-/// Opens a file for writing and writes to it what it holds already.
+/// Opens a file for writing and writes to it what it holds already; without waiting, should it be a terminal.
 fn reopen(path: &Path) -> Result<(), Errno> {
-    let to_errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    let now = fs::read(path).map_err(to_errno)?;
-    let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(to_errno)?;
-    file.write_all(&now).map_err(to_errno)
+    let open = |flags| {
+        let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty())
+    };
+    let mut now = vec![0; 4096];
+    let length = rustix::io::read(open(OFlags::RDONLY)?, &mut now)?;
+    rustix::io::write(open(OFlags::WRONLY)?, &now[..length]).map(drop)
 }
 
 fn change_mode(path: &str, mode: &str) -> Result<(), Errno> {

@@ -47,7 +47,7 @@ fn a_container_is_process_1_in_namespaces_of_its_own() {
     host(|host| {
         let report = default_container(host);
         assert_eq!(report["pid"], 1);
-        for kind in ["pid", "mnt", "net", "ipc", "uts", "cgroup"] {
+        for kind in ["pid", "mnt", "net", "ipc", "uts", "cgroup", "time"] {
             let outside = fs_err::read_link(format!("/proc/self/ns/{kind}")).unwrap();
             assert_ne!(report["namespaces"][kind], json!(outside), "{kind}");
         }

@@ -1,7 +1,7 @@
 //! Docker's defaults: what a container has when nobody asks for anything else.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use oci_spec::runtime::{
@@ -176,8 +176,12 @@ fn default_linux() -> Linux {
         LinuxNamespaceType::Ipc,
         LinuxNamespaceType::Cgroup,
     ];
+    // Docker gives one since 29.5; kernels can be built without.
+    static HAS_TIME: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/ns/time").exists());
+    let time = HAS_TIME.then_some(LinuxNamespaceType::Time);
     let namespaces: Vec<_> = kinds
         .into_iter()
+        .chain(time)
         .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build().expect("the type is set"))
         .collect();
     let resources = LinuxResourcesBuilder::default()

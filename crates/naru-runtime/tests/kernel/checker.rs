@@ -142,7 +142,7 @@ fn id() -> String {
 }
 
 fn namespaces() {
-    for name in ["cgroup", "ipc", "mnt", "net", "pid", "uts"] {
+    for name in ["cgroup", "ipc", "mnt", "net", "pid", "time", "uts"] {
         let link = fs_err::read_link(format!("/proc/self/ns/{name}")).unwrap();
         println!("{}", link.display());
     }

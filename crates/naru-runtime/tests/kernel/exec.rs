@@ -31,7 +31,7 @@ fn check(bundle: &Bundle, container: &Process, arguments: &[&str]) -> String {
 fn a_further_process_is_in_all_namespaces_of_the_container() {
     let (bundle, container) = running();
     let seen = check(&bundle, &container, &["namespaces"]);
-    let names = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
+    let names = ["cgroup", "ipc", "mnt", "net", "pid", "time", "uts"];
     let expected: Vec<String> = names
         .iter()
         .map(|name| {

@@ -23,8 +23,8 @@ crate::tests![
 fn every_namespace_is_the_containers_own() {
     let output = Bundle::new(&["namespaces"]).check();
     let inside: Vec<&str> = output.lines().collect();
-    assert_eq!(inside.len(), 6);
-    for (line, name) in inside.iter().zip(["cgroup", "ipc", "mnt", "net", "pid", "uts"]) {
+    assert_eq!(inside.len(), 7);
+    for (line, name) in inside.iter().zip(["cgroup", "ipc", "mnt", "net", "pid", "time", "uts"]) {
         let here = fs_err::read_link(format!("/proc/self/ns/{name}")).unwrap();
         assert_ne!(*line, here.to_str().unwrap());
     }

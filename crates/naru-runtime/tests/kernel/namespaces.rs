@@ -187,6 +187,7 @@ fn a_clock_that_cannot_be_moved_is_named() {
     let text = bundle.refusal().to_string();
     assert!(text.contains("`linux.timeOffsets` is invalid: realtime is no clock"), "{text}");
     let mut without = Bundle::new(&["clock"]);
+    without.without_namespace("time");
     without.configure(json!({"linux": {"timeOffsets": {"monotonic": {"secs": 1}}}}));
     let text = without.refusal().to_string();
     assert!(text.contains("there is no new time namespace"), "{text}");

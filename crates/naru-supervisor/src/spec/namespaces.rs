@@ -39,8 +39,14 @@ pub(super) fn set(inputs: &Inputs<'_>, spec: &mut Spec) -> Result<(), Error> {
         (LinuxNamespaceType::Network, network),
         (LinuxNamespaceType::Cgroup, cgroup(inputs)?),
     ];
-    let namespaces: Result<Vec<LinuxNamespace>, Error> =
-        namespaces.into_iter().filter_map(|(kind, source)| namespace(kind, source)).collect();
+    // By default there is one where the kernel has them; nothing of Compose is about it.
+    let is_time = |one: &LinuxNamespace| one.typ() == LinuxNamespaceType::Time;
+    let time = linux.namespaces().iter().flatten().find(|one| is_time(one)).cloned();
+    let namespaces: Result<Vec<LinuxNamespace>, Error> = namespaces
+        .into_iter()
+        .filter_map(|(kind, source)| namespace(kind, source))
+        .chain(time.map(Ok))
+        .collect();
     linux.set_namespaces(Some(namespaces?));
 
     let mut sysctl = linux.sysctl().clone().unwrap_or_default();

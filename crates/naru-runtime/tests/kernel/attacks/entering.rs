@@ -68,6 +68,21 @@ fn an_image_that_names_the_runtimes_program_runs_a_copy_that_cannot_be_written()
         let ran = if entry == "/script" { said.is_empty() } else { said.contains("attacks::") };
         assert!(ran, "{entry}: {said}");
     }
+    // As the container's program it can be looked at by all others inside, for as long as they like.
+    let mut bundle = Bundle::new(&[]);
+    fs_err::create_dir(bundle.root.join("links")).unwrap();
+    symlink("/proc/self/exe", bundle.root.join("links/checker")).unwrap();
+    bundle.process(|process| {
+        process.set_args(Some(["checker", "forever"].map(str::to_owned).to_vec()));
+        process.set_env(Some(vec!["PATH=/links".to_owned()]));
+    });
+    let container = bundle.start(&Output::new()).unwrap();
+    let output = Output::new();
+    let further = bundle.further(&["attack", "exe-overwrite", "1"]);
+    bundle.exec(&container, &further, &output).unwrap().wait().unwrap();
+    end(&container);
+    let said = output.read();
+    assert!(said.ends_with(" writable 0\n") && !said.contains("seen 0 "), "{said}");
     canary.end(&[]);
 }
 

@@ -85,11 +85,11 @@ fn namespaces(case: &Case) -> Vec<String> {
 
 #[test]
 fn namespaces_are_own_shared_or_the_hosts() {
-    let all = ["mount", "uts", "ipc", "pid", "network", "cgroup"];
+    let all = ["mount", "uts", "ipc", "pid", "network", "cgroup", "time"];
     assert_eq!(namespaces(&Case::new(json!({}))), all);
     assert_eq!(namespaces(&Case::new(json!({"network_mode": "none"}))), all);
     let host = json!({"network_mode": "host", "pid": "host", "ipc": "host", "uts": "host", "cgroup": "host"});
-    assert_eq!(namespaces(&Case::new(host)), ["mount"]);
+    assert_eq!(namespaces(&Case::new(host)), ["mount", "time"]);
     let mut case = Case::new(json!({"network_mode": "service:vpn"}));
     assert_eq!(case.build().unwrap_err().attribute(), "network_mode");
     case.shared.network = Some("/proc/7/ns/net".into());

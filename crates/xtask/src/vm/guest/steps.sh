@@ -114,7 +114,7 @@ oci_tests() {
   return $code
 }
 
-tests() {
+all_tests() {
   all=$(word naru.filter)
   if [ -z "$all" ] || [ -n "$(filters)" ]; then step "kernel tests" kernel_tests; fi
   if [ -z "$all" ] || [ -n "$(filters oci)" ]; then step "tests of naru-oci" oci_tests; fi
@@ -207,9 +207,9 @@ exec </dev/null >/dev/ttyS1 2>&1
 stage=$(word naru.stage)
 echo "Linux $(uname -r), control groups: $(cat /sys/fs/cgroup/cgroup.controllers 2>/dev/null || ls /sys/fs/cgroup | tr '\n' ' ')"
 case $stage in
-  tests) tests ;;
+  tests) all_tests ;;
   tests+project)
-    tests
+    all_tests
     step "an image" image
     if [ "$(word naru.cgroups)" = v2 ]; then step "a project with limits" small_project; fi
     step "a project that is running when the power goes" before_the_power_goes
