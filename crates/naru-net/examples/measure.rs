@@ -10,11 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use naru_net::firewall::{Bridge, Table};
+use naru_net::firewall::{Bridge, Firewall, Table};
 use naru_net::ports::{Protocol, Publish};
 use naru_net::proxy::Proxy;
 use naru_net::{
-    Endpoint, MacAddress, Network, Subnet, container, firewall, names, namespace, network, ports,
+    Endpoint, MacAddress, Network, Subnet, container, names, namespace, network, ports,
 };
 use nix::sched::{CloneFlags, unshare};
 
@@ -44,8 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         internal: false,
         masquerade: true,
     };
-    let table = Table { id: "measure".into(), bridges: vec![bridge], only_own_forwarding: true };
-    println!("firewall table set              {:>12.1?}", timed(|| firewall::replace(&table))?);
+    let table = Table { id: "measure".into(), bridges: vec![bridge], ..Table::default() };
+    let mut firewall = Firewall::new();
+    println!("firewall table set              {:>12.1?}", timed(|| firewall.replace(&table))?);
 
     let container = first.unwrap();
     let server = SocketAddr::from((address(&network, 2), 80));

@@ -164,6 +164,16 @@ pub enum Error {
         /// Why the setting could not be written.
         source: io::Error,
     },
+    /// A setting that keeps strangers out could not be made.
+    #[error("cannot set {setting} of {interface}")]
+    Harden {
+        /// The setting, by its name below `/proc/sys/net`.
+        setting: String,
+        /// The interface.
+        interface: String,
+        /// Why it could not be written.
+        source: io::Error,
+    },
     /// The loopback interface of a container could not be brought up.
     #[error("cannot bring up the container's loopback interface")]
     Loopback(#[source] Refused),
@@ -255,6 +265,7 @@ fn set_up_bridge(
     // No router of the network is ever believed, and the gateway's address is usable at once.
     parameter("accept_ra", "0")?;
     parameter("accept_dad", "0")?;
+    harden::bridge(bridge, network.internal)?;
     parameter("disable_ipv6", if network.has_ipv6() { "0" } else { "1" })?;
     let index = bridge_index(socket, network)?;
     for subnet in &network.subnets {
@@ -537,5 +548,6 @@ fn set_parameter(interface: &str, path: &str, value: &str) -> Result<Option<Stri
     }
 }
 
+mod harden;
 #[cfg(test)]
 pub(crate) mod tests;

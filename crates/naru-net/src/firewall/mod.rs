@@ -1,29 +1,43 @@
 //! Firewall rules: one nftables table per project, replaced whole in one transaction.
 //!
-//! The table decides only about packets that enter or leave the project's own bridges; other tables,
-//! policies and chains are never touched. Where naru may not write rules, or where somebody else's
-//! policy drops what naru would let through, the call succeeds and says so by a [`Warning`].
+//! The table decides only about packets that enter or leave the project's own bridges. It is owned by the socket of
+//! the [`Firewall`] that made it, so that nobody else can change or flush it, and outlives it (Linux 6.9; before, it is
+//! an ordinary table). Other tables, policies and chains are never touched, with one exception: where a foreign chain
+//! drops what is forwarded, two rules of naru's let its bridges through it ([`Notice::LetThrough`]). Where naru may not
+//! write rules, the call succeeds and says so.
 
+mod foreign;
+pub(crate) mod language;
 pub(crate) mod rules;
 
 use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use nix::libc;
 
+use crate::forwarding::{self, Family, Switched};
 use crate::names;
-use crate::netlink::{Refused, Socket, nft};
+use crate::netlink::nft::{self, Ownership};
+use crate::netlink::{Refused, Socket};
+use crate::ports::Protocol;
+use foreign::Foreign;
+use language::Ruleset;
 
 /// What the firewall has to know about a project.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
     /// Project id; the table is called `naru-<id>`.
     pub id: String,
     /// All bridges of the project.
     pub bridges: Vec<Bridge>,
-    /// Drop forwarded packets that neither come from nor go to one of naru's bridges: wanted while
-    /// naru is who switched forwarding on, so that the host does not become a router for others.
-    pub only_own_forwarding: bool,
+    /// Ports that are published by translating addresses instead of by the proxy.
+    pub published: Vec<Published>,
+    /// What naru is known to have switched on: [`Outcome::switched`] of an earlier call.
+    pub switched: Switched,
 }
 
 /// One bridge network as the firewall sees it.
@@ -35,8 +49,34 @@ pub struct Bridge {
     pub subnets: Vec<IpNetwork>,
     /// Nothing is forwarded out of or into an internal network.
     pub internal: bool,
-    /// What leaves it has the host's address.
+    /// What leaves the host carries the host's address.
     pub masquerade: bool,
+}
+
+/// A port of the host that is translated to a container's. A container cannot reach itself by it where the kernel filters
+/// bridged frames (`br_netfilter`): they do not leave by the port they came in through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Interface name of the bridge that the container is reached through.
+    pub bridge: String,
+    /// Protocol of the port.
+    pub protocol: Protocol,
+    /// Only this address of the host; any but the loopback ones when absent or unspecified.
+    pub host_ip: Option<IpAddr>,
+    /// Port of the host.
+    pub host_port: u16,
+    /// The container's address and port. An IPv4 port of the host leads to an IPv4 address only, and so for IPv6.
+    pub target: SocketAddr,
+}
+
+/// What replacing a table has come to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// What the user is to be told.
+    pub notices: Vec<Notice>,
+    /// The forwarding that naru has switched on, in this call or an earlier one, and owes to switch off with the last
+    /// project: whoever keeps records keeps this, as tables can be lost.
+    pub switched: Switched,
 }
 
 /// The firewall could not be changed.
@@ -61,89 +101,242 @@ pub enum Error {
     /// The tables could not be listed.
     #[error("cannot list the firewall's tables")]
     List(#[source] Refused),
+    /// naru's rules could not be taken out of somebody else's chain.
+    #[error("cannot take naru's rules out of the firewall's other chains")]
+    Close(#[source] Refused),
+    /// The host's switch for forwarding could not be set back.
+    #[error("cannot set forwarding back to what it was")]
+    Forwarding(#[source] forwarding::Error),
 }
 
-/// What works less well than asked, in words for the user.
+/// What works otherwise than one would expect, in words for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
+pub enum Notice {
     /// No rules could be written: no masquerading and no isolation between networks.
     Unavailable {
         /// The kernel's reason.
         reason: String,
     },
-    /// A foreign base chain drops forwarded packets by its policy.
+    /// A foreign chain drops forwarded packets, and naru's bridges were let through it.
+    LetThrough {
+        /// The foreign table, with its family.
+        table: String,
+        /// Its chain that drops.
+        chain: String,
+        /// The chain that naru's two rules are in.
+        by: String,
+    },
+    /// A foreign chain drops forwarded packets, and naru may not change that.
     ForeignDrop {
-        /// The foreign table.
+        /// The foreign table, with its family.
         table: String,
         /// Its chain.
         chain: String,
+        /// The kernel's reason.
+        reason: String,
+    },
+    /// Forwarding could not be switched on.
+    NoForwarding {
+        /// Why.
+        reason: String,
     },
 }
 
-impl fmt::Display for Warning {
+impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable { reason } => write!(
                 f,
                 "no firewall rules could be set ({reason}): containers reach nothing outside, and networks are not isolated from each other"
             ),
-            Self::ForeignDrop { table, chain } => write!(
+            Self::LetThrough { table, chain, by } => write!(
                 f,
-                "the policy of chain {chain} in firewall table {table} drops forwarded packets: containers may reach nothing outside"
+                "chain {chain} of firewall table {table} drops what is forwarded: two rules with the comment \"naru\" at the top of {by} let naru's bridges through; the last `naru down` takes them away"
             ),
+            Self::ForeignDrop { table, chain, reason } => write!(
+                f,
+                "chain {chain} of firewall table {table} drops what is forwarded, and no rule could be added to it ({reason}): containers may reach nothing outside"
+            ),
+            Self::NoForwarding { reason } => {
+                write!(f, "containers have no way out of the host: {reason}")
+            }
         }
     }
 }
 
-/// Replaces the project's table, in one transaction, and reports what will not work all the same.
-///
-/// # Errors
-/// When the kernel refuses the rules for another reason than missing rights or missing nftables.
-pub fn replace(table: &Table) -> Result<Vec<Warning>, Error> {
-    let mut socket = Socket::new();
-    let outcome = replace_through(&mut socket, table);
-    socket.close_aside();
-    outcome
+/// Who sets the tables of projects; as long as it lives, nobody else can change them.
+#[derive(Debug, Default)]
+pub struct Firewall {
+    socket: Socket,
+    /// What was set last.
+    set: Option<Ruleset>,
 }
 
-fn replace_through(socket: &mut Socket, table: &Table) -> Result<Vec<Warning>, Error> {
-    let ruleset = rules::ruleset(table);
-    match nft::replace(socket, &ruleset) {
-        Ok(()) => {}
-        Err(refused) if refused.is_withheld() => {
-            return Ok(vec![Warning::Unavailable { reason: refused.to_string() }]);
+impl Firewall {
+    /// One for the network namespace of the thread that first calls it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces a project's table in one transaction, switches forwarding on when a network has a way out, and lets the
+    /// bridges through foreign chains that drop.
+    ///
+    /// # Errors
+    /// When the kernel refuses the rules for another reason than missing rights or missing nftables.
+    pub fn replace(&mut self, table: &Table) -> Result<Outcome, Error> {
+        let (ruleset, foreign, switched) = self.wanted(table);
+        match self.set_rules(&ruleset) {
+            Ok(()) => self.set = Some(ruleset),
+            Err(refused) if refused.is_withheld() => {
+                // Without rules nothing is forwarded that was not before.
+                let notices = vec![Notice::Unavailable { reason: refused.to_string() }];
+                return Ok(Outcome { notices, switched: table.switched });
+            }
+            Err(source) => return Err(Error::Replace { table: ruleset.table, source }),
         }
-        Err(source) => return Err(Error::Replace { table: ruleset.table, source }),
+        let mut notices = Vec::new();
+        for family in table.egress() {
+            // After the rules: what is forwarded is what they allow.
+            if let Err(error) = forwarding::switch_on(family) {
+                let reason = error_chain(&error);
+                notices.push(Notice::NoForwarding { reason });
+            }
+        }
+        for bridge in table.bridges.iter().filter(|bridge| bridge.internal) {
+            // Besides the rules, which somebody may take away.
+            if let Err(error) = forwarding::keep_inside(&bridge.name) {
+                tracing::warn!(%error, bridge = bridge.name, "forwards by its rules only");
+            }
+        }
+        if table.egress().next().is_some() {
+            notices.extend(foreign.open(&mut self.socket, table.has_ipv6_egress()));
+        }
+        Ok(Outcome { notices, switched })
     }
-    let egress = table.bridges.iter().any(|bridge| !bridge.internal);
-    Ok(if egress { foreign_drops(socket) } else { Vec::new() })
+
+    /// Whether everything is as the last [`Firewall::replace`] would make it now; false when somebody has changed
+    /// something that matters. Where no rules can be written there is nothing to repair.
+    pub fn is_whole(&mut self, table: &Table) -> bool {
+        let (ruleset, foreign, _) = self.wanted(table);
+        let Ok(rules) = nft::rules(&mut self.socket) else { return true };
+        let own = rules.iter().filter(|rule| rule.place.table == ruleset.table).count();
+        let expected: usize = ruleset.chains.iter().map(|chain| chain.rules.len()).sum();
+        let is_there = nft::tables(&mut self.socket)
+            .is_ok_and(|tables| tables.iter().any(|listed| listed.name == ruleset.table));
+        let forwards = table.egress().all(|family| forwarding::is_on(family).unwrap_or(true));
+        let is_shut = table.egress().next().is_some() && foreign.is_shut(table.has_ipv6_egress());
+        let is_tight = !table
+            .bridges
+            .iter()
+            .any(|bridge| bridge.internal && forwarding::is_open(&bridge.name));
+        is_there
+            && is_tight
+            && own == expected
+            && self.set.as_ref() == Some(&ruleset)
+            && forwards
+            && !is_shut
+    }
+
+    /// Deletes a project's table; with the last one of the host naru's rules in other chains go, and forwarding becomes
+    /// what it was. `switched` is what was kept of [`Outcome::switched`]. True when it was the last one.
+    ///
+    /// # Errors
+    /// When the kernel refuses; that there is no table, or no nftables, is no error.
+    pub fn remove(&mut self, id: &str, switched: Switched) -> Result<bool, Error> {
+        let table = names::table(id);
+        self.set = None;
+        let tables = match nft::tables(&mut self.socket) {
+            Err(refused) if refused.is_withheld() => return Ok(true),
+            tables => tables.map_err(Error::List)?,
+        };
+        let switched = switched.with(noted(&tables));
+        nft::delete(&mut self.socket, &table)
+            .map_err(|source| Error::Remove { table: table.clone(), source })?;
+        let is_other = |listed: &nft::ListedTable| {
+            listed.name != table && names::project_of(&listed.name).is_some()
+        };
+        if tables.iter().any(is_other) {
+            return Ok(false);
+        }
+        let foreign = Foreign::look(&mut self.socket).map_err(Error::List)?;
+        foreign.close(&mut self.socket).map_err(Error::Close)?;
+        if !foreign.translates() {
+            forwarding::switch_off(switched).map_err(Error::Forwarding)?;
+        }
+        Ok(true)
+    }
+
+    /// The rules that a project needs on this host, what others have, and what naru owes to switch off.
+    fn wanted(&mut self, table: &Table) -> (Ruleset, Foreign, Switched) {
+        let foreign = Foreign::look(&mut self.socket).unwrap_or_default();
+        let tables = nft::tables(&mut self.socket).unwrap_or_default();
+        let is_off = |family: &Family| !forwarding::is_on(*family).unwrap_or(true);
+        let switched: Switched = table.egress().filter(is_off).collect();
+        let switched = switched.with(table.switched).with(noted(&tables));
+        // Who came after naru and needs forwarding too would be cut off, and would lose it with the last project.
+        let switched = if foreign.translates() { Switched::default() } else { switched };
+        let is_beside = foreign.drops(table.has_ipv6_egress());
+        let engines = if is_beside { foreign::ENGINES.as_slice() } else { &[] };
+        (rules::ruleset(table, engines, switched), foreign, switched)
+    }
+
+    /// An owned table where the kernel has such, else an ordinary one.
+    fn set_rules(&mut self, ruleset: &Ruleset) -> Result<(), Refused> {
+        /// The process before this one may still be ending, with the socket that owns the table.
+        const TRIES: u32 = 400;
+        const PAUSE: Duration = Duration::from_millis(5);
+        for _ in 0..TRIES {
+            match nft::replace(&mut self.socket, ruleset, Ownership::Owned) {
+                Err(refused) if refused.errno() == Some(libc::EOPNOTSUPP) => {
+                    return nft::replace(&mut self.socket, ruleset, Ownership::Common);
+                }
+                Err(refused) if refused.errno() == Some(libc::EPERM) => {
+                    let tables = nft::tables(&mut self.socket)?;
+                    let is_it = |listed: &nft::ListedTable| listed.name == ruleset.table;
+                    if !tables.iter().any(|listed| is_it(listed) && listed.is_owned) {
+                        return Err(refused);
+                    }
+                    thread::sleep(PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(io::Error::other("another process still owns it").into())
+    }
 }
 
-/// Deletes the project's table; that there is none, or no nftables, is no error.
-///
-/// # Errors
-/// When the kernel refuses the deletion.
-pub fn remove(id: &str) -> Result<(), Error> {
-    let table = names::table(id);
-    let mut socket = Socket::new();
-    let outcome = nft::delete(&mut socket, &table);
-    socket.close_aside();
-    match outcome {
-        Err(refused) if refused.is_withheld() => Ok(()),
-        outcome => outcome.map_err(|source| Error::Remove { table, source }),
+impl Drop for Firewall {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.socket).close_aside();
     }
 }
 
-/// Whether the project has its table, or could not have one.
-///
-/// # Errors
-/// When the kernel does not list its tables.
-pub fn is_there(id: &str) -> Result<bool, Error> {
-    let table = names::table(id);
-    match nft::tables(&mut Socket::new()) {
-        Ok(tables) => Ok(tables.contains(&table)),
-        Err(refused) if refused.is_withheld() => Ok(true),
-        Err(refused) => Err(Error::List(refused)),
+impl Table {
+    /// The families that some network has a way out by.
+    fn egress(&self) -> impl Iterator<Item = Family> {
+        let open = self.bridges.iter().filter(|bridge| !bridge.internal);
+        let subnets: Vec<_> = open.flat_map(|bridge| &bridge.subnets).collect();
+        let ipv4 = subnets.iter().any(|subnet| subnet.is_ipv4()).then_some(Family::Ipv4);
+        let ipv6 = subnets.iter().any(|subnet| subnet.is_ipv6()).then_some(Family::Ipv6);
+        ipv4.into_iter().chain(ipv6)
+    }
+
+    fn has_ipv6_egress(&self) -> bool {
+        self.egress().any(|family| family == Family::Ipv6)
+    }
+}
+
+/// What the tables of projects say that naru has switched on.
+fn noted(tables: &[nft::ListedTable]) -> Switched {
+    let own = tables.iter().filter(|table| names::project_of(&table.name).is_some());
+    let comments = own.filter_map(|table| table.comment.as_deref());
+    comments.fold(Switched::default(), |all, text| all.with(text.into()))
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }
 
@@ -153,23 +346,12 @@ pub fn is_there(id: &str) -> Result<bool, Error> {
 /// When the kernel does not list its tables, except for missing rights, which means none.
 pub fn projects() -> Result<Vec<String>, Error> {
     match nft::tables(&mut Socket::new()) {
-        Ok(tables) => Ok(tables.iter().filter_map(|table| names::project_of(table)).collect()),
+        Ok(tables) => {
+            Ok(tables.iter().filter_map(|table| names::project_of(&table.name)).collect())
+        }
         Err(refused) if refused.is_withheld() => Ok(Vec::new()),
         Err(refused) => Err(Error::List(refused)),
     }
-}
-
-/// Base chains of others that drop forwarded packets by policy. Failing to list them is no failure
-/// of the project, and rules (rather than policies) that drop are not looked at.
-fn foreign_drops(socket: &mut Socket) -> Vec<Warning> {
-    let chains = nft::base_chains(socket).unwrap_or_default();
-    let forward = libc::NF_INET_FORWARD.cast_unsigned();
-    chains
-        .into_iter()
-        .filter(|chain| chain.hook == forward && chain.drops)
-        .filter(|chain| names::project_of(&chain.table).is_none())
-        .map(|chain| Warning::ForeignDrop { table: chain.table, chain: chain.name })
-        .collect()
 }
 
 #[cfg(test)]

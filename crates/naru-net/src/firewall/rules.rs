@@ -1,186 +1,142 @@
-//! Which rules a project needs: pure, and printable in the syntax of `nft`.
+//! Which rules a project needs: pure.
 
-use std::fmt;
+use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::{Bridge, Table};
+use super::language::{
+    Chain, ChainKind, DESTINATION_NAT_PRIORITY, FILTER_PRIORITY, Hook, Match, Rule, Ruleset,
+    SOURCE_NAT_PRIORITY, Verdict,
+};
+use super::{Bridge, Published, Table};
+use crate::forwarding::{Family, Switched};
 use crate::names;
-
-/// A whole table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ruleset {
-    pub(crate) table: String,
-    pub(crate) chains: Vec<Chain>,
-}
-
-/// A base chain with its rules; its policy is always to accept, so that naru decides only about its own bridges.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Chain {
-    pub(crate) name: &'static str,
-    pub(crate) kind: ChainKind,
-    pub(crate) hook: Hook,
-    pub(crate) priority: i32,
-    pub(crate) rules: Vec<Rule>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChainKind {
-    Filter,
-    Nat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hook {
-    Forward,
-    Postrouting,
-}
-
-/// What happens to a packet that meets all conditions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rule {
-    pub(crate) matches: Vec<Match>,
-    pub(crate) verdict: Verdict,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Match {
-    /// Came in through this interface.
-    In(String),
-    /// Goes out through this interface.
-    Out(String),
-    /// Goes out through any other interface.
-    NotOut(String),
-    /// Came in through an interface whose name begins otherwise.
-    NotInPrefix(&'static str),
-    /// Goes out through an interface whose name begins otherwise.
-    NotOutPrefix(&'static str),
-    /// Belongs to a connection that was let through before, or is an error message about one.
-    KnownConnection,
-    /// Comes from an address of this subnet.
-    Source(IpNetwork),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Accept,
-    Drop,
-    Masquerade,
-}
-
-/// `filter` of nftables.
-const FILTER_PRIORITY: i32 = 0;
-/// `srcnat` of nftables.
-const SOURCE_NAT_PRIORITY: i32 = 100;
 
 /// The rules for a project's bridges.
 ///
-/// What the host itself sends never passes `forward`, so published ports (the proxy is a process of
-/// the host) and the host's own access need no rule.
-pub(crate) fn ruleset(table: &Table) -> Ruleset {
-    let forward = Chain {
-        name: "forward",
-        kind: ChainKind::Filter,
-        hook: Hook::Forward,
-        priority: FILTER_PRIORITY,
-        rules: forward_rules(table),
-    };
-    let postrouting = Chain {
-        name: "postrouting",
-        kind: ChainKind::Nat,
-        hook: Hook::Postrouting,
-        priority: SOURCE_NAT_PRIORITY,
-        rules: table.bridges.iter().flat_map(masquerade).collect(),
-    };
-    Ruleset { table: names::table(&table.id), chains: vec![forward, postrouting] }
+/// What the host itself sends never passes `forward`, so ports published through the proxy (a process of the host) and
+/// the host's own access need no rule. `engines` are interfaces of other engines' networks, which must not be entered
+/// through the rules that let naru's bridges forward. While naru is who switched forwarding on, nothing else is
+/// forwarded, so that the host does not become a router for others.
+pub(crate) fn ruleset(table: &Table, engines: &[&'static str], switched: Switched) -> Ruleset {
+    let mut chains = vec![
+        Chain {
+            name: "forward",
+            kind: ChainKind::Filter,
+            hook: Hook::Forward,
+            priority: FILTER_PRIORITY,
+            rules: forward_rules(table, engines, switched),
+        },
+        Chain {
+            name: "postrouting",
+            kind: ChainKind::Nat,
+            hook: Hook::Postrouting,
+            priority: SOURCE_NAT_PRIORITY,
+            rules: source_rules(table),
+        },
+    ];
+    if !table.published.is_empty() {
+        let rules: Vec<_> = table.published.iter().map(translate).collect();
+        for (name, hook) in [("prerouting", Hook::Prerouting), ("output", Hook::Output)] {
+            chains.push(Chain {
+                name,
+                kind: ChainKind::Nat,
+                hook,
+                priority: DESTINATION_NAT_PRIORITY,
+                rules: rules.clone(),
+            });
+        }
+    }
+    // Whoever takes the last table away finds it there.
+    let comment = (!switched.is_empty()).then(|| switched.to_string());
+    Ruleset { table: names::table(&table.id), comment, chains }
 }
 
-/// The order decides: what stays on one bridge, then answers, then everything that would enter
-/// a bridge or leave an internal one.
-fn forward_rules(table: &Table) -> Vec<Rule> {
+/// The order decides: what stays on one bridge, then answers, then published ports, then everything that would enter
+/// a bridge, leave an internal one, or go where another engine's containers are.
+fn forward_rules(table: &Table, engines: &[&'static str], switched: Switched) -> Vec<Rule> {
     let mut rules = Vec::new();
     for Bridge { name, .. } in &table.bridges {
         // With br_netfilter on, frames between the ports of one bridge come through here as well.
-        let within = vec![Match::In(name.clone()), Match::Out(name.clone())];
-        rules.push(Rule { matches: within, verdict: Verdict::Accept });
+        let within = [Match::In(name.clone()), Match::Out(name.clone())];
+        rules.push(Rule::new(within, Verdict::Accept));
     }
-    rules.push(Rule { matches: vec![Match::KnownConnection], verdict: Verdict::Accept });
+    rules.push(Rule::new([Match::KnownConnection], Verdict::Accept));
+    for Published { bridge, protocol, target, .. } in &table.published {
+        let matches = [
+            Match::Out(bridge.clone()),
+            Match::Translated,
+            Match::Destination(IpNetwork::from(target.ip())),
+            Match::Port(*protocol, target.port()),
+        ];
+        rules.push(Rule::new(matches, Verdict::Accept));
+    }
     for Bridge { name, internal, .. } in &table.bridges {
-        rules.push(Rule { matches: vec![Match::Out(name.clone())], verdict: Verdict::Drop });
+        rules.push(Rule::new([Match::Out(name.clone())], Verdict::Drop));
         if *internal {
-            rules.push(Rule { matches: vec![Match::In(name.clone())], verdict: Verdict::Drop });
+            rules.push(Rule::new([Match::In(name.clone())], Verdict::Drop));
+            continue;
+        }
+        for prefix in engines {
+            // A port that the other engine has published is for everybody; what it says about that stands.
+            let unpublished =
+                [Match::In(name.clone()), Match::OutPrefix(prefix), Match::NotTranslated];
+            rules.push(Rule::new(unpublished, Verdict::Drop));
         }
     }
-    if table.only_own_forwarding {
+    let families = [(switched.ipv4, Family::Ipv4), (switched.ipv6, Family::Ipv6)];
+    for (_, family) in families.into_iter().filter(|(is_switched, _)| *is_switched) {
         let prefix = names::BRIDGE_PREFIX;
-        let foreign = vec![Match::NotInPrefix(prefix), Match::NotOutPrefix(prefix)];
-        rules.push(Rule { matches: foreign, verdict: Verdict::Drop });
+        let foreign = [Match::Of(family), Match::NotInPrefix(prefix), Match::NotOutPrefix(prefix)];
+        rules.push(Rule::new(foreign, Verdict::Drop));
     }
     rules
 }
 
-fn masquerade(bridge: &Bridge) -> impl Iterator<Item = Rule> + '_ {
-    let subnets = bridge.subnets.iter().filter(|_| bridge.masquerade && !bridge.internal);
-    subnets.map(|subnet| {
-        let matches = vec![Match::Source(*subnet), Match::NotOut(bridge.name.clone())];
-        Rule { matches, verdict: Verdict::Masquerade }
-    })
-}
-
-impl fmt::Display for Ruleset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "table inet {} {{", self.table)?;
-        for chain in &self.chains {
-            let (kind, hook) = match (chain.kind, chain.hook) {
-                (ChainKind::Filter, Hook::Forward) => ("filter", "forward"),
-                (ChainKind::Filter, Hook::Postrouting) => ("filter", "postrouting"),
-                (ChainKind::Nat, Hook::Forward) => ("nat", "forward"),
-                (ChainKind::Nat, Hook::Postrouting) => ("nat", "postrouting"),
-            };
-            writeln!(f, "  chain {} {{", chain.name)?;
-            writeln!(f, "    type {kind} hook {hook} priority {}; policy accept;", chain.priority)?;
-            for rule in &chain.rules {
-                writeln!(f, "    {rule}")?;
+fn source_rules(table: &Table) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for bridge in table.bridges.iter().filter(|bridge| !bridge.internal) {
+        for subnet in &bridge.subnets {
+            let own = Match::Source(*subnet);
+            if bridge.masquerade {
+                let leaves = [own.clone(), Match::NotOut(bridge.name.clone())];
+                rules.push(Rule::new(leaves, Verdict::Masquerade));
             }
-            writeln!(f, "  }}")?;
-        }
-        writeln!(f, "}}")
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for condition in &self.matches {
-            match condition {
-                Match::In(name) => write!(f, "iifname {name} ")?,
-                Match::Out(name) => write!(f, "oifname {name} ")?,
-                Match::NotOut(name) => write!(f, "oifname != {name} ")?,
-                Match::NotInPrefix(prefix) => write!(f, "iifname != {prefix}* ")?,
-                Match::NotOutPrefix(prefix) => write!(f, "oifname != {prefix}* ")?,
-                Match::KnownConnection => write!(f, "ct state established,related ")?,
-                Match::Source(network @ IpNetwork::V4(_)) => write!(f, "ip saddr {network} ")?,
-                Match::Source(network @ IpNetwork::V6(_)) => write!(f, "ip6 saddr {network} ")?,
+            if table.published.iter().any(|published| published.bridge == bridge.name) {
+                // A container that asks for a port of its own network by the host's address: the answer has to come
+                // back through the host.
+                let back = [own, Match::Out(bridge.name.clone()), Match::Translated];
+                rules.push(Rule::new(back, Verdict::Masquerade));
             }
         }
-        f.write_str(match self.verdict {
-            Verdict::Accept => "accept",
-            Verdict::Drop => "drop",
-            Verdict::Masquerade => "masquerade",
-        })
     }
+    rules
+}
+
+/// A published port: only what goes to the host itself, never to its loopback addresses, which answer to the host
+/// alone, and never what merely passes with the same port.
+fn translate(published: &Published) -> Rule {
+    let Published { protocol, host_ip, host_port, target, .. } = published;
+    let loopback: IpNetwork = match target.ip() {
+        IpAddr::V4(_) => "127.0.0.0/8".parse().expect("a subnet"),
+        IpAddr::V6(_) => "::1/128".parse().expect("a subnet"),
+    };
+    let mut matches = vec![Match::ToLocal, Match::NotDestination(loopback)];
+    if let Some(address) = host_ip.filter(|address| !address.is_unspecified()) {
+        matches.push(Match::Destination(IpNetwork::from(address)));
+    }
+    matches.push(Match::Port(*protocol, *host_port));
+    Rule::new(matches, Verdict::TranslateTo(*target))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::Protocol;
 
-    fn bridge(name: &str, subnet: &str, internal: bool) -> Bridge {
-        Bridge {
-            name: name.into(),
-            subnets: subnet.split(' ').map(|subnet| subnet.parse().unwrap()).collect(),
-            internal,
-            masquerade: true,
-        }
+    fn bridge(name: &str, subnets: &[&str], internal: bool) -> Bridge {
+        let subnets = subnets.iter().map(|subnet| subnet.parse().unwrap()).collect();
+        Bridge { name: name.into(), subnets, internal, masquerade: true }
     }
 
     #[test]
@@ -188,13 +144,14 @@ mod tests {
         let table = Table {
             id: "shop".into(),
             bridges: vec![
-                bridge("nb-front", "10.213.1.0/24", false),
-                bridge("nb-back", "10.213.2.0/24", true),
+                bridge("nb-front", &["10.213.1.0/24", "fd00:1::/64"], false),
+                bridge("nb-back", &["10.213.2.0/24"], true),
             ],
-            only_own_forwarding: true,
+            ..Table::default()
         };
         let expected = "\
 table inet naru-shop {
+  comment \"forwarding was off: ipv4\"
   chain forward {
     type filter hook forward priority 0; policy accept;
     iifname nb-front oifname nb-front accept
@@ -203,14 +160,61 @@ table inet naru-shop {
     oifname nb-front drop
     oifname nb-back drop
     iifname nb-back drop
-    iifname != nb-* oifname != nb-* drop
+    meta nfproto ipv4 iifname != nb-* oifname != nb-* drop
   }
   chain postrouting {
     type nat hook postrouting priority 100; policy accept;
     ip saddr 10.213.1.0/24 oifname != nb-front masquerade
+    ip6 saddr fd00:1::/64 oifname != nb-front masquerade
   }
 }
 ";
-        assert_eq!(ruleset(&table).to_string(), expected);
+        assert_eq!(
+            ruleset(&table, &[], Switched { ipv4: true, ipv6: false }).to_string(),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_translated_port_is_only_the_hosts_own_and_never_a_loopback_address() {
+        let published = Published {
+            bridge: "nb-front".into(),
+            protocol: Protocol::Udp,
+            host_ip: Some([192, 0, 2, 1].into()),
+            host_port: 53,
+            target: "10.213.1.2:5353".parse().unwrap(),
+        };
+        let table = Table {
+            id: "shop".into(),
+            bridges: vec![bridge("nb-front", &["10.213.1.0/24"], false)],
+            published: vec![published],
+            ..Table::default()
+        };
+        let expected = "\
+table inet naru-shop {
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    iifname nb-front oifname nb-front accept
+    ct state established,related accept
+    oifname nb-front ct status dnat ip daddr 10.213.1.2/32 udp dport 5353 accept
+    oifname nb-front drop
+    iifname nb-front oifname docker* ct status ! dnat drop
+  }
+  chain postrouting {
+    type nat hook postrouting priority 100; policy accept;
+    ip saddr 10.213.1.0/24 oifname != nb-front masquerade
+    ip saddr 10.213.1.0/24 oifname nb-front ct status dnat masquerade
+  }
+  chain prerouting {
+    type nat hook prerouting priority -100; policy accept;
+    fib daddr type local ip daddr != 127.0.0.0/8 ip daddr 192.0.2.1/32 udp dport 53 dnat ip to 10.213.1.2:5353
+  }
+  chain output {
+    type nat hook output priority -100; policy accept;
+    fib daddr type local ip daddr != 127.0.0.0/8 ip daddr 192.0.2.1/32 udp dport 53 dnat ip to 10.213.1.2:5353
+  }
+}
+";
+        assert_eq!(ruleset(&table, &["docker"], Switched::default()).to_string(), expected);
     }
 }

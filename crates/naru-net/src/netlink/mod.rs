@@ -9,6 +9,7 @@ pub(crate) mod link;
 pub(crate) mod nft;
 pub(crate) mod route;
 
+use std::fmt;
 use std::io;
 use std::thread;
 
@@ -76,6 +77,18 @@ impl From<io::Error> for Refused {
 
 /// A netlink connection to the kernel, opened on first use.
 pub(crate) struct Socket(NetlinkSocket);
+
+impl Default for Socket {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Socket")
+    }
+}
 
 impl Socket {
     /// A connection for the network namespace of the thread that makes the first request.

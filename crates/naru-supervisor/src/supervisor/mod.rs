@@ -16,6 +16,7 @@ mod down;
 mod event;
 mod events;
 mod exits;
+mod firewall;
 mod forwarding;
 mod handover;
 mod health;
@@ -44,7 +45,8 @@ mod volumes;
 mod waiting;
 
 pub use networks::has_bridges;
-pub(crate) use networks::{kernel_id, remove_table, unlink};
+pub(crate) use firewall::remove_table;
+pub(crate) use networks::{kernel_id, unlink};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -53,6 +55,7 @@ use std::time::Duration;
 
 use naru_compose::project::Project;
 use naru_image::Store;
+use naru_net::firewall::Firewall;
 use naru_runtime::{Binary, Hierarchies};
 use naru_state::{
     ContainerId, Directories, Lock, LockError, ProjectDirectories, ProjectName, atomic, record,
@@ -83,6 +86,8 @@ struct Supervisor {
     own: ProjectDirectories,
     project: ProjectName,
     role: Role,
+    /// Before the lock: whoever has that next finds the table without an owner.
+    firewall: Firewall,
     _lock: Lock,
     link: Arc<Link>,
     keeper: handover::Keeper,
@@ -177,6 +182,7 @@ impl Supervisor {
             own,
             project,
             role,
+            firewall: Firewall::new(),
             _lock: lock,
             link: Arc::new(link),
             keeper: handover::Keeper::default(),

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ipnetwork::{IpNetwork, Ipv4Network};
-use naru_net::{firewall, forwarding, names, network, occupied};
+use naru_net::{names, network, occupied};
 use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic, record};
 use rustix::fs::{FlockOperation, flock};
 
@@ -136,10 +136,7 @@ impl Supervisor {
         for network in &missing {
             network::restore(network).map_err(|error| failed(&error))?;
         }
-        match missing.is_empty() && firewall::is_there(&id).map_err(|error| failed(&error))? {
-            true => Ok(()),
-            false => self.replace_firewall(),
-        }
+        self.replace_firewall()
     }
 
     /// The record of a network as it is to be made; nothing is made yet.
@@ -182,46 +179,6 @@ impl Supervisor {
         })
     }
 
-    /// Puts the project's whole firewall table in place, and forwarding on when a network has a way out.
-    pub(super) fn replace_firewall(&mut self) -> Result<(), Failure> {
-        let bridge = |entry: &record::Network| {
-            let options = Options::parse(entry.driver, &entry.options).unwrap_or_default();
-            firewall::Bridge {
-                name: entry.bridge.clone(),
-                subnets: entry.subnets.iter().map(|subnet| subnet.subnet).collect(),
-                internal: entry.internal,
-                masquerade: options.masquerade,
-            }
-        };
-        let bridges: Vec<_> = self.networks.record.networks.values().map(bridge).collect();
-        let has_egress = bridges.iter().any(|bridge| !bridge.internal);
-        let marker = self.directories.run().join("forwarding-was-off");
-        if has_egress {
-            // The marker first: whoever finds it owes to switch it off.
-            let switched = forwarding::is_on().and_then(|is_on| match is_on {
-                true => Ok(()),
-                false => {
-                    drop(fs_err::write(&marker, ""));
-                    forwarding::switch_on()
-                }
-            });
-            if let Err(error) = switched {
-                self.note(&format!("containers have no way out of the host: {error}"));
-            }
-        }
-        let id = self.kernel_id();
-        let table = firewall::Table { id, bridges, only_own_forwarding: marker.exists() };
-        match firewall::replace(&table) {
-            Ok(warnings) => {
-                for warning in warnings {
-                    self.note(&warning.to_string());
-                }
-                Ok(())
-            }
-            Err(error) => Err(Failure::from_error(&error)),
-        }
-    }
-
     /// Takes a network away: its record and rules at once, its links when no container's are left.
     pub(super) fn remove_network(&mut self, name: &str, step: StepOf) {
         let is_it = |entry: &record::Network| entry.name == name;
@@ -245,11 +202,6 @@ impl Supervisor {
                 super::event::Event::StepEnded(step.operation, step.step, saved.and(removed));
             drop(events.send(event));
         });
-    }
-
-    pub(super) fn remove_firewall(&self) -> Result<(), Failure> {
-        remove_table(&self.directories, &self.kernel_id())
-            .map_err(|error| Failure::from_error(error.as_ref()))
     }
 
     pub(super) fn save_networks(&mut self) -> Result<(), atomic::Error> {
@@ -283,21 +235,6 @@ impl Supervisor {
             None => tracing::warn!("{text}"),
         }
     }
-}
-
-/// Takes a project's firewall table away, and with the last one the forwarding that naru has switched on.
-pub(crate) fn remove_table(
-    directories: &Directories,
-    id: &str,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    firewall::remove(id)?;
-    let marker = directories.run().join("forwarding-was-off");
-    let others = firewall::projects().unwrap_or_default();
-    if others.is_empty() && marker.exists() {
-        forwarding::switch_off()?;
-        drop(fs_err::remove_file(marker));
-    }
-    Ok(())
 }
 
 /// The project's last network takes all its links along, in one request that the kernel takes 30 to 60 ms

@@ -48,6 +48,11 @@ impl Ports {
         self.held.iter()
     }
 
+    /// Ports that are published by translating addresses.
+    pub(super) fn translated(&self) -> Vec<naru_net::firewall::Published> {
+        Vec::new()
+    }
+
     fn has(&self, port: &Port) -> bool {
         self.held.contains_key(port)
     }

@@ -1,0 +1,134 @@
+//! What other tables do to forwarded packets, and the one exception to leaving them alone: where a foreign chain drops
+//! what it does not know, naru's bridges are let through by two rules.
+//!
+//! A packet is forwarded only when every chain at that hook lets it: an `accept` in a table of one's own is no help
+//! against somebody else's `drop`. Beside Docker that is the normal state, as it sets the policy of `FORWARD`. The two
+//! rules say nothing about what may enter a bridge; the project's own table does.
+
+use nix::libc;
+
+use super::Notice;
+use super::language::{Match, Rule, Verdict};
+use crate::names;
+use crate::netlink::nft::{self, ListedChain, ListedRule, Place};
+use crate::netlink::{Refused, Socket};
+
+/// The comment on naru's rules in a foreign chain.
+const TAG: &str = "naru";
+
+/// Where Docker lets others put their rules: it never touches this chain itself.
+const FOR_USERS: &str = "DOCKER-USER";
+
+/// Interfaces of other engines, whose containers are no part of what a way out is: `docker0`, `docker_gwbridge`, the
+/// `br-` and an id of Docker's other networks, and podman's.
+pub(super) const ENGINES: [&str; 4] = ["docker", "br-", "podman", "cni-podman"];
+
+/// Families of tables.
+const IPV6: u8 = 10;
+const INET: u8 = nft::INET;
+const IPV4: u8 = 2;
+
+/// The tables of others at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Foreign {
+    chains: Vec<ListedChain>,
+    rules: Vec<ListedRule>,
+}
+
+impl Foreign {
+    /// Looks at all tables but naru's own.
+    pub(super) fn look(socket: &mut Socket) -> Result<Self, Refused> {
+        let mut chains = nft::chains(socket)?;
+        chains.retain(|chain| names::project_of(&chain.place.table).is_none());
+        // On most hosts there is nothing, and then there is nothing to read.
+        let rules = if chains.is_empty() { Vec::new() } else { nft::rules(socket)? };
+        Ok(Self { chains, rules })
+    }
+
+    /// Whether somebody else translates the addresses of what they forward: the host is a router for them too.
+    pub(super) fn translates(&self) -> bool {
+        let hook = Some(libc::NF_INET_POST_ROUTING.cast_unsigned());
+        let mut bases = self.chains.iter().filter(|chain| chain.is_nat && chain.hook == hook);
+        bases.any(|chain| self.rules.iter().any(|rule| rule.place == chain.place))
+    }
+
+    /// The chains at hook forward that drop what they do not know.
+    fn dropping(&self, ipv6: bool) -> impl Iterator<Item = &Place> {
+        let hook = Some(libc::NF_INET_FORWARD.cast_unsigned());
+        let concerns = move |family| matches!(family, IPV4 | INET) || (ipv6 && family == IPV6);
+        let drops_all =
+            |place: &Place| self.rules.iter().any(|rule| rule.place == *place && rule.drops_all);
+        self.chains
+            .iter()
+            .filter(move |chain| chain.hook == hook && concerns(chain.place.family))
+            .filter(move |chain| chain.drops || drops_all(&chain.place))
+            .map(|chain| &chain.place)
+    }
+
+    /// Where naru's rules against such a chain belong.
+    fn door(&self, dropping: &Place) -> Place {
+        let is_asked = self
+            .rules
+            .iter()
+            .any(|rule| rule.place == *dropping && rule.jumps_to.as_deref() == Some(FOR_USERS));
+        let chain = if is_asked { FOR_USERS } else { &dropping.chain };
+        Place { chain: chain.to_owned(), ..dropping.clone() }
+    }
+
+    fn is_open(&self, door: &Place) -> bool {
+        self.rules.iter().any(|rule| rule.place == *door && is_tagged(rule))
+    }
+
+    /// Whether a chain drops what naru's bridges forward and they are not let through.
+    pub(super) fn is_shut(&self, ipv6: bool) -> bool {
+        self.dropping(ipv6).any(|dropping| !self.is_open(&self.door(dropping)))
+    }
+
+    /// Whether some chain drops what it does not know.
+    pub(super) fn drops(&self, ipv6: bool) -> bool {
+        self.dropping(ipv6).next().is_some()
+    }
+
+    /// Lets naru's bridges through every chain that drops what it does not know, and says where.
+    pub(super) fn open(&self, socket: &mut Socket, ipv6: bool) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for dropping in self.dropping(ipv6) {
+            let door = self.door(dropping);
+            if self.is_open(&door) {
+                continue;
+            }
+            let (table, chain) = (table_name(dropping), dropping.chain.clone());
+            notices.push(match nft::insert(socket, &door, &pair(), TAG) {
+                Ok(()) => Notice::LetThrough { table, chain, by: door.chain },
+                Err(refused) => Notice::ForeignDrop { table, chain, reason: refused.to_string() },
+            });
+        }
+        notices
+    }
+
+    /// Takes naru's rules out of all chains of others.
+    pub(super) fn close(&self, socket: &mut Socket) -> Result<(), Refused> {
+        let own: Vec<_> = self.rules.iter().filter(|rule| is_tagged(rule)).cloned().collect();
+        nft::delete_rules(socket, &own)
+    }
+}
+
+fn is_tagged(rule: &ListedRule) -> bool {
+    rule.comment.as_deref() == Some(TAG)
+}
+
+/// Only what `iptables` can show: it calls a table with anything else in it incompatible.
+fn pair() -> [Rule; 2] {
+    let prefix = names::BRIDGE_PREFIX;
+    [Match::InPrefix(prefix), Match::OutPrefix(prefix)]
+        .map(|condition| Rule::new([condition], Verdict::Accept))
+}
+
+fn table_name(place: &Place) -> String {
+    let family = match place.family {
+        IPV4 => "ip",
+        IPV6 => "ip6",
+        _ => "inet",
+    };
+    format!("{family} {}", place.table)
+}
