@@ -1,12 +1,15 @@
 //! Network interfaces of the calling thread's network namespace, for what needs no netlink.
 
 use std::mem;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
 /// The interface is switched on; `libc` has it as a wider type than the field.
 const IFF_UP: libc::c_short = 1;
+
+/// Asks for a socket's network namespace; `libc` does not have it.
+const SIOCGSKNS: u32 = 0x894C;
 
 /// Sets the interface called `name` up.
 ///
@@ -39,4 +42,18 @@ pub fn bring_up(name: &str) -> Result<(), Errno> {
     let result =
         unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) };
     crate::result(result.into()).map(drop)
+}
+
+/// The network namespace that a socket is of.
+///
+/// See `SIOCGSKNS` in [netdevice(7)](https://man7.org/linux/man-pages/man7/netdevice.7.html); Linux 4.10.
+///
+/// # Errors
+/// `EPERM` without `CAP_NET_ADMIN` in the user namespace that owns it.
+pub fn namespace_of(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    // SAFETY: SIOCGSKNS takes no argument and touches no memory of ours.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGSKNS as _) };
+    let namespace = crate::result(result.into())?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(namespace) })
 }

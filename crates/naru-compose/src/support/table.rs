@@ -121,7 +121,7 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("services.*.isolation", Partly(values::isolation, "`default`")),
     ("services.*.label_file", Done),
     ("services.*.labels", Done),
-    ("services.*.links", Partly(values::links, "links without an alias")),
+    ("services.*.links", Done),
     (
         "services.*.logging",
         Partly(

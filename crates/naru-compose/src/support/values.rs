@@ -103,13 +103,6 @@ pub(super) fn period(node: &Node) -> Option<String> {
     negative.then(|| format!("the time `{text}` is negative"))
 }
 
-/// A link to a service by its own name is what the networks do anyway.
-pub(super) fn links(node: &Node) -> Option<String> {
-    let links = node.as_list().iter().filter_map(Node::as_text);
-    let mut aliased = links.filter(|link| link.split_once(':').is_some_and(|(a, b)| a != b));
-    aliased.next().map(|link| format!("the link `{link}` has an alias, which is not possible yet"))
-}
-
 /// A driver or an option that is not possible.
 pub(super) fn logging(node: &Node) -> Option<String> {
     let map = node.as_map()?;

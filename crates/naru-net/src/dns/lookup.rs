@@ -8,8 +8,8 @@ use fs_err as fs;
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, TYPE};
 
-use super::message;
 use super::upstream::Upstream;
+use super::{hosts, message};
 
 /// The addresses of `name`, as the host knows them: written as such, from `/etc/hosts`, or from its name servers. It
 /// takes seconds where those do not answer.
@@ -20,7 +20,7 @@ pub fn lookup(name: &str) -> io::Result<Vec<IpAddr>> {
     if let Ok(address) = name.parse() {
         return Ok(vec![address]);
     }
-    let known = from_hosts(Path::new("/etc/hosts"), name);
+    let known = from_hosts(Path::new(hosts::FILE), name);
     if !known.is_empty() {
         return Ok(known);
     }
@@ -38,13 +38,8 @@ pub fn lookup(name: &str) -> io::Result<Vec<IpAddr>> {
 fn from_hosts(file: &Path, name: &str) -> Vec<IpAddr> {
     // Without the file there are just no names in it.
     let text = fs::read_to_string(file).unwrap_or_default();
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
-    let addresses = lines.filter_map(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let address = words.next()?.parse().ok()?;
-        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
-    });
-    addresses.collect()
+    let is_it = |own: &str| own.eq_ignore_ascii_case(name);
+    hosts::entries(&text).filter_map(|(address, own)| is_it(own).then_some(address)).collect()
 }
 
 async fn ask(name: &str, kind: TYPE) -> io::Result<Vec<IpAddr>> {

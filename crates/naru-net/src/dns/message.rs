@@ -3,9 +3,9 @@
 //! Questions are taken apart here, byte by byte, because whatever a container sends has to be
 //! looked at, also types and classes that no library knows; answers are built by `simple-dns`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use simple_dns::rdata::{A, OPT, PTR, RData};
+use simple_dns::rdata::{A, AAAA, OPT, PTR, RData};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, Question as Asked, RCODE, ResourceRecord};
 
 /// The length of the header.
@@ -18,6 +18,13 @@ const CLASSIC_UDP: usize = 512;
 const OWN_UDP: u16 = 1232;
 /// The class IN.
 const INTERNET: [u8; 2] = [0, 1];
+/// The length of an empty pseudo record of that kind.
+const OPT_LENGTH: usize = 11;
+/// The length of a record with an IPv4 or an IPv6 address, the name being a reference to the question.
+const SHORT_RECORD: usize = 16;
+const LONG_RECORD: usize = 28;
+/// In the third byte of a header: the answer was cut short.
+const TRUNCATED: u8 = 0x02;
 /// The type of the pseudo record in which clients say what they take.
 const OPT_TYPE: u16 = 41;
 
@@ -34,6 +41,8 @@ pub struct Question {
 pub const TYPE_A: u16 = 1;
 /// Number of the question type PTR.
 pub const TYPE_PTR: u16 = 12;
+/// Number of the question type AAAA.
+pub const TYPE_AAAA: u16 = 28;
 /// Number of the question type ANY.
 pub const TYPE_ANY: u16 = 255;
 
@@ -47,7 +56,8 @@ pub(crate) struct Query {
     recursion_desired: bool,
     /// The size of an answer by UDP that the client takes.
     pub(crate) udp_size: usize,
-    uses_edns: bool,
+    /// Where the pseudo record begins in which the client says what it takes.
+    edns: Option<usize>,
 }
 
 /// Why a packet is no query.
@@ -94,7 +104,7 @@ pub(crate) fn parse(packet: &[u8]) -> Result<Query, Malformed> {
         question_end: end + 4,
         recursion_desired: header[2] & 1 != 0,
         udp_size: edns.map_or(CLASSIC_UDP, |size| usize::from(size).max(CLASSIC_UDP)),
-        uses_edns: edns.is_some(),
+        edns: edns.map(|_| end + 4),
     })
 }
 
@@ -140,7 +150,7 @@ fn parse_edns(packet: &[u8], at: usize, answers: u16, authority: u16, more: u16)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// These addresses.
-    Addresses(Vec<Ipv4Addr>),
+    Addresses(Vec<IpAddr>),
     /// These names, for an address.
     Names(Vec<String>),
     /// The name exists, but has nothing of the type asked for.
@@ -159,7 +169,7 @@ pub(crate) fn reply(packet: &[u8], query: &Query, reply: &Reply) -> Vec<u8> {
     if query.recursion_desired {
         answer.set_flags(PacketFlag::RECURSION_DESIRED);
     }
-    if query.uses_edns {
+    if query.edns.is_some() {
         let opt = OPT { udp_packet_size: OWN_UDP, version: 0, opt_codes: Vec::new() };
         *answer.opt_mut() = Some(opt);
     }
@@ -171,7 +181,7 @@ pub(crate) fn reply(packet: &[u8], query: &Query, reply: &Reply) -> Vec<u8> {
     let Some(asked) = asked(packet, query) else { return refuse(packet, Refusal::FormatError) };
     let data: Vec<RData<'_>> = match reply {
         Reply::Addresses(addresses) => {
-            addresses.iter().map(|address| RData::A(A::from(*address))).collect()
+            addresses.iter().map(|address| address_data(*address)).collect()
         }
         Reply::Names(names) => names
             .iter()
@@ -186,6 +196,30 @@ pub(crate) fn reply(packet: &[u8], query: &Query, reply: &Reply) -> Vec<u8> {
         .collect();
     answer.questions.push(asked);
     answer.build_bytes_vec_compressed().unwrap_or_else(|_| refuse(packet, Refusal::ServerFailure))
+}
+
+fn address_data(address: IpAddr) -> RData<'static> {
+    match address {
+        IpAddr::V4(address) => RData::A(A::from(address)),
+        IpAddr::V6(address) => RData::AAAA(AAAA::from(address)),
+    }
+}
+
+/// [`reply`] for a client that asks by UDP: of many addresses as many as fit, with the note that there are more.
+/// Clients that know TCP ask again by it, and those that do not have some to go on with.
+pub(crate) fn reply_udp(packet: &[u8], query: &Query, full: &Reply) -> Vec<u8> {
+    let answer = reply(packet, query, full);
+    let Reply::Addresses(addresses) = full else { return fit_udp(answer, query) };
+    if answer.len() <= query.udp_size {
+        return answer;
+    }
+    let fixed = query.question_end + OPT_LENGTH;
+    let longest = if addresses.iter().any(IpAddr::is_ipv6) { LONG_RECORD } else { SHORT_RECORD };
+    let fitting = query.udp_size.saturating_sub(fixed) / longest;
+    let some = Reply::Addresses(addresses.iter().take(fitting).copied().collect());
+    let mut answer = reply(packet, query, &some);
+    answer[2] |= TRUNCATED;
+    fit_udp(answer, query)
 }
 
 /// The question as the client wrote it, letter case included, which some clients check.
@@ -221,14 +255,42 @@ pub(crate) fn fit_udp(answer: Vec<u8>, query: &Query) -> Vec<u8> {
     let mut short = answer;
     // The header and the question, which every answer repeats in the same form.
     short.truncate(query.question_end);
-    short[2] |= 0x02;
+    short[2] |= TRUNCATED;
     short[6..HEADER].fill(0);
+    if query.edns.is_some() {
+        // Who says what it takes is told the same (RFC 6891, 7).
+        let [high, low] = OWN_UDP.to_be_bytes();
+        short.extend([0, 0, 41, high, low, 0, 0, 0, 0, 0, 0]);
+        short[HEADER - 1] = 1;
+    }
     short
+}
+
+/// The question as it goes to a name server by UDP: what the client takes is cut to what is never fragmented.
+pub(crate) fn for_udp(mut packet: Vec<u8>, query: &Query) -> Vec<u8> {
+    if let Some(size) = query.edns.and_then(|at| packet.get_mut(at + 3..at + 5))
+        && *size > OWN_UDP.to_be_bytes()[..]
+    {
+        size.copy_from_slice(&OWN_UDP.to_be_bytes());
+    }
+    packet
 }
 
 /// Whether the answer says that it was cut short.
 pub(crate) fn is_truncated(answer: &[u8]) -> bool {
-    answer.get(2).is_some_and(|flags| flags & 0x02 != 0)
+    answer.get(2).is_some_and(|flags| flags & TRUNCATED != 0)
+}
+
+/// Whether the answer says that there is no such name, or nothing of the type asked for: a server that knows other
+/// names may know better.
+pub(crate) fn is_denial(answer: &[u8]) -> bool {
+    const NO_ERROR: u8 = 0;
+    const NO_NAME: u8 = 3;
+    match answer.get(3).map(|flags| flags & 0x0f) {
+        Some(NO_NAME) => true,
+        Some(NO_ERROR) => answer.get(6..8) == Some(&[0, 0]) && !is_truncated(answer),
+        _ => false,
+    }
 }
 
 /// Whether another server may know better.

@@ -4,6 +4,7 @@
 //! questions go where the host's own would go, to a resolver on its loopback interface as well.
 //! Which names exist is a [`Zone`], swapped as a whole; what one container sees of it is a [`View`].
 
+mod hosts;
 mod lookup;
 mod message;
 pub mod resolv;
@@ -16,10 +17,10 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use lookup::lookup;
-pub use message::{Question, TYPE_A, TYPE_ANY, TYPE_PTR};
+pub use message::{Question, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_PTR};
 pub use server::Server;
 pub use upstream::Upstream;
-pub use zone::{Answer, View, Zone};
+pub use zone::{Answer, HOST_NAMES, View, Zone};
 
 use crate::namespace;
 
@@ -47,9 +48,15 @@ pub enum Error {
 pub struct Sockets {
     udp: UdpSocket,
     tcp: TcpListener,
+    reduced: Option<String>,
 }
 
 impl Sockets {
+    /// Why port 53 itself is taken, where that is so: a server in the container cannot bind it on all addresses.
+    pub fn reduced(&self) -> Option<&str> {
+        self.reduced.as_deref()
+    }
+
     /// Further descriptors of the same sockets, UDP first: who holds them keeps the questions that come while
     /// nobody serves.
     ///
@@ -61,7 +68,7 @@ impl Sockets {
 
     /// The sockets that [`Self::duplicate`] gave to another process.
     pub fn from_descriptors([udp, tcp]: [OwnedFd; 2]) -> Self {
-        Self { udp: udp.into(), tcp: tcp.into() }
+        Self { udp: udp.into(), tcp: tcp.into(), reduced: None }
     }
 }
 
@@ -80,7 +87,7 @@ pub(crate) fn bind_inside() -> Result<Sockets, Error> {
         let tcp = TcpListener::bind((ADDRESS, PORT))?;
         udp.set_nonblocking(true)?;
         tcp.set_nonblocking(true)?;
-        Ok(Sockets { udp, tcp })
+        Ok(Sockets { udp, tcp, reduced: None })
     };
     make().map_err(Error::Bind)
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs_err as fs;
 
@@ -57,34 +58,50 @@ impl Config {
 }
 
 /// A file that is parsed again only after it was changed or replaced.
+///
+/// Looked at by `stat`, which costs a microsecond: no watch can be lost, and links, of which systemd-resolved and
+/// NetworkManager change the target, are followed anew each time.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct Watched<T> {
     path: PathBuf,
-    stamp: Option<(u64, u64, i64, i64)>,
-    config: Config,
+    parse: fn(&str) -> T,
+    stamp: Option<Stamp>,
+    value: T,
 }
 
-impl Watched {
-    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), stamp: None, config: Config::default() }
+/// Device, inode, size, and when content and attributes were last changed.
+type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+impl<T: Default> Watched<T> {
+    pub(crate) fn new(path: impl Into<PathBuf>, parse: fn(&str) -> T) -> Self {
+        Self { path: path.into(), parse, stamp: None, value: T::default() }
     }
 
-    /// The settings as they are now. A file that is gone for a moment, as while it is replaced,
-    /// leaves the last ones in force.
-    pub(crate) fn servers(&mut self) -> &[IpAddr] {
-        // Follows links: systemd-resolved and NetworkManager change the file behind one.
-        let stamp = fs::metadata(&self.path)
-            .map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
-            .ok();
-        if stamp.is_some()
-            && stamp != self.stamp
-            && let Ok(config) = Config::read(&self.path)
+    /// What it says now. A file that is gone for a moment, as while it is replaced, leaves the last in force.
+    pub(crate) fn now(&mut self) -> &T {
+        // Before it is read: a change meanwhile is found by the next look.
+        if let Ok(file) = fs::metadata(&self.path)
+            && self.stamp != Some(stamp(&file))
+            && !is_being_written(&file)
+            && let Ok(bytes) = fs::read(&self.path)
         {
-            self.config = config;
-            self.stamp = stamp;
+            self.stamp = Some(stamp(&file));
+            self.value = (self.parse)(&String::from_utf8_lossy(&bytes));
         }
-        &self.config.servers
+        &self.value
     }
+}
+
+/// Emptied a moment ago: whoever writes it in place is about to go on.
+fn is_being_written(file: &std::fs::Metadata) -> bool {
+    const MOMENT: Duration = Duration::from_millis(200);
+    let age = file.modified().ok().and_then(|time| time.elapsed().ok());
+    file.len() == 0 && age.is_some_and(|age| age < MOMENT)
+}
+
+fn stamp(file: &std::fs::Metadata) -> Stamp {
+    let changed = (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec());
+    (file.dev(), file.ino(), file.size(), changed.0, changed.1, changed.2, changed.3)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The server of one container: questions in, answers from the zone or from the host's servers.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::message::{self, Malformed, Query, Reply};
@@ -16,8 +17,8 @@ use super::{Answer, Error, Sockets, Upstream, View, Zone};
 
 /// Questions of one container that wait for the host's servers at the same time.
 const MOST_FORWARDED: usize = 256;
-/// TCP connections of one container at the same time.
-const MOST_CLIENTS: usize = 128;
+/// TCP connections of one container at the same time; one more ends the oldest.
+const MOST_CLIENTS: usize = 64;
 /// A TCP client that neither asks nor takes its answer for this long is let go.
 const IDLE: Duration = Duration::from_secs(5);
 /// After an error of the socket itself, so that a lasting one does not become a busy loop.
@@ -27,16 +28,19 @@ const LONGEST_QUERY: usize = 4096;
 
 /// A running server; it stops when this is dropped.
 #[derive(Debug)]
-pub struct Server(JoinHandle<()>);
+pub struct Server {
+    task: JoinHandle<()>,
+    view: watch::Sender<View>,
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
 impl Server {
-    /// Serves a container with the host's name servers behind it, on the current tokio runtime.
+    /// Serves a container on the current tokio runtime, with these name servers behind it.
     ///
     /// # Errors
     /// When the sockets cannot be registered with the runtime.
@@ -44,44 +48,45 @@ impl Server {
         sockets: Sockets,
         zones: watch::Receiver<Arc<Zone>>,
         view: View,
-    ) -> Result<Self, Error> {
-        Self::spawn_with(sockets, zones, view, Upstream::default())
-    }
-
-    /// The same with other name servers behind it.
-    ///
-    /// # Errors
-    /// When the sockets cannot be registered with the runtime.
-    pub fn spawn_with(
-        sockets: Sockets,
-        zones: watch::Receiver<Arc<Zone>>,
-        view: View,
         upstream: Upstream,
     ) -> Result<Self, Error> {
         let udp = UdpSocket::from_std(sockets.udp).map_err(Error::Serve)?;
         let tcp = TcpListener::from_std(sockets.tcp).map_err(Error::Serve)?;
-        let turn = AtomicUsize::new(0);
-        let context = Arc::new(Context { zones, view, upstream, turn });
-        Ok(Self(tokio::spawn(async move {
+        let (view, seen) = watch::channel(view);
+        let context = Arc::new(Context { zones, view: seen, upstream, turn: AtomicUsize::new(0) });
+        let task = tokio::spawn(async move {
             tokio::join!(serve_udp(Arc::new(udp), Arc::clone(&context)), serve_tcp(tcp, context));
-        })))
+        });
+        Ok(Self { task, view })
+    }
+
+    /// From now on the container sees this.
+    pub fn set_view(&self, view: View) {
+        self.view.send_replace(view);
     }
 }
 
 /// What every question is answered from.
 struct Context {
     zones: watch::Receiver<Arc<Zone>>,
-    view: View,
+    view: watch::Receiver<View>,
     upstream: Upstream,
     /// Counts answers with several addresses, to begin each with another one.
     turn: AtomicUsize,
 }
 
 impl Context {
-    /// The answer from the zone, or nothing when the host's servers are to be asked.
-    fn answer_locally(&self, packet: &[u8], query: &Query) -> Option<Vec<u8>> {
-        let answer = self.zones.borrow().lookup(&query.question, &self.view);
-        let reply = match answer {
+    /// The answer that the project or the host has, or nothing when name servers are to be asked.
+    fn answer_locally(&self, query: &Query) -> Option<Reply> {
+        let Query { question, .. } = query;
+        let answer = self.zones.borrow().lookup(question, &self.view.borrow());
+        let of_host = || self.upstream.host_name(&question.name, question.kind);
+        let answer = match answer {
+            Answer::Host => of_host().unwrap_or(Answer::NoName),
+            Answer::Forward => of_host()?,
+            answer => answer,
+        };
+        Some(match answer {
             Answer::Addresses(mut addresses) => {
                 let turn = self.turn.fetch_add(1, Ordering::Relaxed);
                 let first = turn % addresses.len().max(1);
@@ -90,10 +95,8 @@ impl Context {
             }
             Answer::Names(names) => Reply::Names(names),
             Answer::Nothing => Reply::Nothing,
-            Answer::NoName => Reply::NoName,
-            Answer::Forward => return None,
-        };
-        Some(message::reply(packet, query, &reply))
+            Answer::NoName | Answer::Host | Answer::Forward => Reply::NoName,
+        })
     }
 
     async fn forward(&self, packet: &[u8], query: &Query) -> Vec<u8> {
@@ -117,8 +120,8 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Arc<Context>) {
         let answer = match message::parse(packet) {
             Err(Malformed::Ignore) => continue,
             Err(Malformed::Refuse(code)) => message::refuse(packet, code),
-            Ok(query) => match context.answer_locally(packet, &query) {
-                Some(answer) => message::fit_udp(answer, &query),
+            Ok(query) => match context.answer_locally(&query) {
+                Some(reply) => message::reply_udp(packet, &query, &reply),
                 None if forwarded.len() >= MOST_FORWARDED => {
                     message::reply(packet, &query, &Reply::Failure)
                 }
@@ -143,15 +146,21 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Arc<Context>) {
 
 async fn serve_tcp(listener: TcpListener, context: Arc<Context>) {
     let mut clients = JoinSet::new();
+    let mut by_age = VecDeque::new();
     loop {
-        if clients.len() >= MOST_CLIENTS {
-            clients.join_next().await;
-        }
         while clients.try_join_next().is_some() {}
+        if by_age.len() >= MOST_CLIENTS {
+            by_age.retain(|client: &AbortHandle| !client.is_finished());
+        }
+        if by_age.len() >= MOST_CLIENTS {
+            // Who only keeps a connection must not keep others from theirs.
+            by_age.pop_front().iter().for_each(AbortHandle::abort);
+        }
         match listener.accept().await {
             Ok((stream, _)) => {
                 let context = Arc::clone(&context);
-                clients.spawn(async move { serve_client(stream, &context).await });
+                let client = clients.spawn(async move { serve_client(stream, &context).await });
+                by_age.push_back(client);
             }
             Err(_) => sleep(PAUSE).await,
         }
@@ -165,8 +174,8 @@ async fn serve_client(mut stream: TcpStream, context: &Context) -> io::Result<()
         let answer = match message::parse(&packet) {
             Err(Malformed::Ignore) => return Ok(()),
             Err(Malformed::Refuse(code)) => message::refuse(&packet, code),
-            Ok(query) => match context.answer_locally(&packet, &query) {
-                Some(answer) => answer,
+            Ok(query) => match context.answer_locally(&query) {
+                Some(reply) => message::reply(&packet, &query, &reply),
                 None => context.forward(&packet, &query).await,
             },
         };

@@ -129,18 +129,18 @@ fn with_server(
         let container = Netns::new();
         let sockets = bind(container.as_fd()).unwrap();
         let mut zone = Zone::default();
-        zone.add_network("front", "10.213.1.0/24".parse().unwrap());
+        zone.add_network("front", "shop_front", ["10.213.1.0/24".parse().unwrap()]);
         zone.add("front", [10, 213, 1, 2].into(), "shop-web-1.front", ["web"]);
         zone.add("front", [10, 213, 1, 3].into(), "shop-web-2.front", ["web"]);
         let (sender, zones) = watch::channel(Arc::new(zone));
-        let view = View { networks: vec!["front".into()], forward };
+        let view = View { networks: vec!["front".into()], forward, ..View::default() };
 
         let path = settings.clone();
         let asking = container.spawn(move || inside(sender, path));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let upstream = Upstream::from_file(&settings);
-            let server = Server::spawn_with(sockets, zones, view, upstream).unwrap();
+            let upstream = Upstream::from_files(&settings, settings.with_extension("hosts"));
+            let server = Server::spawn(sockets, zones, view, upstream).unwrap();
             while !asking.is_finished() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

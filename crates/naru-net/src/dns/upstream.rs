@@ -1,48 +1,103 @@
-//! The host's name servers: asked one after the other, a little overlapping, the first good answer counts.
+//! The name servers behind the project's names: asked one after the other, a little overlapping.
+//!
+//! Every question has a random id and a socket of its own with a random port; an answer is taken when id, port and
+//! question are right. The host's servers are asked from the host's network namespace, so one on its loopback
+//! interface is reached; the servers that a service names are asked from the container's, as if it did it itself.
 
+mod race;
+mod source;
+
+use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use rustix::rand::{GetRandomFlags, getrandom};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+use super::hosts::{self, Hosts};
 use super::message::{self, Query};
-use super::resolv::{HOST_FILE, Watched};
+use super::resolv::{self, Config, Watched};
+use super::{Sockets, zone};
+use source::Source;
 
 const PORT: u16 = 53;
-/// After this time without an answer the next server is asked as well.
-const HEAD_START: Duration = Duration::from_millis(300);
-/// After this time a server is asked again: the packet may be lost.
-const RESEND: Duration = Duration::from_millis(1500);
 /// Clients wait 5 s; the failure shall reach them before.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a server that did not answer while another one did is not waited for.
+const DISTRUST: Duration = Duration::from_secs(10);
+/// Servers that are asked at the same time, by all containers that have this one behind them.
+const MOST_ASKED: usize = 1024;
 
-/// The name servers of a `resolv.conf`, read again when the file changes.
+/// Name servers, and for those of the host also the host's own names. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Upstream(Arc<Mutex<Watched>>);
+pub struct Upstream(Arc<Behind>);
+
+#[derive(Debug)]
+struct Behind {
+    servers: Servers,
+    source: Source,
+    /// Those that were silent while another one answered, and when.
+    silent: Mutex<HashMap<SocketAddr, Instant>>,
+    free: Semaphore,
+}
+
+#[derive(Debug)]
+enum Servers {
+    /// The host's, and its names: read again when the files change.
+    OfHost { settings: Mutex<Watched<Config>>, names: Mutex<Watched<Hosts>> },
+    /// Those that a service names.
+    Named(Vec<SocketAddr>),
+}
 
 impl Default for Upstream {
     fn default() -> Self {
-        Self::from_file(HOST_FILE)
+        Self::from_files(resolv::HOST_FILE, hosts::FILE)
     }
 }
 
 impl Upstream {
-    /// The servers named in this file.
-    pub fn from_file(path: impl Into<PathBuf>) -> Self {
-        Self(Arc::new(Mutex::new(Watched::new(path))))
+    /// The servers named in a `resolv.conf` and the names in a `hosts` file, asked from the namespace of the thread.
+    pub fn from_files(settings: impl Into<PathBuf>, names: impl Into<PathBuf>) -> Self {
+        let settings = Mutex::new(Watched::new(settings, Config::parse));
+        let names = Mutex::new(Watched::new(names, Hosts::parse));
+        Self::new(Servers::OfHost { settings, names }, Source::Here)
+    }
+
+    /// These servers, asked from the network namespace that the sockets are of.
+    ///
+    /// # Errors
+    /// When the kernel does not tell which namespace that is.
+    pub fn of_service(
+        servers: impl IntoIterator<Item = IpAddr>,
+        sockets: &Sockets,
+    ) -> io::Result<Self> {
+        let servers = servers.into_iter().map(|server| SocketAddr::new(server, PORT)).collect();
+        Ok(Self::new(Servers::Named(servers), Source::inside(sockets)?))
+    }
+
+    fn new(servers: Servers, source: Source) -> Self {
+        let (silent, free) = (Mutex::default(), Semaphore::new(MOST_ASKED));
+        Self(Arc::new(Behind { servers, source, silent, free }))
+    }
+
+    /// What the host's own file says about a name.
+    pub(crate) fn host_name(&self, name: &str, kind: u16) -> Option<zone::Answer> {
+        let Servers::OfHost { names, .. } = &self.0.servers else { return None };
+        lock(names).now().find(name).map(|addresses| zone::of_kind(addresses, kind))
     }
 
     fn servers(&self) -> Vec<SocketAddr> {
-        // The lock is held for a stat and at most one small read, and never across an await.
-        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.servers().iter().map(|server| SocketAddr::new(*server, PORT)).collect()
+        match &self.0.servers {
+            Servers::Named(servers) => servers.clone(),
+            Servers::OfHost { settings, .. } => {
+                let mut settings = lock(settings);
+                let servers = settings.now().servers.iter();
+                servers.map(|server| SocketAddr::new(*server, PORT)).collect()
+            }
+        }
     }
 
     /// The first good answer to a query, with the query's id; else the first bad one; else nothing.
@@ -52,83 +107,20 @@ impl Upstream {
         Some(answer)
     }
 
-    async fn race(&self, packet: &[u8], query: &Query) -> Option<Vec<u8>> {
-        let servers = self.servers();
-        let mut servers = servers.into_iter();
-        let mut asked = JoinSet::new();
-        let mut bad = None;
-        loop {
-            let server = servers.next();
-            let is_last = server.is_none();
-            if let Some(server) = server {
-                let (packet, query) = (packet.to_vec(), query.clone());
-                asked.spawn(async move { exchange(server, packet, &query).await });
-            } else if asked.is_empty() {
-                return bad;
-            }
-            let head_start = sleep(if is_last { PATIENCE } else { HEAD_START });
-            tokio::select! {
-                Some(outcome) = asked.join_next() => match outcome {
-                    Ok(Ok(answer)) if message::is_failure(&answer) => bad = bad.or(Some(answer)),
-                    Ok(Ok(answer)) => return Some(answer),
-                    // The server cannot be reached: on to the next one at once.
-                    Ok(Err(_)) | Err(_) => {}
-                },
-                () = head_start => {}
-            }
-        }
+    fn is_silent(&self, server: SocketAddr) -> bool {
+        lock(&self.0.silent).get(&server).is_some_and(|since| since.elapsed() < DISTRUST)
+    }
+
+    /// Notes who has answered, and who should have.
+    fn remember(&self, answered: SocketAddr, silent: impl Iterator<Item = SocketAddr>) {
+        let mut all = lock(&self.0.silent);
+        all.remove(&answered);
+        all.retain(|_, since| since.elapsed() < DISTRUST);
+        all.extend(silent.map(|server| (server, Instant::now())));
     }
 }
 
-/// One question to one server, by UDP, and by TCP when the answer was cut short.
-async fn exchange(server: SocketAddr, mut packet: Vec<u8>, query: &Query) -> io::Result<Vec<u8>> {
-    let mut id = [0; 2];
-    getrandom(&mut id, GetRandomFlags::empty())?;
-    message::set_id(&mut packet, u16::from_be_bytes(id));
-    let answer = by_udp(server, &packet, query).await?;
-    if message::is_truncated(&answer) {
-        // A server without TCP leaves its short answer, which tells the client as much.
-        return Ok(by_tcp(server, &packet, query).await.unwrap_or(answer));
-    }
-    Ok(answer)
-}
-
-/// A socket of its own for every question: the random port is the second half of the protection
-/// against forged answers.
-async fn by_udp(server: SocketAddr, packet: &[u8], query: &Query) -> io::Result<Vec<u8>> {
-    let any: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(server).await?;
-    let mut buffer = vec![0; query.udp_size];
-    loop {
-        socket.send(packet).await?;
-        let answer = async {
-            loop {
-                let length = socket.recv(&mut buffer).await?;
-                // Anything else is late or forged.
-                if message::answers(&buffer[..length], packet, query) {
-                    return Ok(buffer[..length].to_vec());
-                }
-            }
-        };
-        if let Ok(answer) = timeout(RESEND, answer).await {
-            return answer;
-        }
-    }
-}
-
-async fn by_tcp(server: SocketAddr, packet: &[u8], query: &Query) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(server).await?;
-    let length = u16::try_from(packet.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&length.to_be_bytes(), packet].concat()).await?;
-    let mut answer = vec![0; usize::from(stream.read_u16().await?)];
-    stream.read_exact(&mut answer).await?;
-    if message::answers(&answer, packet, query) {
-        Ok(answer)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidData, "an answer to another question"))
-    }
+/// Locks are held for a stat, a small read or a look into a map, and never across an await.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,23 +1,30 @@
 //! Which names a project has: a pure lookup, apart from every socket.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnetwork::Ipv4Network;
+use ipnetwork::IpNetwork;
 
-use super::message::{Question, TYPE_A, TYPE_ANY, TYPE_PTR};
+use super::message::{Question, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_PTR};
+
+/// The names under which every container finds its host.
+pub const HOST_NAMES: [&str; 2] = ["host.docker.internal", "host.naru.internal"];
 
 /// All names of a project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Zone {
     networks: BTreeMap<String, NetworkNames>,
+    /// Names that the project has, also where nothing answers to them now.
+    own: BTreeSet<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct NetworkNames {
-    subnet: Ipv4Network,
-    names: BTreeMap<String, Vec<Ipv4Addr>>,
-    reverse: BTreeMap<Ipv4Addr, String>,
+    /// The network's name, which may follow every name in it after a dot.
+    name: String,
+    subnets: Vec<IpNetwork>,
+    names: BTreeMap<String, Vec<IpAddr>>,
+    reverse: BTreeMap<IpAddr, String>,
 }
 
 /// From where a question comes: what one container may see.
@@ -25,34 +32,43 @@ struct NetworkNames {
 pub struct View {
     /// The ids of the container's networks; the first that knows a name answers.
     pub networks: Vec<String>,
-    /// Whether questions about other names go to the host's name servers: false for a container
-    /// that is on internal networks only.
+    /// Names that only this container has for others (links), and what they stand for; all in lower case.
+    pub aliases: BTreeMap<String, String>,
+    /// The host's addresses as the container sees them, for [`HOST_NAMES`].
+    pub host: Vec<IpAddr>,
+    /// Whether questions about other names go to name servers: false for a container that is on
+    /// internal networks only.
     pub forward: bool,
 }
 
 /// What a lookup found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// All addresses of the name.
-    Addresses(Vec<Ipv4Addr>),
+    /// All addresses of the name, of the family that was asked for.
+    Addresses(Vec<IpAddr>),
     /// The names of the address.
     Names(Vec<String>),
-    /// A name of the project that has nothing of the type asked for, as with IPv6 addresses.
+    /// A name of the project that has nothing of the type asked for, such as IPv6 addresses or mail servers.
     Nothing,
     /// There is no such name, and nobody else shall be asked.
     NoName,
-    /// Not the project's: ask the host's name servers.
+    /// Not the project's, and a single label, which never leaves the host: the host's own file may know it.
+    Host,
+    /// Not the project's: ask the host, and its name servers.
     Forward,
 }
 
 impl Zone {
-    /// Adds a network, which may have no names yet.
-    pub fn add_network(&mut self, id: &str, subnet: Ipv4Network) {
-        self.networks.entry(id.to_owned()).or_insert_with(|| NetworkNames {
-            subnet,
-            names: BTreeMap::new(),
-            reverse: BTreeMap::new(),
-        });
+    /// Adds a network, which may have no names yet. Questions about addresses of its subnets are never forwarded.
+    pub fn add_network(
+        &mut self,
+        id: &str,
+        name: &str,
+        subnets: impl IntoIterator<Item = IpNetwork>,
+    ) {
+        let network = self.networks.entry(id.to_owned()).or_default();
+        network.name = normal(name);
+        network.subnets.extend(subnets);
     }
 
     /// Adds a container's address under its names: service, container name, aliases, hostname.
@@ -60,108 +76,107 @@ impl Zone {
     pub fn add<'a>(
         &mut self,
         network: &str,
-        address: Ipv4Addr,
+        address: IpAddr,
         canonical: &str,
         names: impl IntoIterator<Item = &'a str>,
     ) {
         let Some(network) = self.networks.get_mut(network) else { return };
         network.reverse.insert(address, canonical.to_owned());
         for name in names {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let addresses = network.names.entry(name).or_default();
+            let addresses = network.names.entry(normal(name)).or_default();
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
         }
     }
 
+    /// Claims names for the project: they are not asked elsewhere even while no container answers to them.
+    pub fn claim<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.own.extend(names.into_iter().map(normal));
+    }
+
     /// Answers a question from a container's view.
     pub fn lookup(&self, question: &Question, view: &View) -> Answer {
+        let kind = question.kind;
+        let name = view.aliases.get(&question.name).unwrap_or(&question.name).as_str();
         let visible = || view.networks.iter().filter_map(|id| self.networks.get(id));
-        if let Some(addresses) = visible().find_map(|network| network.names.get(&question.name)) {
-            return match question.kind {
-                TYPE_A | TYPE_ANY => Answer::Addresses(addresses.clone()),
-                _ => Answer::Nothing,
-            };
+        if let Some(addresses) = visible().find_map(|network| network.find(name)) {
+            return of_kind(addresses, kind);
         }
-        if let Some(address) = reversed(&question.name)
-            && let Some(network) = visible().find(|network| network.subnet.contains(address))
+        if HOST_NAMES.contains(&name) && !view.host.is_empty() {
+            return of_kind(&view.host, kind);
+        }
+        if name == "localhost" || name.ends_with(".localhost") {
+            return of_kind(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], kind);
+        }
+        if let Some(address) = reversed(name)
+            && let Some(network) =
+                visible().find(|network| network.subnets.iter().any(|s| s.contains(address)))
         {
             return match network.reverse.get(&address) {
-                Some(name) if matches!(question.kind, TYPE_PTR | TYPE_ANY) => {
+                Some(name) if matches!(kind, TYPE_PTR | TYPE_ANY) => {
                     Answer::Names(vec![name.clone()])
                 }
                 Some(_) => Answer::Nothing,
                 None => Answer::NoName,
             };
         }
-        // A single label means something in this project or nothing: it never leaves the host.
-        let single_label = !question.name.is_empty() && !question.name.contains('.');
-        if single_label || !view.forward { Answer::NoName } else { Answer::Forward }
+        if self.own.contains(name) || HOST_NAMES.contains(&name) || !view.forward {
+            return Answer::NoName;
+        }
+        // A single label means something in this project or on this host, or nothing.
+        let single_label = !name.is_empty() && !name.contains('.');
+        if single_label { Answer::Host } else { Answer::Forward }
     }
 }
 
+impl NetworkNames {
+    fn find(&self, name: &str) -> Option<&[IpAddr]> {
+        let short = || name.strip_suffix(&self.name)?.strip_suffix('.');
+        let found = self.names.get(name).or_else(|| self.names.get(short()?))?;
+        Some(found)
+    }
+}
+
+/// The addresses that a question of this type asks for.
+pub(super) fn of_kind(addresses: &[IpAddr], kind: u16) -> Answer {
+    let is_asked = |address: &&IpAddr| match kind {
+        TYPE_A => address.is_ipv4(),
+        TYPE_AAAA => address.is_ipv6(),
+        _ => kind == TYPE_ANY,
+    };
+    let asked: Vec<_> = addresses.iter().filter(is_asked).copied().collect();
+    if asked.is_empty() { Answer::Nothing } else { Answer::Addresses(asked) }
+}
+
+/// A name as questions have it.
+pub(super) fn normal(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
 /// The address that a name such as `2.0.213.10.in-addr.arpa` stands for.
-fn reversed(name: &str) -> Option<Ipv4Addr> {
+fn reversed(name: &str) -> Option<IpAddr> {
+    if let Some(nibbles) = name.strip_suffix(".ip6.arpa") {
+        return reversed_v6(nibbles).map(IpAddr::V6);
+    }
     let mut parts = name.strip_suffix(".in-addr.arpa")?.split('.').rev();
     let mut octets = [0; 4];
     for octet in &mut octets {
         *octet = parts.next()?.parse().ok()?;
     }
-    parts.next().is_none().then(|| octets.into())
+    parts.next().is_none().then(|| Ipv4Addr::from(octets).into())
+}
+
+/// 32 hexadecimal digits, the last one first, each a label.
+fn reversed_v6(nibbles: &str) -> Option<Ipv6Addr> {
+    let mut parts = nibbles.split('.').rev();
+    let mut bits = 0_u128;
+    for _ in 0..32 {
+        let part = parts.next().filter(|part| part.len() == 1)?;
+        bits = bits << 4 | u128::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then(|| bits.into())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TYPE_AAAA: u16 = 28;
-
-    fn zone() -> Zone {
-        let mut zone = Zone::default();
-        zone.add_network("front", "10.213.1.0/24".parse().unwrap());
-        zone.add_network("back", "10.213.2.0/24".parse().unwrap());
-        let web = ["web", "shop-web-1", "WWW.Shop.Example"];
-        zone.add("front", [10, 213, 1, 2].into(), "shop-web-1.front", web);
-        zone.add("front", [10, 213, 1, 3].into(), "shop-web-2.front", ["web", "shop-web-2"]);
-        zone.add("back", [10, 213, 2, 2].into(), "shop-web-1.back", ["web"]);
-        zone.add("back", [10, 213, 2, 3].into(), "shop-db-1.back", ["db"]);
-        zone
-    }
-
-    fn check(networks: &[&str], forward: bool, name: &str, kind: u16, expected: &str) {
-        let view = View { networks: networks.iter().map(ToString::to_string).collect(), forward };
-        let answer = match zone().lookup(&Question { name: name.into(), kind }, &view) {
-            Answer::Addresses(addresses) => format!("{addresses:?}"),
-            Answer::Names(names) => names.join(" "),
-            other => format!("{other:?}"),
-        };
-        assert_eq!(answer, expected, "{name} from {networks:?}");
-    }
-
-    #[test]
-    fn names_are_answered_by_what_the_container_can_reach() {
-        check(&["front"], true, "web", TYPE_A, "[10.213.1.2, 10.213.1.3]");
-        check(&["back", "front"], true, "web", TYPE_A, "[10.213.2.2]");
-        check(&["front"], true, "www.shop.example", TYPE_A, "[10.213.1.2]");
-        check(&["front"], true, "db", TYPE_A, "NoName");
-        check(&["front"], true, "web", TYPE_AAAA, "Nothing");
-    }
-
-    #[test]
-    fn single_labels_and_questions_from_internal_networks_never_leave() {
-        check(&["front"], true, "wbe", TYPE_A, "NoName");
-        check(&["front"], true, "example.org", TYPE_A, "Forward");
-        check(&["back"], false, "example.org", TYPE_A, "NoName");
-        check(&["front"], true, "", 2, "Forward");
-    }
-
-    #[test]
-    fn addresses_of_the_project_are_looked_up_in_reverse_and_never_elsewhere() {
-        check(&["front"], true, "3.1.213.10.in-addr.arpa", TYPE_PTR, "shop-web-2.front");
-        check(&["front"], true, "9.1.213.10.in-addr.arpa", TYPE_PTR, "NoName");
-        check(&["front"], true, "3.1.213.10.in-addr.arpa", TYPE_A, "Nothing");
-        check(&["front"], true, "1.1.1.1.in-addr.arpa", TYPE_PTR, "Forward");
-        check(&["front"], true, "x.1.213.10.in-addr.arpa", TYPE_PTR, "Forward");
-    }
-}
+mod tests;

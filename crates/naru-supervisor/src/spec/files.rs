@@ -85,7 +85,7 @@ fn extra_lines(extra: &ExtraHosts, gateway: Option<IpAddr>) -> Result<String, Er
 }
 
 /// An address, also in the brackets that Compose allows around IPv6.
-fn parse_address(text: &str) -> Option<IpAddr> {
+pub fn parse_address(text: &str) -> Option<IpAddr> {
     let plain = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     plain.parse().ok()
 }

@@ -1,64 +1,57 @@
 //! What the project's resolvers answer: rebuilt from the running containers whenever one starts or ends.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use naru_net::dns::{View, Zone};
+use naru_net::dns::{self, Upstream, View, Zone};
+use naru_state::ContainerId;
+use naru_state::record;
 use tokio::sync::watch;
 
 use super::Supervisor;
 use super::container::Live;
+use crate::spec::files::parse_address;
 
-/// The zone, and those that are told of a new one.
+/// The zone and those that are told of a new one, and what is behind it.
 #[derive(Debug)]
 pub(super) struct Names {
     zone: watch::Sender<Arc<Zone>>,
+    /// The host's name servers, for all containers that name none.
+    upstream: Upstream,
+    /// It was said that a container cannot bind port 53 on all addresses.
+    is_reduced_told: bool,
 }
 
 impl Names {
     /// No names.
     pub(super) fn new() -> Self {
-        Self { zone: watch::Sender::new(Arc::new(Zone::default())) }
-    }
-
-    /// The zone as it is and will be.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Zone>> {
-        self.zone.subscribe()
+        let zone = watch::Sender::new(Arc::new(Zone::default()));
+        Self { zone, upstream: Upstream::default(), is_reduced_told: false }
     }
 }
 
 impl Supervisor {
     /// Puts the zone together anew. Containers that are about to start are in it: a name is known before
-    /// the first process of its container runs.
+    /// the first process of its container runs. The names of those that do not run are claimed: they are asked
+    /// nowhere else meanwhile.
     pub(super) fn refresh_names(&self) {
         let mut zone = Zone::default();
         for (key, entry) in &self.networks.record.networks {
-            let v4 = entry.subnets.iter().find_map(|subnet| match subnet.subnet {
-                IpNetwork::V4(subnet) => Some(subnet),
-                IpNetwork::V6(_) => None,
-            });
-            if let Some(subnet) = v4 {
-                zone.add_network(key, subnet);
-            }
+            zone.add_network(key, &entry.name, subnets(entry));
         }
-        for live in self
-            .containers
-            .values()
-            .filter(|live| live.running.is_some() || live.starting.is_some())
-        {
+        zone.claim(self.model.services.keys().map(String::as_str));
+        for live in self.containers.values() {
+            let is_there = live.running.is_some() || live.starting.is_some();
             for attachment in &live.record.attachments {
-                let record = &live.record;
-                let own = [&record.name, &record.hostname];
-                // One that `run` made answers for its service only where it was told to.
-                let has_aliases = record.one_off.as_ref().is_none_or(|own| own.use_aliases);
-                let service = has_aliases.then_some(std::iter::once(&record.service));
-                let aliases = has_aliases.then_some(&attachment.aliases);
-                let further = service.into_iter().flatten().chain(aliases.into_iter().flatten());
-                let names = own.into_iter().chain(further).map(String::as_str);
-                let network = self.networks.record.networks.get(&attachment.network);
-                let network = network.map_or("", |network| &network.name);
-                let canonical = format!("{}.{network}", record.name);
-                if let Some(address) = attachment.address {
+                let names = names(live, attachment);
+                zone.claim(names.iter().map(String::as_str));
+                for address in attachment.addresses().filter(|_| is_there) {
+                    let network = self.networks.record.networks.get(&attachment.network);
+                    let network = network.map_or("", |network| &network.name);
+                    let canonical = format!("{}.{network}", live.record.name);
+                    let names = names.iter().map(String::as_str);
                     zone.add(&attachment.network, address, &canonical, names);
                 }
             }
@@ -69,10 +62,102 @@ impl Supervisor {
     /// What a container may see.
     pub(super) fn view(&self, live: &Live) -> View {
         let networks: Vec<_> = live.record.attachments.iter().map(|a| a.network.clone()).collect();
-        let has_way_out = |key: &String| {
-            self.networks.record.networks.get(key).is_some_and(|network| !network.internal)
+        let entries = || networks.iter().filter_map(|key| self.networks.record.networks.get(key));
+        let has_way_out = entries().any(|network| !network.internal);
+        let service = live.service.as_ref();
+        // Questions to servers of its own leave from the container itself, and get as far as it does.
+        let has_servers = service.is_some_and(|service| !service.dns.is_empty());
+        View {
+            aliases: service.map(|service| links(&service.links)).unwrap_or_default(),
+            host: host(entries()),
+            forward: has_way_out || has_servers,
+            networks,
+        }
+    }
+
+    /// Answers a container's questions from now on.
+    pub(super) fn serve_dns(&mut self, id: &ContainerId, sockets: dns::Sockets) {
+        let zone = self.names.zone.subscribe();
+        if let Some(reason) = sockets.reduced() {
+            self.tell_reduced(reason);
+        }
+        let Some(live) = self.containers.get(id) else { return };
+        let own = live.service.iter().flat_map(|service| &service.dns);
+        let own: Vec<_> = own.filter_map(|text| parse_address(text)).collect();
+        let upstream = match own.is_empty() {
+            true => Ok(self.names.upstream.clone()),
+            false => Upstream::of_service(own, &sockets).map_err(dns::Error::Serve),
         };
-        let forward = networks.iter().any(has_way_out);
-        View { networks, forward }
+        let view = self.view(live);
+        let server =
+            upstream.and_then(|upstream| dns::Server::spawn(sockets, zone, view, upstream));
+        match server {
+            Ok(server) => {
+                let running = self.containers.get_mut(id).and_then(|live| live.running.as_mut());
+                if let Some(running) = running {
+                    running.dns = Some(server);
+                }
+            }
+            Err(error) => tracing::error!(container = %id, %error, "has no resolver"),
+        }
+    }
+
+    /// Once for all containers: it is the host that lacks something.
+    fn tell_reduced(&mut self, reason: &str) {
+        if std::mem::replace(&mut self.names.is_reduced_told, true) {
+            return;
+        }
+        self.note(&format!(
+            "no firewall rule could be set in a container ({reason}): port 53 of 127.0.0.11 is taken in all of them, so a name server in a container has to bind another address than 0.0.0.0"
+        ));
+    }
+}
+
+/// All that a container is called in a network.
+fn names(live: &Live, attachment: &record::Attachment) -> Vec<String> {
+    let record = &live.record;
+    let mut names = vec![record.name.clone(), record.hostname.clone()];
+    let domain = live.service.as_ref().map_or("", |service| service.domainname.as_str());
+    if !domain.is_empty() {
+        names.push(format!("{}.{domain}", record.hostname));
+    }
+    // One that `run` made answers for its service only where it was told to.
+    if record.one_off.as_ref().is_none_or(|own| own.use_aliases) {
+        names.push(record.service.clone());
+        names.extend_from_slice(&attachment.aliases);
+    }
+    names
+}
+
+fn subnets(network: &record::Network) -> impl Iterator<Item = IpNetwork> {
+    network.subnets.iter().map(|subnet| subnet.subnet)
+}
+
+/// The host as a container sees it: the gateways of its first network with a way out, or of its first.
+fn host<'a>(networks: impl Iterator<Item = &'a record::Network> + Clone) -> Vec<IpAddr> {
+    let is_outer = |network: &&record::Network| !network.internal && network.gateway().is_some();
+    let network = networks.clone().find(is_outer).or_else(|| networks.clone().next());
+    let subnets = network.into_iter().flat_map(|network| &network.subnets);
+    subnets.filter_map(|subnet| subnet.gateway).collect()
+}
+
+/// What links call their services: `service:alias`, the alias first.
+fn links(links: &[String]) -> BTreeMap<String, String> {
+    let aliased = links.iter().filter_map(|link| link.split_once(':'));
+    aliased
+        .map(|(service, alias)| (alias.to_ascii_lowercase(), service.to_ascii_lowercase()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_links_with_an_alias_add_a_name() {
+        let links = links(&["db".into(), "db:Database".into(), "cache:cache".into()]);
+        let expected = [("cache", "cache"), ("database", "db")];
+        let expected = expected.map(|(alias, service)| (alias.to_owned(), service.to_owned()));
+        assert_eq!(links, expected.into());
     }
 }

@@ -227,22 +227,6 @@ impl Supervisor {
         }
     }
 
-    /// Answers a container's questions from now on.
-    pub(super) fn serve_dns(&mut self, id: &ContainerId, sockets: dns::Sockets) {
-        let zone = self.names.subscribe();
-        let Some(live) = self.containers.get(id) else { return };
-        let view = self.view(live);
-        match dns::Server::spawn(sockets, zone, view) {
-            Ok(server) => {
-                let running = self.containers.get_mut(id).and_then(|live| live.running.as_mut());
-                if let Some(running) = running {
-                    running.dns = Some(server);
-                }
-            }
-            Err(error) => tracing::error!(container = %id, %error, "has no resolver"),
-        }
-    }
-
     /// Sends connections to the container's published ports to its address in its first network.
     pub(super) fn serve_ports(&mut self, id: &ContainerId) {
         let Some(live) = self.containers.get(id) else { return };
