@@ -87,3 +87,52 @@ services:
         assert!(report["resolv_conf"].as_str().unwrap().contains("nameserver 127.0.0.11"));
     });
 }
+
+#[test]
+fn links_and_the_host_have_names_of_their_own_and_addresses_lead_back() {
+    host(|host| {
+        let file = "
+services:
+  db: { image: test, hostname: store, domainname: shop.example }
+  web: { image: test, links: ['db:Database', db] }
+  other: { image: test }
+  inside: { image: test, networks: [inner] }
+networks: { inner: { internal: true } }
+";
+        let project = host.project("linked").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let address = exec(&project, "web", &["resolve", "db"]).succeeds().stdout;
+        for name in ["database", "store", "store.shop.example", "db.linked_default"] {
+            let found = exec(&project, "web", &["resolve", name]).succeeds().stdout;
+            assert_eq!(found, address, "{name}");
+        }
+        exec(&project, "other", &["resolve", "database"]).exits_with(1);
+        for service in ["web", "inside"] {
+            for name in ["host.docker.internal", "host.naru.internal"] {
+                let gateway = exec(&project, service, &["resolve", name]).succeeds().stdout;
+                assert!(gateway.trim().ends_with(".1"), "{service}: {gateway}");
+            }
+        }
+        let nslookup = ["exec", "-T", "web", "nslookup", address.trim()];
+        let back = project.naru(nslookup).succeeds().stdout;
+        assert!(back.contains("linked-db-1.linked_default"), "{back}");
+    });
+}
+
+#[test]
+fn names_of_containers_that_are_stopped_are_not_asked_elsewhere() {
+    host(|host| {
+        let file = "
+services:
+  a: { image: test }
+  b: { image: test, networks: { default: { aliases: [b.example.org] } } }
+";
+        let project = host.project("stopped").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        exec(&project, "a", &["resolve", "b.example.org"]).succeeds();
+        project.naru(["stop", "-t", "0", "b"]).succeeds();
+        for name in ["b", "b.example.org"] {
+            exec(&project, "a", &["resolve", name]).exits_with(1).says("NXDOMAIN");
+        }
+    });
+}

@@ -22,12 +22,17 @@ pub use server::Server;
 pub use upstream::Upstream;
 pub use zone::{Answer, HOST_NAMES, View, Zone};
 
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+
 use crate::namespace;
 
 /// Where the server is found inside a container, as in Docker.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
 const PORT: u16 = 53;
+
+/// Bytes of questions that wait, as the kernel counts them: some thousand.
+const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// The server could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +90,8 @@ pub(crate) fn bind_inside() -> Result<Sockets, Error> {
     let make = || {
         let udp = UdpSocket::bind((ADDRESS, PORT))?;
         let tcp = TcpListener::bind((ADDRESS, PORT))?;
+        // Questions wait here while the supervisor is replaced. Who may not have so much gets less.
+        let _ = set_socket_recv_buffer_size_force(&udp, RECEIVE_BUFFER);
         udp.set_nonblocking(true)?;
         tcp.set_nonblocking(true)?;
         Ok(Sockets { udp, tcp, reduced: None })

@@ -16,6 +16,9 @@ use tokio::sync::watch;
 use super::*;
 use crate::sandbox::{self, Netns};
 
+mod rude;
+mod servers;
+
 const SERVER: (Ipv4Addr, u16) = (ADDRESS, PORT);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -175,123 +178,6 @@ fn a_new_zone_is_used_by_the_next_question() {
             Arc::make_mut(zone).add("front", [10, 213, 1, 9].into(), "shop-db-1.front", ["db"]);
         });
         assert_eq!(lookup("db", TYPE::A), "10.213.1.9");
-    });
-}
-
-#[test]
-fn other_names_go_to_the_hosts_server_on_its_loopback_interface() {
-    let outside = || {
-        name_server("127.0.0.53:53", [198, 51, 100, 1].into(), 1);
-        resolv_conf("nameserver 127.0.0.53\n")
-    };
-    with_server(true, outside, |_zones, _| {
-        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.1");
-        assert_eq!(words(&by_tcp(&question("example.org", TYPE::A))), "198.51.100.1");
-        assert_eq!(lookup("nobody", TYPE::A), "NameError", "a single label never leaves");
-    });
-}
-
-#[test]
-fn a_long_answer_is_fetched_by_tcp() {
-    let outside = || {
-        name_server("127.0.0.53:53", [198, 51, 100, 1].into(), 60);
-        resolv_conf("nameserver 127.0.0.53\n")
-    };
-    with_server(true, outside, |_zones, _| {
-        let short = by_udp(&question("example.org", TYPE::A));
-        assert!(Packet::parse(&short).unwrap().has_flags(PacketFlag::TRUNCATION));
-        let whole = words(&by_tcp(&question("example.org", TYPE::A)));
-        assert_eq!(whole.split(' ').count(), 60);
-    });
-}
-
-#[test]
-fn a_server_that_is_silent_or_gone_is_passed_over() {
-    let outside = || {
-        // Silent: bound, never read. Gone: nobody listens on 127.0.0.2.
-        let silent = UdpSocket::bind("127.0.0.1:53").unwrap();
-        std::mem::forget(silent);
-        name_server("127.0.0.53:53", [198, 51, 100, 1].into(), 1);
-        resolv_conf("nameserver 127.0.0.1\nnameserver 127.0.0.2\nnameserver 127.0.0.53\n")
-    };
-    with_server(true, outside, |_zones, _| {
-        let start = Instant::now();
-        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.1");
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    });
-}
-
-#[test]
-fn changed_settings_of_the_host_are_used_by_the_next_question() {
-    let outside = || {
-        name_server("127.0.0.1:53", [198, 51, 100, 1].into(), 1);
-        name_server("127.0.0.2:53", [198, 51, 100, 2].into(), 1);
-        resolv_conf("nameserver 127.0.0.1\n")
-    };
-    with_server(true, outside, |_zones, settings| {
-        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.1");
-        let new = settings.with_extension("new");
-        fs_err::write(&new, "nameserver 127.0.0.2\n").unwrap();
-        fs_err::rename(new, settings).unwrap();
-        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.2");
-    });
-}
-
-#[test]
-fn without_servers_other_names_fail_at_once_and_own_names_go_on() {
-    with_server(true, no_servers, |_zones, _| {
-        let start = Instant::now();
-        assert_eq!(lookup("example.org", TYPE::A), "ServerFailure");
-        assert!(start.elapsed() < Duration::from_secs(1));
-        assert_eq!(lookup("web", TYPE::A), "10.213.1.2 10.213.1.3");
-    });
-}
-
-#[test]
-fn an_internal_container_sends_nothing_to_the_hosts_server() {
-    let outside = || {
-        let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
-        thread::spawn(move || {
-            socket.recv(&mut [0; 512]).unwrap();
-            std::process::abort();
-        });
-        resolv_conf("nameserver 127.0.0.1\n")
-    };
-    with_server(false, outside, |_zones, _| {
-        assert_eq!(lookup("x.attacker.test", TYPE::A), "NameError");
-        assert_eq!(lookup("web", TYPE::A), "10.213.1.2 10.213.1.3");
-    });
-}
-
-#[test]
-fn malformed_packets_and_rude_clients_do_not_disturb_others() {
-    with_server(true, no_servers, |_zones, _| {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        for length in 0..200_usize {
-            socket.send_to(&vec![0xc0; length], SERVER).unwrap();
-        }
-        for _ in 0..200 {
-            let mut stream = TcpStream::connect(SERVER).unwrap();
-            stream.write_all(&[0xff]).unwrap();
-            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
-        }
-        let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(SERVER).unwrap()).collect();
-        let start = Instant::now();
-        assert!(lookup("web", TYPE::A).contains("10.213.1.2"));
-        assert!(words(&by_tcp(&question("web", TYPE::A))).contains("10.213.1.2"));
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-        drop(idle);
-    });
-}
-
-#[test]
-fn an_idle_tcp_client_is_let_go_after_five_seconds() {
-    with_server(true, no_servers, |_zones, _| {
-        let mut stream = TcpStream::connect(SERVER).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let start = Instant::now();
-        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
-        assert!(start.elapsed() > Duration::from_secs(4), "{:?}", start.elapsed());
     });
 }
 

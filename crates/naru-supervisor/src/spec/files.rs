@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use naru_compose::project::{ExtraHosts, Service};
+use naru_net::dns::HOST_NAMES;
 
 use super::{Error, is_host_name};
 
@@ -55,7 +56,7 @@ pub fn hosts(extra: &ExtraHosts, own: &Own<'_>) -> Result<String, Error> {
     Ok(text)
 }
 
-/// `/etc/hosts` with the host's network: the host's own file and the `extra_hosts`.
+/// `/etc/hosts` with the host's network: the host's own file, the `extra_hosts`, and the names of the host itself.
 ///
 /// # Errors
 /// As for [`hosts`].
@@ -64,7 +65,12 @@ pub fn hosts_of_host(host: &str, extra: &ExtraHosts) -> Result<String, Error> {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(&extra_lines(extra, Some(IpAddr::from([127, 0, 0, 1])))?);
+    let own = IpAddr::from([127, 0, 0, 1]);
+    text.push_str(&extra_lines(extra, Some(own))?);
+    // Elsewhere naru's name server knows them.
+    for name in HOST_NAMES.iter().filter(|name| !extra.0.contains_key(**name)) {
+        text.push_str(&format!("{own}\t{name}\n"));
+    }
     Ok(text)
 }
 

@@ -57,6 +57,12 @@ impl Supervisor {
             }
         }
         self.names.zone.send_replace(Arc::new(zone));
+        // Who was connected to a network, or taken from one, sees something else from now on.
+        for live in self.containers.values() {
+            if let Some(server) = live.running.as_ref().and_then(|running| running.dns.as_ref()) {
+                server.set_view(self.view(live));
+            }
+        }
     }
 
     /// What a container may see.
@@ -67,12 +73,12 @@ impl Supervisor {
         let service = live.service.as_ref();
         // Questions to servers of its own leave from the container itself, and get as far as it does.
         let has_servers = service.is_some_and(|service| !service.dns.is_empty());
-        View {
-            aliases: service.map(|service| links(&service.links)).unwrap_or_default(),
-            host: host(entries()),
-            forward: has_way_out || has_servers,
-            networks,
-        }
+        let attached = live.record.attachments.iter().flat_map(|attachment| &attachment.links);
+        let mut aliases = links(service.map_or(&[], |service| service.links.as_slice()));
+        aliases.extend(
+            attached.map(|(alias, name)| (alias.to_ascii_lowercase(), name.to_ascii_lowercase())),
+        );
+        View { aliases, host: host(entries()), forward: has_way_out || has_servers, networks }
     }
 
     /// Answers a container's questions from now on.
@@ -155,7 +161,8 @@ mod tests {
 
     #[test]
     fn only_links_with_an_alias_add_a_name() {
-        let links = links(&["db".into(), "db:Database".into(), "cache:cache".into()]);
+        let written = ["db".to_owned(), "db:Database".to_owned(), "cache:cache".to_owned()];
+        let links = links(&written);
         let expected = [("cache", "cache"), ("database", "db")];
         let expected = expected.map(|(alias, service)| (alias.to_owned(), service.to_owned()));
         assert_eq!(links, expected.into());

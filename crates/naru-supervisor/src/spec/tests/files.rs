@@ -81,7 +81,10 @@ fn host_gateway_without_such_an_address_is_an_error() {
 #[test]
 fn with_the_hosts_network_the_hosts_own_file_is_extended() {
     let text = hosts_of_host("127.0.0.1 localhost", &extra(&[("db", "10.0.0.1")])).unwrap();
-    assert_eq!(text, "127.0.0.1 localhost\n10.0.0.1\tdb\n");
+    let own = "127.0.0.1\thost.docker.internal\n127.0.0.1\thost.naru.internal\n";
+    assert_eq!(text, format!("127.0.0.1 localhost\n10.0.0.1\tdb\n{own}"));
+    let text = hosts_of_host("", &extra(&[("host.docker.internal", "10.0.0.1")])).unwrap();
+    assert_eq!(text, "10.0.0.1\thost.docker.internal\n127.0.0.1\thost.naru.internal\n");
 }
 
 const HOST: &str = "# comment\nnameserver 10.0.0.53\nnameserver nonsense\nsearch corp.example local\noptions edns0 trust-ad\n";
