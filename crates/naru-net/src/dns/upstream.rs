@@ -46,10 +46,17 @@ struct Behind {
 
 #[derive(Debug)]
 enum Servers {
-    /// The host's, and its names: read again when the files change.
-    OfHost { settings: Mutex<Watched<Config>>, names: Mutex<Watched<Hosts>> },
+    /// The host's.
+    OfHost(Box<Host>),
     /// Those that a service names.
     Named(Vec<SocketAddr>),
+}
+
+/// The host's settings and names: read again when the files change.
+#[derive(Debug)]
+struct Host {
+    settings: Mutex<Watched<Config>>,
+    names: Mutex<Watched<Hosts>>,
 }
 
 impl Default for Upstream {
@@ -63,7 +70,7 @@ impl Upstream {
     pub fn from_files(settings: impl Into<PathBuf>, names: impl Into<PathBuf>) -> Self {
         let settings = Mutex::new(Watched::new(settings, Config::parse));
         let names = Mutex::new(Watched::new(names, Hosts::parse));
-        Self::new(Servers::OfHost { settings, names }, Source::Here)
+        Self::new(Servers::OfHost(Box::new(Host { settings, names })), Source::Here)
     }
 
     /// These servers, asked from the network namespace that the sockets are of.
@@ -85,15 +92,15 @@ impl Upstream {
 
     /// What the host's own file says about a name.
     pub(crate) fn host_name(&self, name: &str, kind: u16) -> Option<zone::Answer> {
-        let Servers::OfHost { names, .. } = &self.0.servers else { return None };
-        lock(names).now().find(name).map(|addresses| zone::of_kind(addresses, kind))
+        let Servers::OfHost(host) = &self.0.servers else { return None };
+        lock(&host.names).now().find(name).map(|addresses| zone::of_kind(addresses, kind))
     }
 
     fn servers(&self) -> Vec<SocketAddr> {
         match &self.0.servers {
             Servers::Named(servers) => servers.clone(),
-            Servers::OfHost { settings, .. } => {
-                let mut settings = lock(settings);
+            Servers::OfHost(host) => {
+                let mut settings = lock(&host.settings);
                 let servers = settings.now().servers.iter();
                 servers.map(|server| SocketAddr::new(*server, PORT)).collect()
             }
