@@ -12,6 +12,7 @@ mod diagnostics;
 mod disk;
 mod events;
 mod exec;
+mod firewall;
 mod foreground;
 mod heavy;
 mod hooks;

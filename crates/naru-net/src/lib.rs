@@ -2,7 +2,7 @@
 //!
 //! This crate owns everything between a container and the world: the bridge of a network and the
 //! links to it ([`network`], [`container`]), which subnet and which address ([`pool`], [`occupied`]), the rules of
-//! a project ([`firewall`], [`forwarding`]), ports of the host ([`ports`], [`proxy`]) and names
+//! a project ([`firewall`], [`forwarding`], and [`watch`] for what others do to them), ports of the host ([`ports`], [`proxy`]) and names
 //! ([`dns`]). It never knows what a service or a project file is, keeps no records, and never
 //! calls a host tool: links, addresses, routes and rules are set by netlink.
 //!
@@ -40,6 +40,7 @@ pub mod ports;
 pub mod proxy;
 #[cfg(test)]
 mod sandbox;
+pub mod watch;
 
 pub use mac::{InvalidMac, MacAddress};
 pub use netlink::{Refused, link::Link};

@@ -8,6 +8,9 @@ pub const BRIDGE_PREFIX: &str = "nb-";
 /// What the host's end of every container's link is called first.
 const HOST_SIDE_PREFIX: &str = "nv-";
 
+/// The bit that the groups of all of naru's links have, and those that people choose have not.
+pub(crate) const OWN_GROUPS: u32 = 1 << 30;
+
 const TABLE_PREFIX: &str = "naru-";
 
 /// The name of the bridge of the network with this id.
@@ -29,9 +32,8 @@ pub fn host_side(container: &str, network: &str) -> String {
 /// The group of all links of a project: never 0, the kernel's default, and above the small numbers
 /// that people choose by hand.
 pub fn group(project: &str) -> u32 {
-    const LARGE: u32 = 1 << 30;
-    let low = u32::try_from(hash(project) & u64::from(LARGE - 1)).expect("masked to 30 bits");
-    LARGE | low
+    let low = u32::try_from(hash(project) & u64::from(OWN_GROUPS - 1)).expect("masked to 30 bits");
+    OWN_GROUPS | low
 }
 
 /// The firewall table of a project.

@@ -393,6 +393,23 @@ fn set_up_inside(endpoint: &Endpoint<'_>, refused: impl Fn(Refused) -> Error) ->
     Ok(())
 }
 
+/// Makes the host's end of a container's link a port of its network's bridge again, after the bridge was made anew.
+/// False when there is no such link.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn rejoin(network: &Network, host_side: &str) -> Result<bool, Error> {
+    let mut socket = Socket::new();
+    if link::index_of(&mut socket, host_side).map_err(Error::List)?.is_none() {
+        return Ok(false);
+    }
+    let bridge = bridge_index(&mut socket, network)?;
+    link::set_master(&mut socket, host_side, bridge)
+        .and_then(|()| link::set_up(&mut socket, host_side, link::LinkLocal::None))
+        .map_err(|source| refused(network, source))?;
+    Ok(true)
+}
+
 /// Takes a container off a network by deleting its link; that it is gone already is no error.
 ///
 /// # Errors

@@ -29,6 +29,7 @@ mod image;
 pub mod leak;
 mod project;
 mod sandbox;
+pub mod tables;
 pub mod tracer;
 mod wait;
 

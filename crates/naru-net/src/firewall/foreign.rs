@@ -7,8 +7,8 @@
 
 use nix::libc;
 
-use super::Notice;
 use super::language::{Match, Rule, Verdict};
+use super::{Notice, Table};
 use crate::names;
 use crate::netlink::nft::{self, ListedChain, ListedRule, Place};
 use crate::netlink::{Refused, Socket};
@@ -75,13 +75,20 @@ impl Foreign {
         Place { chain: chain.to_owned(), ..dropping.clone() }
     }
 
-    fn is_open(&self, door: &Place) -> bool {
-        self.rules.iter().any(|rule| rule.place == *door && is_tagged(rule))
+    fn is_open(&self, door: &Place, who: &Who<'_>) -> bool {
+        let tag = who.tag();
+        let is_it = |rule: &&ListedRule| rule.comment.as_ref() == Some(&tag);
+        // Both rules: one without the other lets nothing through.
+        self.rules.iter().filter(|rule| rule.place == *door).filter(is_it).count() >= 2
     }
 
     /// Whether a chain drops what naru's bridges forward and they are not let through.
-    pub(super) fn is_shut(&self, ipv6: bool) -> bool {
-        self.dropping(ipv6).any(|dropping| !self.is_open(&self.door(dropping)))
+    pub(super) fn is_shut(&self, table: &Table) -> bool {
+        let everybody = Who::all(table);
+        self.dropping(table.has_ipv6_egress()).any(|dropping| {
+            let door = self.door(dropping);
+            everybody.iter().any(|who| !self.is_open(&door, who))
+        })
     }
 
     /// Whether some chain drops what it does not know.
@@ -89,19 +96,23 @@ impl Foreign {
         self.dropping(ipv6).next().is_some()
     }
 
-    /// Lets naru's bridges through every chain that drops what it does not know, and says where.
-    pub(super) fn open(&self, socket: &mut Socket, ipv6: bool) -> Vec<Notice> {
+    /// Lets a project's bridges through every chain that drops what it does not know, and says where.
+    pub(super) fn open(&self, socket: &mut Socket, project: &Table) -> Vec<Notice> {
         let mut notices = Vec::new();
-        for dropping in self.dropping(ipv6) {
+        for dropping in self.dropping(project.has_ipv6_egress()) {
             let door = self.door(dropping);
-            if self.is_open(&door) {
-                continue;
-            }
+            let missing = Who::all(project).into_iter().filter(|who| !self.is_open(&door, who));
+            let opened: Result<Vec<()>, _> =
+                missing.map(|who| nft::insert(socket, &door, &who.pair(), &who.tag())).collect();
             let (table, chain) = (table_name(dropping), dropping.chain.clone());
-            notices.push(match nft::insert(socket, &door, &pair(), TAG) {
-                Ok(()) => Notice::LetThrough { table, chain, by: door.chain },
-                Err(refused) => Notice::ForeignDrop { table, chain, reason: refused.to_string() },
-            });
+            match opened {
+                Ok(opened) if opened.is_empty() => {}
+                Ok(_) => notices.push(Notice::LetThrough { table, chain, by: door.chain }),
+                Err(refused) => {
+                    let reason = refused.to_string();
+                    notices.push(Notice::ForeignDrop { table, chain, reason });
+                }
+            }
         }
         notices
     }
@@ -114,14 +125,50 @@ impl Foreign {
 }
 
 fn is_tagged(rule: &ListedRule) -> bool {
-    rule.comment.as_deref() == Some(TAG)
+    let rest = rule.comment.as_deref().and_then(|comment| comment.strip_prefix(TAG));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
-/// Only what `iptables` can show: it calls a table with anything else in it incompatible.
-fn pair() -> [Rule; 2] {
-    let prefix = names::BRIDGE_PREFIX;
-    [Match::InPrefix(prefix), Match::OutPrefix(prefix)]
-        .map(|condition| Rule::new([condition], Verdict::Accept))
+/// Whom a pair of rules lets through.
+#[derive(Debug, PartialEq, Eq)]
+enum Who<'a> {
+    /// All bridges that naru has named.
+    Named,
+    /// One that the user has named.
+    Bridge(&'a str),
+}
+
+impl<'a> Who<'a> {
+    /// All that have a way out of a project.
+    fn all(table: &'a Table) -> Vec<Self> {
+        let open = table.bridges.iter().filter(|bridge| !bridge.internal);
+        let mut all: Vec<_> = open
+            .map(|bridge| match names::is_bridge(&bridge.name) {
+                true => Self::Named,
+                false => Self::Bridge(&bridge.name),
+            })
+            .collect();
+        all.dedup();
+        all
+    }
+
+    fn tag(&self) -> String {
+        match self {
+            Self::Named => TAG.to_owned(),
+            Self::Bridge(name) => format!("{TAG} {name}"),
+        }
+    }
+
+    /// Only what `iptables` can show: it calls a table with anything else in it incompatible.
+    fn pair(&self) -> [Rule; 2] {
+        let conditions = match self {
+            Self::Named => {
+                [Match::InPrefix(names::BRIDGE_PREFIX), Match::OutPrefix(names::BRIDGE_PREFIX)]
+            }
+            Self::Bridge(name) => [Match::In((*name).into()), Match::Out((*name).into())],
+        };
+        conditions.map(|condition| Rule::new([condition], Verdict::Accept))
+    }
 }
 
 fn table_name(place: &Place) -> String {

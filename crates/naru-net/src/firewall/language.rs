@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use ipnetwork::IpNetwork;
 
 use crate::forwarding::Family;
+use crate::names::OWN_GROUPS;
 use crate::ports::Protocol;
 
 /// A whole table.
@@ -60,10 +61,10 @@ pub(crate) enum Match {
     InPrefix(&'static str),
     /// Goes out through an interface whose name begins so.
     OutPrefix(&'static str),
-    /// Came in through an interface whose name begins otherwise.
-    NotInPrefix(&'static str),
-    /// Goes out through an interface whose name begins otherwise.
-    NotOutPrefix(&'static str),
+    /// Came in through an interface that is none of naru's, by its group.
+    NotInOwn,
+    /// Goes out through an interface that is none of naru's, by its group.
+    NotOutOwn,
     /// Belongs to a connection that was let through before, or is an error message about one.
     KnownConnection,
     /// Belongs to a connection whose destination was translated.
@@ -147,8 +148,8 @@ impl fmt::Display for Rule {
                 Match::NotOut(name) => write!(f, "oifname != {name} ")?,
                 Match::InPrefix(prefix) => write!(f, "iifname {prefix}* ")?,
                 Match::OutPrefix(prefix) => write!(f, "oifname {prefix}* ")?,
-                Match::NotInPrefix(prefix) => write!(f, "iifname != {prefix}* ")?,
-                Match::NotOutPrefix(prefix) => write!(f, "oifname != {prefix}* ")?,
+                Match::NotInOwn => write!(f, "iifgroup & {OWN_GROUPS:#x} == 0 ")?,
+                Match::NotOutOwn => write!(f, "oifgroup & {OWN_GROUPS:#x} == 0 ")?,
                 Match::KnownConnection => write!(f, "ct state established,related ")?,
                 Match::Translated => write!(f, "ct status dnat ")?,
                 Match::NotTranslated => write!(f, "ct status ! dnat ")?,

@@ -209,7 +209,7 @@ impl Firewall {
             }
         }
         if table.egress().next().is_some() {
-            notices.extend(foreign.open(&mut self.socket, table.has_ipv6_egress()));
+            notices.extend(foreign.open(&mut self.socket, table));
         }
         Ok(Outcome { notices, switched })
     }
@@ -224,7 +224,7 @@ impl Firewall {
         let is_there = nft::tables(&mut self.socket)
             .is_ok_and(|tables| tables.iter().any(|listed| listed.name == ruleset.table));
         let forwards = table.egress().all(|family| forwarding::is_on(family).unwrap_or(true));
-        let is_shut = table.egress().next().is_some() && foreign.is_shut(table.has_ipv6_egress());
+        let is_shut = table.egress().next().is_some() && foreign.is_shut(table);
         let is_tight = !table
             .bridges
             .iter()

@@ -86,8 +86,7 @@ fn forward_rules(table: &Table, engines: &[&'static str], switched: Switched) ->
     }
     let families = [(switched.ipv4, Family::Ipv4), (switched.ipv6, Family::Ipv6)];
     for (_, family) in families.into_iter().filter(|(is_switched, _)| *is_switched) {
-        let prefix = names::BRIDGE_PREFIX;
-        let foreign = [Match::Of(family), Match::NotInPrefix(prefix), Match::NotOutPrefix(prefix)];
+        let foreign = [Match::Of(family), Match::NotInOwn, Match::NotOutOwn];
         rules.push(Rule::new(foreign, Verdict::Drop));
     }
     rules
@@ -160,7 +159,7 @@ table inet naru-shop {
     oifname nb-front drop
     oifname nb-back drop
     iifname nb-back drop
-    meta nfproto ipv4 iifname != nb-* oifname != nb-* drop
+    meta nfproto ipv4 iifgroup & 0x40000000 == 0 oifgroup & 0x40000000 == 0 drop
   }
   chain postrouting {
     type nat hook postrouting priority 100; policy accept;

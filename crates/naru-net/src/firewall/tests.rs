@@ -132,7 +132,7 @@ fn what_leaves_the_host_carries_the_hosts_address_unless_masquerading_is_off() {
 fn while_naru_forwards_the_host_is_no_router_for_others() {
     sandbox::run(|| {
         let (lan, _) = neighbour();
-        let other = Network { bridge: "other0".into(), ..network(9, false) };
+        let other = Network { bridge: "other0".into(), group: 7, ..network(9, false) };
         network::create(&other).unwrap();
         let (far, address) = container(&other, 2);
         talk(&far, address, &lan).expect_err("the host does not forward");
@@ -167,7 +167,7 @@ fn a_libvirt_like_bridge_keeps_forwarding_with_naru_up() {
     sandbox::run(|| {
         forwarding::switch_on(Family::Ipv4).unwrap();
         let (lan, _) = neighbour();
-        let other = Network { bridge: "virbr0".into(), ..network(9, false) };
+        let other = Network { bridge: "virbr0".into(), group: 7, ..network(9, false) };
         network::create(&other).unwrap();
         let (machine, address) = container(&other, 2);
         let mut firewall = set(&table("a", &[&network(1, false)]));
@@ -343,7 +343,7 @@ fn beside_docker_naru_is_let_through_and_what_docker_protects_stays_shut() {
     // T-P3, with docker0 present, a container in it, and its tables.
     sandbox::run(|| {
         let (lan, _) = neighbour();
-        let docker = Network { bridge: "docker0".into(), ..network(9, false) };
+        let docker = Network { bridge: "docker0".into(), group: 7, ..network(9, false) };
         network::create(&docker).unwrap();
         let (foreign, foreign_address) = container(&docker, 2);
         let (front, other) = (network(1, false), network(2, false));
@@ -426,6 +426,30 @@ fn a_foreign_policy_or_rule_that_drops_is_opened_at_its_top_and_closed_again() {
         talk(&lan, [192, 0, 2, 2], &web).expect("egress");
         firewall.remove("a", outcome.switched).unwrap();
         assert_eq!(listing(), before);
+    });
+}
+
+#[test]
+fn a_bridge_with_a_name_of_the_users_is_let_through_too() {
+    sandbox::run(|| {
+        let (lan, _) = neighbour();
+        let named = Network { bridge: "shop0".into(), ..network(1, false) };
+        let front = network(2, false);
+        network::create(&named).unwrap();
+        network::create(&front).unwrap();
+        let (web, _) = container(&named, 2);
+        add_table_that_drops("strict");
+        let mut other = Firewall::new();
+        other.replace(&table("b", &[&front])).unwrap();
+        let mut firewall = Firewall::new();
+        let own = table("a", &[&named]);
+        assert_eq!(firewall.replace(&own).unwrap().notices.len(), 1);
+        assert!(firewall.is_whole(&own));
+        talk(&lan, [192, 0, 2, 2], &web).expect("egress, past the other project's rules as well");
+        other.remove("b", Switched::default()).unwrap();
+        firewall.remove("a", Switched::default()).unwrap();
+        let rules = nft::rules(&mut Socket::new()).unwrap();
+        assert!(rules.iter().all(|rule| rule.comment.is_none()), "{rules:?}");
     });
 }
 

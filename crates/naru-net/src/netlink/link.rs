@@ -143,6 +143,13 @@ pub(crate) fn set_up(
     }
 }
 
+/// Makes a link a port of a bridge.
+pub(crate) fn set_master(socket: &mut Socket, name: &str, bridge: u32) -> Result<(), Refused> {
+    let mut request = Request::new().op_setlink_do(&Ifinfomsg::new());
+    drop(request.encode().push_ifname_bytes(name.as_bytes()).push_master(bridge));
+    socket.acknowledged(&request)
+}
+
 /// Brings the loopback interface up, with its addresses 127.0.0.1 and ::1.
 pub(crate) fn set_loopback_up(socket: &mut Socket) -> Result<(), Refused> {
     const LOOPBACK: u32 = 1;

@@ -38,4 +38,6 @@ pub(super) enum Event {
     Probed(ContainerId, Probed),
     /// A look for the sign that a container is ready has ended.
     Looked(ContainerId, Looked),
+    /// Somebody has changed a link or the firewall.
+    NetworkTouched,
 }

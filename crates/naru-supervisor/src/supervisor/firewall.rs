@@ -26,7 +26,7 @@ impl Supervisor {
     }
 
     /// The project's table as it should be.
-    fn firewall_table(&self) -> Table {
+    pub(super) fn firewall_table(&self) -> Table {
         let own = self.networks.record.networks.values();
         Table {
             id: self.kernel_id(),

@@ -19,6 +19,7 @@ mod exits;
 mod firewall;
 mod forwarding;
 mod handover;
+mod healing;
 mod health;
 mod hooks;
 mod inside;
@@ -98,6 +99,7 @@ struct Supervisor {
     model: Project,
     containers: BTreeMap<ContainerId, Live>,
     networks: networks::Networks,
+    healing: healing::Healing,
     ports: ports::Ports,
     names: names::Names,
     timers: Timers,
@@ -193,6 +195,7 @@ impl Supervisor {
             model: Project::default(),
             containers: BTreeMap::new(),
             networks,
+            healing: healing::Healing::default(),
             ports,
             names: names::Names::new(),
             timers: Timers::default(),
@@ -259,6 +262,7 @@ impl Supervisor {
             Event::ClientGone(id) => self.client_gone(id.as_ref()),
             Event::Gone(id, result) => self.gone(&id, result),
             Event::Looked(id, looked) => self.looked(&id, looked),
+            Event::NetworkTouched => self.network_touched(),
         }
     }
 
@@ -273,6 +277,7 @@ impl Supervisor {
             Due::StopCheck(id, generation) => self.stop_check(&id, generation),
             Due::Ports(id, tries) => self.resume_ports_of(&id, tries),
             Due::Resolver(id, tries) => self.resume_dns(&id, tries),
+            Due::Networks => self.heal_networks(),
             Due::Keeper => self.call_keeper(),
             Due::Output(id) => self.tell_output(&id),
             Due::Farewell(id) => self.remove_if_done(&id),

@@ -107,6 +107,7 @@ impl Supervisor {
             return Err(failed(&error));
         }
         self.save_networks().map_err(|error| failed(&error))?;
+        self.watch_networks();
         self.replace_firewall()
     }
 
@@ -129,6 +130,20 @@ impl Supervisor {
         if recorded.is_empty() {
             return Ok(());
         }
+        self.watch_networks();
+        self.restore_bridges()?;
+        self.replace_firewall()
+    }
+
+    /// Makes recorded bridges that are gone or down; returns the names of their networks.
+    pub(super) fn restore_bridges(&self) -> Result<Vec<String>, Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::from_error(error);
+        let id = self.kernel_id();
+        let bridges = network::links_of_group(names::group(&id)).map_err(|error| failed(&error))?;
+        let entries = self.networks.record.networks.iter();
+        let with_bridge = entries.filter(|(_, entry)| entry.driver == record::Driver::Bridge);
+        let recorded: Vec<_> =
+            with_bridge.filter_map(|(key, _)| self.networks.get(&id, key)).collect();
         let is_whole = |network: &naru_net::Network| {
             bridges.iter().any(|link| link.name == network.bridge && link.up)
         };
@@ -136,7 +151,7 @@ impl Supervisor {
         for network in &missing {
             network::restore(network).map_err(|error| failed(&error))?;
         }
-        self.replace_firewall()
+        Ok(missing.iter().map(|network| network.id.clone()).collect())
     }
 
     /// The record of a network as it is to be made; nothing is made yet.

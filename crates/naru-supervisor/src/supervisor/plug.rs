@@ -81,6 +81,11 @@ fn plug(
 }
 
 impl Plug {
+    /// The name of the host's end.
+    pub(super) fn host_side(&self) -> &str {
+        &self.host_side
+    }
+
     /// The end in a container's network namespace.
     pub(super) fn endpoint<'a>(&'a self, netns: BorrowedFd<'a>) -> Endpoint<'a> {
         Endpoint {

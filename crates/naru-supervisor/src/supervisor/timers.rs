@@ -24,6 +24,8 @@ pub(super) enum Due {
     Ports(ContainerId, u32),
     /// Another try to bind a container's resolver, and how many are left after it.
     Resolver(ContainerId, u32),
+    /// A look at what somebody has done to links and the firewall.
+    Networks,
     /// Another try to have a keeper.
     Keeper,
     /// A look for what a `pre_start` hook has said.

@@ -13,6 +13,7 @@ use nix::libc;
 use super::{Place, header};
 use crate::firewall::language::{Chain, ChainKind, Hook, Match, Rule, Verdict};
 use crate::forwarding::Family;
+use crate::names::OWN_GROUPS;
 use crate::ports::Protocol;
 
 /// `NFPROTO_IPV4` and `NFPROTO_IPV6`, as packets carry them.
@@ -116,8 +117,8 @@ fn push_match<'a>(list: Expressions<'a>, condition: &Match) -> Expressions<'a> {
         Match::NotOut(name) => compare(meta(list, output), other, &padded(name)),
         Match::InPrefix(prefix) => compare(meta(list, input), equal, prefix.as_bytes()),
         Match::OutPrefix(prefix) => compare(meta(list, output), equal, prefix.as_bytes()),
-        Match::NotInPrefix(prefix) => compare(meta(list, input), other, prefix.as_bytes()),
-        Match::NotOutPrefix(prefix) => compare(meta(list, output), other, prefix.as_bytes()),
+        Match::NotInOwn => group(list, MetaKeys::Iifgroup),
+        Match::NotOutOwn => group(list, MetaKeys::Oifgroup),
         Match::KnownConnection => bits(list, CtKeys::State, KNOWN_CONNECTION, other),
         Match::Translated => bits(list, CtKeys::Status, TRANSLATED, other),
         Match::NotTranslated => bits(list, CtKeys::Status, TRANSLATED, equal),
@@ -147,6 +148,12 @@ fn meta(list: Expressions<'_>, key: MetaKeys) -> Expressions<'_> {
         .push_key(key as u32)
         .end_nested()
         .end_nested()
+}
+
+/// Whether an interface's group lacks the bit of naru's.
+fn group(list: Expressions<'_>, key: MetaKeys) -> Expressions<'_> {
+    let list = mask(meta(list, key), &OWN_GROUPS.to_ne_bytes());
+    compare(list, CmpOps::Eq, &0u32.to_ne_bytes())
 }
 
 /// Whether some of these bits of a connection's value are set ([`CmpOps::Neq`] 0), or none.

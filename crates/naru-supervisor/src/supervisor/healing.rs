@@ -1,0 +1,112 @@
+//! What somebody else does to the project's links and to the firewall is put right, as soon as it is heard of.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use naru_net::{names, network, watch};
+use naru_state::ContainerId;
+use tokio::time::Instant;
+
+use super::Supervisor;
+use super::event::Event;
+use super::plug::plugs;
+use super::timers::Due;
+
+/// One change is often many messages: a look some time after the first sees them all.
+const SETTLED: Duration = Duration::from_millis(50);
+
+/// Whether changes are listened for, and whether a look is due.
+#[derive(Debug, Default)]
+pub(super) struct Healing {
+    listens: bool,
+    is_due: bool,
+}
+
+impl Supervisor {
+    /// Listens for changes from the first network on.
+    pub(super) fn watch_networks(&mut self) {
+        if self.healing.listens {
+            return;
+        }
+        let tell = || {
+            let events = self.events.clone();
+            move || events.send(Event::NetworkTouched).is_ok()
+        };
+        let id = self.kernel_id();
+        let watched =
+            watch::firewall(&id, tell()).and_then(|()| watch::links(names::group(&id), tell()));
+        match watched {
+            Ok(()) => self.healing.listens = true,
+            Err(error) => tracing::warn!(%error, "changes of the network are not heard of"),
+        }
+    }
+
+    /// Something may have changed.
+    pub(super) fn network_touched(&mut self) {
+        if !self.healing.is_due {
+            self.healing.is_due = true;
+            self.timers.add(Instant::now() + SETTLED, Due::Networks);
+        }
+    }
+
+    /// Makes again what is gone: bridges, the links of containers that run, the firewall.
+    pub(super) fn heal_networks(&mut self) {
+        self.healing.is_due = false;
+        if self.networks.record.networks.is_empty() {
+            return;
+        }
+        match self.restore_bridges() {
+            Ok(restored) => {
+                for name in restored {
+                    self.note(&format!("the bridge of network {name} was gone and is there again"));
+                }
+            }
+            Err(failure) => tracing::error!(error = %failure.message, "a bridge is gone"),
+        }
+        for id in self.containers.keys().cloned().collect::<Vec<_>>() {
+            self.heal_links(&id);
+        }
+        let table = self.firewall_table();
+        if !self.firewall.is_whole(&table)
+            && let Err(failure) = self.replace_firewall()
+        {
+            tracing::error!(error = %failure.message, "the firewall could not be set again");
+        }
+    }
+
+    /// The links of a container that runs: ports of their bridges again, and made again where they were deleted.
+    fn heal_links(&self, id: &ContainerId) {
+        let Some(live) = self.containers.get(id) else { return };
+        let Some(running) = &live.running else { return };
+        let kernel_id = self.kernel_id();
+        let places: Vec<_> = live
+            .record
+            .attachments
+            .iter()
+            .filter_map(|own| Some((self.networks.get(&kernel_id, &own.network)?, own.clone())))
+            .collect();
+        let seed = format!("{kernel_id}/{id}/{}", live.state.generation);
+        for ((network, _), plug) in places.iter().zip(plugs(&places, &seed)) {
+            let healed = match network::rejoin(network, plug.host_side()) {
+                Ok(true) => continue,
+                Ok(false) => fs_err::File::open(format!("/proc/{}/ns/net", running.process.pid))
+                    .map_err(|error| error.to_string())
+                    .and_then(|netns| {
+                        network::attach(network, &plug.endpoint(netns.file().as_fd()))
+                            .map_err(|error| error.to_string())
+                    }),
+                Err(error) => Err(error.to_string()),
+            };
+            let (container, network) = (&live.record.name, &network.id);
+            match healed {
+                Ok(()) => {
+                    self.note(&format!(
+                        "the link of {container} to network {network} was gone and is there again"
+                    ));
+                }
+                // It may just be ending.
+                Err(error) => tracing::warn!(%container, %network, error, "a link is gone"),
+            }
+        }
+    }
+}
