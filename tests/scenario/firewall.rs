@@ -8,13 +8,13 @@ use naru_test::{HOST_ADDRESS, Project, TestHost, eventually, tables, within};
 use super::host;
 
 /// Another machine on the host's network, at 10.99.0.2, ended when it is dropped.
-struct Neighbour(Child);
+struct Neighbour(Vec<Child>);
 
 impl Neighbour {
     fn new() -> Self {
         let machine = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().unwrap();
-        let neighbour = Self(machine);
-        let id = neighbour.0.id().to_string();
+        let neighbour = Self(vec![machine]);
+        let id = neighbour.id();
         let own = fs_err::read_link("/proc/self/ns/net").unwrap();
         eventually("it has its own network", || {
             match fs_err::read_link(format!("/proc/{id}/ns/net")) {
@@ -29,9 +29,13 @@ impl Neighbour {
         neighbour
     }
 
+    fn id(&self) -> String {
+        self.0[0].id().to_string()
+    }
+
     /// Runs a program there; whether it succeeded.
     fn try_run(&self, words: &[&str]) -> bool {
-        let id = self.0.id().to_string();
+        let id = self.id();
         let mut command = Command::new("nsenter");
         command.args(["--net", "--target", &id]).args(words);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
@@ -47,17 +51,12 @@ impl Neighbour {
     }
 
     /// Something that answers at this port, until the neighbour goes.
-    fn listen(&self, port: &str) {
-        let id = self.0.id().to_string();
+    fn listen(&mut self, port: &str) {
+        let id = self.id();
         let check = env!("CARGO_BIN_EXE_naru-check");
-        // It ends with the test's namespace.
-        drop(
-            Command::new("nsenter")
-                .args(["--net", "--target", &id, check, "listen", port])
-                .stdout(std::process::Stdio::null())
-                .spawn()
-                .unwrap(),
-        );
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &id, check, "listen", port]);
+        self.0.push(command.stdout(std::process::Stdio::null()).spawn().unwrap());
         eventually("the neighbour answers", || match connects("10.99.0.2", port) {
             true => Ok(()),
             false => Err("not yet".to_owned()),
@@ -67,8 +66,10 @@ impl Neighbour {
 
 impl Drop for Neighbour {
     fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+        for process in &mut self.0 {
+            process.kill().ok();
+            process.wait().ok();
+        }
     }
 }
 
@@ -113,7 +114,7 @@ fn server<'a>(host: &'a TestHost, name: &str) -> Project<'a> {
 fn beside_a_running_docker_containers_reach_the_outside_and_everything_is_as_before_after_down() {
     // T-P3, T-P5
     host(|host| {
-        let neighbour = Neighbour::new();
+        let mut neighbour = Neighbour::new();
         neighbour.listen("7000");
         fs_err::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
         ip(&["link", "add", "docker0", "type", "bridge"]);
@@ -180,7 +181,7 @@ fn a_policy_of_the_hosts_that_drops_decides_about_published_ports() {
 fn a_flush_of_all_rules_opens_nothing_and_what_it_takes_is_back_within_a_second() {
     // T-P4, G2
     host(|host| {
-        let neighbour = Neighbour::new();
+        let mut neighbour = Neighbour::new();
         neighbour.listen("7000");
         tables::as_docker();
         let (one, two) = (server(host, "one"), server(host, "two"));
@@ -248,7 +249,7 @@ fn a_bridge_or_a_link_that_somebody_deletes_is_made_again() {
 fn a_pinned_subnet_that_clashes_names_the_interface() {
     // T-I4
     host(|host| {
-        ip(&["link", "add", "wg7", "type", "dummy"]);
+        ip(&["link", "add", "wg7", "type", "bridge"]);
         ip(&["link", "set", "wg7", "up"]);
         ip(&["route", "add", "10.8.0.0/16", "dev", "wg7"]);
         let file = "services: { a: { image: test } }\nnetworks: { default: { ipam: { config: [{ subnet: 10.8.3.0/24 }] } } }";
