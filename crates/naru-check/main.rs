@@ -20,9 +20,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
 
 const USAGE: &str = "usage: naru-check report | listen PORT | listen-udp PORT | connect HOST PORT | \
-     connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | pour LINES | trap [ignore] | \
+     connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | pour LINES | trap [ignore|signalfd] | \
      write PATH TEXT | read PATH | notify TEXT | stays PATH | \
      attack NAME …";
 
@@ -54,6 +55,7 @@ fn act(words: &[&str]) -> Result<()> {
         ["pour", lines] => pour_lines(lines.parse()?)?,
         ["trap"] => trap(false)?,
         ["trap", "ignore"] => trap(true)?,
+        ["trap", "signalfd"] => trap_from_descriptor()?,
         ["write", path, text] => fs_err::write(path, format!("{text}\n"))?,
         ["read", path] => print!("{}", fs_err::read_to_string(path)?),
         ["notify", text] => notify(text)?,
@@ -103,13 +105,17 @@ fn pour_lines(lines: u64) -> Result<()> {
     Ok(())
 }
 
+/// The signals that `trap` waits for, blocked.
+fn blocked() -> Result<SigSet> {
+    let all = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1];
+    let signals: SigSet = all.into_iter().collect();
+    signals.thread_block().context("cannot block the signals")?;
+    Ok(signals)
+}
+
 /// Says that it waits for SIGTERM and SIGINT; ends with 0 on the first, or says so and goes on when it ignores them.
 fn trap(ignore: bool) -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
-        signals.add(signal);
-    }
-    signals.thread_block().context("cannot block the signals")?;
+    let signals = blocked()?;
     println!("ready");
     loop {
         let signal = signals.wait().context("cannot wait for a signal")?;
@@ -118,6 +124,16 @@ fn trap(ignore: bool) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// As [`trap`], by signalfd(2): no thread ever waits in sigwait(3).
+fn trap_from_descriptor() -> Result<()> {
+    let descriptor = SignalFd::new(&blocked()?).context("cannot make a descriptor of signals")?;
+    println!("ready");
+    let told = descriptor.read_signal().context("cannot read a signal")?;
+    let number = told.context("there is no signal")?.ssi_signo;
+    println!("got {}", Signal::try_from(i32::try_from(number)?)?);
+    Ok(())
 }
 
 /// Sends one datagram to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).

@@ -53,14 +53,60 @@ fn ten_times_up_and_down_end_as_the_first_began() {
     host(|host| {
         let project = host.project("two").file("compose.yaml", TWO);
         let before = host.snapshot();
-        // `cargo xtask soak cycles` asks for more.
-        let cycles = std::env::var("NARU_SOAK_CYCLES").ok().and_then(|text| text.parse().ok());
-        for _ in 0..cycles.unwrap_or(10) {
+        for _ in 0..cycles() {
             project.naru(["up", "-d"]).succeeds();
             project.naru(["down", "-t", "0"]).succeeds();
         }
         before.assert_nothing_left();
     });
+}
+
+/// `cargo xtask soak cycles` asks for more.
+fn cycles() -> u32 {
+    let asked = std::env::var("NARU_SOAK_CYCLES").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(10)
+}
+
+/// T-F3, beside the test above: what naru keeps by design does not grow either.
+#[test]
+fn many_ups_and_downs_take_no_more_disk_than_the_first() {
+    host(|host| {
+        let project = host.project("two").file("compose.yaml", TWO);
+        let cycle = || {
+            project.naru(["up", "-d"]).succeeds();
+            project.naru(["down", "-t", "0", "-v"]).succeeds();
+        };
+        let before = host.snapshot();
+        // The first ones unpack the image and begin the files that stay.
+        cycle();
+        cycle();
+        let disk = disk_usage(&host.root()) + disk_usage(&host.run());
+        for _ in 0..cycles() {
+            cycle();
+        }
+        before.assert_nothing_left();
+        let now = disk_usage(&host.root()) + disk_usage(&host.run());
+        // What happened is kept: a megabyte of it at most, whatever is done how often.
+        assert!(now <= disk + (1 << 20) + (64 << 10), "{disk} bytes have become {now}");
+    });
+}
+
+/// Bytes on disk of all files below a folder.
+fn disk_usage(folder: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut waiting = vec![folder.to_owned()];
+    let mut bytes = 0;
+    while let Some(folder) = waiting.pop() {
+        for entry in fs_err::read_dir(folder).unwrap().filter_map(Result::ok) {
+            // What ends meanwhile takes no room.
+            let Ok(data) = fs_err::symlink_metadata(entry.path()) else { continue };
+            bytes += data.blocks() * 512;
+            if data.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    bytes
 }
 
 #[test]

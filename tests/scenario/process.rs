@@ -66,26 +66,6 @@ services:
 }
 
 #[test]
-fn init_reaps_and_passes_signals_on() {
-    host(|host| {
-        let file = "services: { a: { image: test, init: true, command: naru-check trap } }";
-        let project = host.project("init").file("compose.yaml", file);
-        project.naru(["up", "-d"]).succeeds();
-        project.until_logged("a", "ready");
-        let one = project.naru(["exec", "-T", "a", "cat", "/proc/1/comm"]).succeeds().stdout;
-        assert_ne!(one.trim(), "naru-check");
-        let orphan = ["exec", "-T", "a", "sh", "-c", "(sleep 0.1 &) ; true"];
-        project.naru(orphan).succeeds();
-        eventually("the orphan is reaped", || {
-            let list = project.naru(["exec", "-T", "a", "ps", "-o", "stat,comm"]).succeeds().stdout;
-            if list.lines().any(|line| line.starts_with('Z')) { Err(list) } else { Ok(()) }
-        });
-        let down = project.naru(["down"]).succeeds();
-        assert!(down.took < Duration::from_secs(5), "{down}");
-    });
-}
-
-#[test]
 fn a_terminal_is_a_terminal() {
     host(|host| {
         let file = "services: { a: { image: test, tty: true, stdin_open: true, command: [sh, -c, 'tty; sleep 60'] } }";

@@ -283,3 +283,33 @@ services:
         project.naru(["down", "-t", "0"]).succeeds();
     });
 }
+
+/// T-A5.
+#[test]
+fn gates_and_checks_need_neither_systemd_nor_a_bus() {
+    host(|host| {
+        // Nothing of either in this host, whatever machine the test runs on.
+        for folder in ["/run/systemd", "/run/dbus", "/var/run/dbus"] {
+            if std::path::Path::new(folder).exists() {
+                let mut mount = std::process::Command::new("mount");
+                let hidden = mount.args(["-t", "tmpfs", "tmpfs", folder]).status().unwrap();
+                assert!(hidden.success(), "{folder} cannot be hidden");
+            }
+        }
+        let check = "healthcheck: { test: [CMD, naru-check, connect, 127.0.0.1, '5432'], interval: 100ms, retries: 100 }";
+        let project = host.project("bare").file("compose.yaml", &late_port(0.2, check));
+        let mut up = project.command(["up", "-d", "--wait", "db"]);
+        up.env_remove("DBUS_SESSION_BUS_ADDRESS").env_remove("XDG_RUNTIME_DIR");
+        naru_test::Running::start(&mut up).wait().succeeds();
+        assert_eq!(project.containers("db")[0]["Health"], "healthy");
+        project.naru(["up", "-d"]).succeeds();
+        assert_eq!(project.until("api", "exited")["ExitCode"], 0);
+        // Checks go on by naru's own clock.
+        let checks = || project.state("db")["health"]["log"].as_array().map_or(0, Vec::len);
+        let before = checks();
+        eventually("more of them", || match checks() {
+            now if now > before + 2 => Ok(()),
+            now => Err(now.to_string()),
+        });
+    });
+}

@@ -82,3 +82,39 @@ fn unless_stopped_brings_back_what_ended_while_it_ran() {
         assert_eq!(project.until("a", "running")["ID"], first, "the same container, a new process");
     });
 }
+
+/// T-Q3; after a restart of the machine: `boot_brings_back_what_the_policies_say_and_dependencies_first`.
+#[test]
+fn what_was_stopped_by_hand_stays_down_whoever_of_naru_dies_then() {
+    host(|host| {
+        let service = |policy: &str| {
+            format!(
+                "{{ image: test, restart: {policy}, command: [sh, -c, 'echo started; exec naru-check trap'] }}"
+            )
+        };
+        let policies = ["always", "unless-stopped", "on-failure"];
+        let mut file = "services:\n  stays: { image: test }\n".to_owned();
+        for policy in policies {
+            file += &format!("  {policy}: {}\n", service(policy));
+        }
+        let project = host.project("stopped").file("compose.yaml", &file);
+        project.naru(["up", "-d"]).succeeds();
+        for policy in policies {
+            project.until_logged(policy, "ready");
+        }
+        project.naru(["stop", policies[0], policies[1], policies[2]]).succeeds();
+        for victims in [&["supervisor:"][..], &["keeper:"], &["keeper:", "supervisor:"]] {
+            for victim in victims {
+                host.kill(&["naru", victim]);
+            }
+            // Whoever takes over has looked at every container before it answers.
+            project.naru(["start", "stays"]).succeeds();
+            for policy in policies {
+                assert_eq!(project.containers(policy)[0]["State"], "exited", "{policy}");
+                assert_eq!(starts(&project, policy), 1, "{policy}, after {victims:?}");
+            }
+        }
+        project.naru(["start", "always"]).succeeds();
+        project.until("always", "running");
+    });
+}

@@ -22,7 +22,7 @@ mod supervisor;
 
 use std::process::ExitCode;
 
-use naru_state::{ContainerId, Directories, ProjectName};
+use naru_state::{ContainerId, Directories, Lock, ProjectName};
 
 use role::Role;
 pub use supervisor::has_bridges;
@@ -74,11 +74,25 @@ pub(crate) fn own_cgroup_path(directories: &Directories, project: &ProjectName) 
     format!("{}/naru", project_cgroup_path(directories, project))
 }
 
-/// Removes the control group that the two processes of a project leave when both are killed after everything
-/// else of it has gone. One that somebody is in stays.
-pub fn remove_empty_group(directories: &Directories, project: &ProjectName) {
+/// Removes what the two processes of a project leave when both are killed after everything else of it has gone, and a
+/// command that was killed while it started them: their control group and their volatile files. What somebody is in or
+/// holds stays.
+pub fn remove_remains(directories: &Directories, project: &ProjectName) {
     // Where control groups cannot be read there is none to remove.
     if let Ok(group) = naru_runtime::Cgroup::new(own_cgroup_path(directories, project)) {
         group.remove_upwards();
     }
+    let own = directories.project(project);
+    if !own.run().exists() {
+        return;
+    }
+    let holder = format!("pid {}: down of {project}", std::process::id());
+    // Who has it is at work, and will see to its files.
+    let held = [own.keeper_lock_file(), own.lock_file()].map(|lock| Lock::try_take(&lock, &holder));
+    if held.iter().any(Result::is_err) {
+        return;
+    }
+    // What cannot be removed is volatile all the same.
+    drop(fs_err::remove_dir_all(own.run()));
+    drop(fs_err::remove_dir(directories.run()));
 }

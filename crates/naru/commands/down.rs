@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         }
         None => {
             let name = &target.name;
-            naru_supervisor::remove_empty_group(&settings.directories, name);
+            naru_supervisor::remove_remains(&settings.directories, name);
             printer.say(&format!("Warning: No resource found to remove for project \"{name}\"."));
             return Ok(0);
         }

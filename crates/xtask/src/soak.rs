@@ -21,6 +21,12 @@ pub(crate) enum Command {
     Attacks(Attacks),
     /// Cut the power of the file system under NARU_ROOT in the middle of commands
     Powercut(Cuts),
+    /// Press Ctrl-C at random moments of `up`, once or twice
+    Interrupts(Interrupts),
+    /// Let ten services be probed and write, and compare naru's memory
+    Memory(Probes),
+    /// Make a Postgres anew whose init script is slow, with somebody who connects as soon as it is ready
+    Readiness(Runs),
     /// Make and remove containers with the runtime alone, and compare descriptors, mounts, cgroups, processes and threads
     Containers(Containers),
 }
@@ -45,7 +51,7 @@ pub(crate) struct Kills {
 #[derive(Debug, Args)]
 pub(crate) struct Cycles {
     /// Times up and down
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 1000)]
     cycles: u64,
 }
 
@@ -71,6 +77,30 @@ pub(crate) struct Cuts {
     /// Power cuts
     #[arg(long, default_value_t = 500)]
     cuts: u64,
+}
+
+/// How often.
+#[derive(Debug, Args)]
+pub(crate) struct Interrupts {
+    /// Moments in the foreground, and as many in the background
+    #[arg(long, default_value_t = 100)]
+    moments: u64,
+}
+
+/// How many.
+#[derive(Debug, Args)]
+pub(crate) struct Probes {
+    /// Probes of each service, five a second; by default as many as come in a day at Docker's interval
+    #[arg(long, default_value_t = 2880)]
+    probes: u64,
+}
+
+/// How often.
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    /// Fresh databases
+    #[arg(long, default_value_t = 50)]
+    runs: u64,
 }
 
 /// How many.
@@ -99,7 +129,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             tests("test(/^scenario::survival::flood::/)", "NARU_SOAK_KILLS", *kills)
         }),
         Command::Cycles(Cycles { cycles }) => step("up and down", || {
-            tests("test(/^scenario::lifecycle::ten_times/)", "NARU_SOAK_CYCLES", *cycles)
+            tests("test(/^scenario::lifecycle::(ten_times|many_ups)/)", "NARU_SOAK_CYCLES", *cycles)
         }),
         Command::Sweep(Sweep { deaths }) => step("a death at any system call", || {
             tests("test(/^scenario::sweep::/)", "NARU_SOAK_DEATHS", *deaths)
@@ -110,6 +140,15 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Powercut(Cuts { cuts }) => {
             step("power cuts", || tests("test(/^scenario::powercut::/)", "NARU_SOAK_CUTS", *cuts))
         }
+        Command::Interrupts(Interrupts { moments }) => step("Ctrl-C", || {
+            tests("test(/^scenario::interrupt::/)", "NARU_SOAK_INTERRUPTS", *moments)
+        }),
+        Command::Memory(Probes { probes }) => step(&format!("{probes} probes"), || {
+            tests("test(/^scenario::heavy::probes/)", "NARU_SOAK_PROBES", *probes)
+        }),
+        Command::Readiness(Runs { runs }) => step(&format!("{runs} fresh databases"), || {
+            tests("test(/^scenario::heavy::who_waits/)", "NARU_SOAK_RUNS", *runs)
+        }),
         Command::Containers(Containers { count }) => {
             step(&format!("{count} containers"), || bench::cycles(*count))
         }

@@ -21,8 +21,9 @@ use super::timers::Due;
 use crate::keeper::link::{Handles, ToKeeper, Watch};
 use crate::observe::{self, Recorded};
 
-/// A supervisor that nobody asked anything for so long, and that has nothing to look after, ends.
-const IDLE: Duration = Duration::from_secs(30);
+/// A supervisor that has had nothing to look after and no client for so long ends: the command that it was started for
+/// was interrupted.
+pub(super) const IDLE: Duration = Duration::from_secs(2);
 
 /// How often, and after which time, a port or a resolver's address that is still in use is bound again.
 const TRIES: u32 = 250;

@@ -94,6 +94,8 @@ pub(super) struct Stopping {
     pub(super) killed: Option<Instant>,
     /// Its hooks are at work: it has not been told yet.
     pub(super) hooks: Option<Hooks>,
+    /// Its first process could not receive the stop signal: should it come to handle it, it has to be told again.
+    pub(super) is_deaf: bool,
 }
 
 impl Stopping {
@@ -111,6 +113,7 @@ impl Stopping {
             said: Duration::ZERO,
             killed: None,
             hooks: None,
+            is_deaf: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use fs_err as fs;
 use naru_state::ProjectDirectories;
@@ -20,6 +20,22 @@ use crate::protocol::{Failure, Hello, Reply, Request};
 /// Where replies to one client go; sending to a client that has gone is no error.
 pub(super) type Client = UnboundedSender<Reply>;
 
+/// Counts the clients that are connected.
+#[derive(Debug, Default)]
+pub(super) struct Clients(Arc<()>);
+
+impl Clients {
+    /// What each connection takes a share of.
+    pub(super) fn downgrade(&self) -> Weak<()> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// Whether anybody is connected.
+    pub(super) fn is_any(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
 /// Makes the socket. It lies in a directory that only its owner can enter.
 pub(super) fn bind(directories: &ProjectDirectories) -> io::Result<UnixListener> {
     let directory = fs::File::open(directories.run())?;
@@ -30,11 +46,19 @@ pub(super) fn bind(directories: &ProjectDirectories) -> io::Result<UnixListener>
     UnixListener::bind(format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd()))
 }
 
-/// Accepts clients until the supervisor ends.
-pub(super) async fn accept(listener: UnixListener, events: UnboundedSender<Event>) {
+/// Accepts clients until the supervisor ends; each is counted while it is connected.
+pub(super) async fn accept(
+    listener: UnixListener,
+    events: UnboundedSender<Event>,
+    clients: Weak<()>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
         if is_allowed(&stream) {
-            tokio::spawn(serve(stream, events.clone()));
+            let (events, counted) = (events.clone(), clients.upgrade());
+            tokio::spawn(async move {
+                serve(stream, events).await;
+                drop(counted);
+            });
         }
     }
 }

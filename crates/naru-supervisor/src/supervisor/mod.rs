@@ -109,6 +109,7 @@ struct Supervisor {
     operation: Option<Operation>,
     queue: VecDeque<(Request, Client)>,
     watchers: Vec<Client>,
+    clients: control::Clients,
     caller: Option<crate::protocol::Caller>,
     /// A policy has restarted a container whose dependents may have to follow.
     was_restarted: bool,
@@ -143,7 +144,7 @@ pub(crate) fn run(role: Role) -> io::Result<()> {
         let listener = control::bind(&supervisor.own)?;
         supervisor.listen_to_keeper()?;
         supervisor.adopt(greeting)?;
-        tokio::spawn(control::accept(listener, events));
+        tokio::spawn(control::accept(listener, events, supervisor.clients.downgrade()));
         supervisor.serve(inbox).await;
         io::Result::Ok(supervisor)
     })?;
@@ -205,6 +206,7 @@ impl Supervisor {
             operation: None,
             queue: VecDeque::new(),
             watchers: Vec::new(),
+            clients: control::Clients::default(),
             caller: None,
             was_restarted: false,
             operations: 0,
@@ -282,6 +284,9 @@ impl Supervisor {
             Due::Output(id) => self.tell_output(&id),
             Due::Farewell(id) => self.remove_if_done(&id),
             Due::Lasting => self.lasting_due(),
+            Due::Idle if self.clients.is_any() => {
+                self.timers.add(Instant::now() + adopt::IDLE, Due::Idle);
+            }
             Due::Idle => self.end_if_empty(),
             Due::Patience(operation) => self.out_of_patience(operation),
         }

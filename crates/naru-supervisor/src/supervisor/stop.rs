@@ -3,7 +3,8 @@
 //! A process that cannot receive the signal is not waited for: the first process of a pid namespace gets no
 //! signal that it has no handler for (pid_namespaces(7)), so a `sleep` as pid 1 would sit out the whole
 //! grace period. Its children, which can, are sent the signal instead, and waited for while they have a
-//! handler that may be at work.
+//! handler that may be at work. A first process that becomes another program meanwhile, one that handles the
+//! signal, is sent it again.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -84,17 +85,19 @@ impl Supervisor {
         (stopping.deadline, stopping.grace) = (deadline, grace);
         stopping.hooks = None;
         let generation = live.state.generation;
-        let signal = live.record.stop_signal;
-        let live_signal = signal;
-        let reaction = reaction(running.process.pid, signal);
-        if let Some(signal) = Signal::from_named_raw(signal) {
+        let number = live.record.stop_signal;
+        let pid = running.process.pid;
+        let before = reaction(pid, number);
+        if let Some(signal) = Signal::from_named_raw(number) {
             // A process that has just ended needs no signal: its exit is on its way.
             let _sent = pidfd_send_signal(&running.pidfd, signal);
-            if reaction == Reaction::None {
+            if before == Reaction::None {
+                // Deaf before and after: the kernel has dropped the signal.
+                stopping.is_deaf = reaction(pid, number) == Reaction::None;
                 self.signal_others(id, signal);
             }
         }
-        self.tell_signal(id, live_signal);
+        self.tell_signal(id, number);
         self.changed(id);
         self.stop_check(id, generation);
     }
@@ -138,6 +141,10 @@ impl Supervisor {
         let now = Instant::now();
         let handles = |pid| reaction(pid, signal) == Reaction::Handles;
         let first = running.process.pid;
+        if stopping.is_deaf && now < stopping.deadline && handles(first) {
+            self.signal_again(id);
+            return self.stop_check(id, generation);
+        }
         if now < stopping.deadline && (handles(first) || self.others(id).into_iter().any(handles)) {
             let next = (now + LOOK).min(stopping.deadline);
             self.timers.add(next, Due::StopCheck(id.clone(), generation));
@@ -148,6 +155,17 @@ impl Supervisor {
             self.say_stopping(id, format!("killed after its {grace} s"));
         }
         self.end(id, now);
+    }
+
+    /// Sends the stop signal to a first process that could not receive it and has come to handle it.
+    fn signal_again(&mut self, id: &ContainerId) {
+        let Some(live) = self.containers.get_mut(id) else { return };
+        let (Some(running), Some(stopping)) = (&live.running, &mut live.stopping) else { return };
+        stopping.is_deaf = false;
+        if let Some(signal) = Signal::from_named_raw(live.record.stop_signal) {
+            // A process that has just ended needs no signal.
+            let _sent = pidfd_send_signal(&running.pidfd, signal);
+        }
     }
 
     /// Says whom a stop waits for: after a second, and then every five.
