@@ -44,20 +44,39 @@ pub(crate) fn of(chosen: impl Fn(&Process) -> bool) -> Samples {
 
 /// The private memory of our process with this role, in bytes; nothing when there is none.
 pub(crate) fn of_role(role: &str) -> Option<f64> {
+    let rollup = fs_err::read_to_string(folder_of_role(role)?.join("smaps_rollup")).ok()?;
+    Some(private(&rollup)).filter(|&bytes| bytes > 0.0)
+}
+
+/// All memory of our process with this role, in bytes.
+pub(crate) fn resident_of_role(role: &str) -> Option<f64> {
+    let rollup = fs_err::read_to_string(folder_of_role(role)?.join("smaps_rollup")).ok()?;
+    Some(sum(&rollup, &["Rss"]))
+}
+
+/// The id of our process with this role.
+pub(crate) fn process_of_role(role: &str) -> Option<u32> {
+    folder_of_role(role)?.file_name()?.to_str()?.parse().ok()
+}
+
+fn folder_of_role(role: &str) -> Option<std::path::PathBuf> {
     let is_it = |folder: &std::path::Path| {
         let words = fs_err::read(folder.join("cmdline")).unwrap_or_default();
         words.split(|&byte| byte == 0).any(|word| word == role.as_bytes())
     };
     let ours = |process: &Process| process.command == "naru" && process.in_our_network;
-    let (folder, _) = all().find(|(folder, process)| ours(process) && is_it(folder))?;
-    let rollup = fs_err::read_to_string(folder.join("smaps_rollup")).ok()?;
-    Some(private(&rollup)).filter(|&bytes| bytes > 0.0)
+    all().find(|(folder, process)| ours(process) && is_it(folder)).map(|(folder, _)| folder)
 }
 
 fn private(rollup: &str) -> f64 {
+    sum(rollup, &["Private_Dirty", "Swap"])
+}
+
+/// These lines of smaps_rollup together, in bytes.
+fn sum(rollup: &str, names: &[&str]) -> f64 {
     let kilobytes = rollup.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
-        matches!(name, "Private_Dirty" | "Swap").then_some(())?;
+        names.contains(&name).then_some(())?;
         value.trim().trim_end_matches(" kB").parse::<f64>().ok()
     });
     kilobytes.sum::<f64>() * 1024.0

@@ -8,11 +8,13 @@
 mod compose;
 mod config;
 mod container;
+mod gates;
 mod hostile;
 mod logs;
 mod memory;
 mod order;
 mod peers;
+mod survival;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ const INSIDE: &str = "NARU_BENCH_INSIDE";
 /// What to measure, and how often.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Which groups of rows: container, compose, config, logs (default: all)
+    /// Which groups of rows: container, compose, order, survival, config, logs (default: all)
     groups: Vec<Group>,
     /// Rounds per row; fewer than 15 are for trying things out
     #[arg(long, default_value_t = 15)]
@@ -48,6 +50,8 @@ pub(crate) struct Options {
 enum Group {
     Container,
     Compose,
+    Order,
+    Survival,
     Config,
     Logs,
 }
@@ -100,7 +104,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 compose::measure(&bench, services, &mut table)
             })?;
         }
+    }
+    if wanted(Group::Order) {
         step("what waits for what", || order::measure(&bench, &mut table))?;
+        step("gates, and many at once", || gates::measure(&bench, &mut table))?;
+    }
+    if wanted(Group::Survival) {
+        step("deaths, and an hour", || survival::measure(&bench, &mut table))?;
     }
     if wanted(Group::Config) {
         step("reading Compose files", || config::measure(&bench, &mut table))?;
