@@ -3,33 +3,30 @@
 //!
 //! Everything that happens is one [`Event`] in one channel: replies on the connections, grown logs, Ctrl-C.
 
+mod display;
+mod ending;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use naru_compose::Loaded;
 use naru_compose::project::Condition;
-use naru_state::log::{Item, Range, Stream};
+use naru_state::log::Range;
 use naru_state::process::Identity;
 use naru_state::record::{Phase, now_ns};
 use naru_supervisor::client::Client;
 use naru_supervisor::observe::{self, Seen};
-use naru_supervisor::protocol::{Changed, Reply, Request, Stop};
+use naru_supervisor::protocol::{Changed, Reply, Request};
 use nix::sys::signal::Signal;
 
 use super::{Args, attached};
 use crate::conversation::{self, TICK, listen};
 use crate::error::{Blame, CommandError, INTERRUPTED};
-use crate::follow::{Alarm, Entry, Logs, Selection, shown_name};
+use crate::follow::{Alarm, Logs, Selection};
 use crate::settings::Target;
 use crate::signals;
 use crate::ui::{Layout, Output, Printer, Progress};
-
-/// How long a supervisor may take to come back.
-const RETURN: Duration = Duration::from_secs(3);
-
-/// How many batches of output may come before some news.
-const BATCHES: u32 = 64;
 
 /// What happens while `up` is in the foreground.
 #[derive(Debug)]
@@ -258,100 +255,6 @@ impl View<'_> {
         Ok(())
     }
 
-    fn announce_exit(
-        &mut self,
-        container: &str,
-        exit: &naru_state::record::Exit,
-        phase: Phase,
-    ) -> Result<(), CommandError> {
-        // Its last lines come before the news of its end.
-        self.show_all_logs()?;
-        let name = shown_name(container, self.session.target.name.as_str()).to_owned();
-        self.progress.clear();
-        let all = self.session.args.json;
-        let show = |entry: Entry<'_>| self.output.write(&redirected(entry, all));
-        self.logs.finish(Some(&name), show).host(&self.doing)?;
-        self.output.end()?;
-        let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-        let why = if exit.out_of_memory { ", out of memory" } else { "" };
-        let then = if phase == Phase::Restarting { " (restarting)" } else { "" };
-        let news = format!("{name} exited with code {code}{why}{then}");
-        self.session.printer.say(&news);
-        self.progress.show();
-        Ok(())
-    }
-
-    /// The first time asks the containers to stop, the second time ends them, the third time does not wait.
-    fn interrupt(&mut self) -> Result<Option<u8>, CommandError> {
-        match self.stopping {
-            None => {
-                let text = "Gracefully stopping... (press Ctrl+C again to force)";
-                self.progress.finish();
-                self.session.printer.say(text);
-                self.stop(Stopping::Asked)?;
-                Ok(None)
-            }
-            Some(Stopping::Asked | Stopping::Aborted(_)) => {
-                self.stopping = Some(Stopping::Forced);
-                let services = self.session.args.services.clone();
-                let request = Request::Kill { services, signal: Signal::SIGKILL as i32 };
-                self.ask(&request, |_reply| Event::Kill)?;
-                Ok(None)
-            }
-            Some(Stopping::Forced) => Ok(Some(INTERRUPTED)),
-        }
-    }
-
-    fn stop(&mut self, why: Stopping) -> Result<(), CommandError> {
-        self.stopping = Some(why);
-        self.send_stop()
-    }
-
-    fn send_stop(&self) -> Result<(), CommandError> {
-        let timeout = self.session.args.timeout.map(Duration::from_secs);
-        let request = Request::Stop(Stop { services: self.session.args.services.clone(), timeout });
-        self.ask(&request, Event::Stop)
-    }
-
-    /// Whether any container of the project runs.
-    fn runs(&self) -> Result<bool, CommandError> {
-        let containers = observe::containers(&self.session.target.directories).host(&self.doing)?;
-        Ok(containers.iter().any(Seen::is_running))
-    }
-
-    /// Sends a request on a connection of its own.
-    fn ask(
-        &self,
-        request: &Request,
-        wrap: impl Fn(Option<Reply>) -> Event + Send + 'static,
-    ) -> Result<(), CommandError> {
-        match self.reach()? {
-            Some(mut client) => {
-                client.send(request).host(&self.doing)?;
-                listen(client, self.sender.clone(), wrap);
-            }
-            // Nobody is there who could have containers.
-            None => drop(self.sender.send(wrap(Some(Reply::Done)))),
-        }
-        Ok(())
-    }
-
-    /// The supervisor; one that has just died is started again by the keeper, which takes a moment.
-    fn reach(&self) -> Result<Option<Client>, CommandError> {
-        let directories = &self.session.target.directories;
-        let deadline = Instant::now() + RETURN;
-        loop {
-            if let Some(client) = Client::connect(directories).host(&self.doing)? {
-                return Ok(Some(client));
-            }
-            let containers = observe::containers(directories).host(&self.doing)?;
-            if !containers.iter().any(Seen::is_running) || Instant::now() > deadline {
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// Asks to be told about changes; tried again at the next event when there is nobody to ask.
     fn watch(&mut self) {
         if let Ok(Some(mut client)) = Client::connect(&self.session.target.directories)
@@ -409,60 +312,4 @@ impl View<'_> {
         // An unknown code is no success.
         own.next().map(|seen| seen.exit_code().unwrap_or(1))
     }
-
-    fn announce_attached(&mut self) {
-        let Session { args, loaded, .. } = self.session;
-        let names = attached::names(args, &self.attached, &loaded.project);
-        names.iter().for_each(|name| self.output.widen(name));
-        if !names.is_empty() {
-            self.session.printer.say(&format!("Attaching to {}", names.join(", ")));
-        }
-    }
-
-    /// Shows a batch of what the containers have written; true when there is more.
-    fn show_logs(&mut self) -> Result<bool, CommandError> {
-        let mut is_cleared = false;
-        let all = self.session.args.json;
-        let more = self.logs.read(|entry| {
-            if !is_cleared {
-                self.progress.clear();
-                is_cleared = true;
-            }
-            self.output.write(&redirected(entry, all))
-        });
-        let more = more.host(&self.doing)?;
-        if is_cleared {
-            self.output.flush()?;
-            self.progress.show();
-        }
-        Ok(more)
-    }
-
-    /// Shows what there is, but not for ever while containers write faster than it can be shown.
-    fn show_all_logs(&mut self) -> Result<(), CommandError> {
-        for _ in 0..BATCHES {
-            if !self.show_logs()? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), CommandError> {
-        self.show_all_logs()?;
-        self.progress.finish();
-        let all = self.session.args.json;
-        let show = |entry: Entry<'_>| self.output.write(&redirected(entry, all));
-        self.logs.finish(None, show).host(&self.doing)?;
-        self.output.end()?;
-        Ok(())
-    }
-}
-
-/// What a container has written; where stdout is for the result, all of it as from stderr.
-fn redirected(mut entry: Entry<'_>, all_to_stderr: bool) -> Entry<'_> {
-    if let (Item::Line(line), true) = (&mut entry.item, all_to_stderr) {
-        line.stream = Stream::Stderr;
-    }
-    entry
 }
