@@ -41,7 +41,7 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
     let never = project(
         "never",
         &format!(
-            "  a: {{image: {IMAGE}, command: [sleep, \"3600\"], healthcheck: {{test: [CMD, \"false\"], interval: 50ms}}}}\n"
+            "  a: {{image: {IMAGE}, command: [sleep, \"3600\"], healthcheck: {{test: [CMD, test, -e, /never], interval: 50ms}}}}\n"
         ),
     )?;
     let (mut gates, mut late): (Samples, Samples) = (Ok(Vec::new()), Ok(Vec::new()));

@@ -48,12 +48,6 @@ pub(crate) fn of_role(role: &str) -> Option<f64> {
     Some(private(&rollup)).filter(|&bytes| bytes > 0.0)
 }
 
-/// All memory of our process with this role, in bytes.
-pub(crate) fn resident_of_role(role: &str) -> Option<f64> {
-    let rollup = fs_err::read_to_string(folder_of_role(role)?.join("smaps_rollup")).ok()?;
-    Some(sum(&rollup, &["Rss"]))
-}
-
 /// The id of our process with this role.
 pub(crate) fn process_of_role(role: &str) -> Option<u32> {
     folder_of_role(role)?.file_name()?.to_str()?.parse().ok()
@@ -69,14 +63,9 @@ fn folder_of_role(role: &str) -> Option<std::path::PathBuf> {
 }
 
 fn private(rollup: &str) -> f64 {
-    sum(rollup, &["Private_Dirty", "Swap"])
-}
-
-/// These lines of smaps_rollup together, in bytes.
-fn sum(rollup: &str, names: &[&str]) -> f64 {
     let kilobytes = rollup.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
-        names.contains(&name).then_some(())?;
+        matches!(name, "Private_Dirty" | "Swap").then_some(())?;
         value.trim().trim_end_matches(" kB").parse::<f64>().ok()
     });
     kilobytes.sum::<f64>() * 1024.0

@@ -27,9 +27,6 @@ const MOST_PS: f64 = 20_000.0;
 const MOST_KEEPER: f64 = 1024.0 * 1024.0;
 const MOST_SUPERVISOR: f64 = 6.0 * 1024.0 * 1024.0;
 
-/// The most memory of a supervisor, what it shares included, in bytes.
-const MOST_RESIDENT: f64 = 10.0 * 1024.0 * 1024.0;
-
 /// Services that are probed and write, and how long: ten probes a second of each are in this time as many as come in an
 /// hour at Docker's interval of 30 s, and the lines are as many as one a second in an hour.
 const SERVICES: usize = 10;
@@ -76,12 +73,6 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
         &hour.supervisor,
         MOST_SUPERVISOR,
     );
-    row(
-        &format!("resident memory of the supervisor, {after}"),
-        unit,
-        &hour.resident,
-        MOST_RESIDENT,
-    );
     Ok(())
 }
 
@@ -107,7 +98,6 @@ struct Project<'a> {
 struct Hour {
     keeper: Samples,
     supervisor: Samples,
-    resident: Samples,
     ps: Samples,
 }
 
@@ -146,7 +136,7 @@ impl<'a> Project<'a> {
     /// A busy hour in 12 s, and what is used at its end; once for five rounds.
     fn hour(&self, rounds: u32) -> Result<Hour> {
         let none = || -> Samples { Ok(Vec::new()) };
-        let mut hour = Hour { keeper: none(), supervisor: none(), resident: none(), ps: none() };
+        let mut hour = Hour { keeper: none(), supervisor: none(), ps: none() };
         for _ in 0..rounds.div_ceil(5) {
             self.run(&["up", "-d"])?;
             std::thread::sleep(COMPRESSED_HOUR);
@@ -155,8 +145,6 @@ impl<'a> Project<'a> {
             let each = used(KEEPER)? / SERVICES as f64;
             gather(&mut hour.keeper, Ok(vec![each]));
             gather(&mut hour.supervisor, Ok(vec![used(SUPERVISOR)?]));
-            let resident = memory::resident_of_role(SUPERVISOR).context("no supervisor")?;
-            gather(&mut hour.resident, Ok(vec![resident]));
             for _ in 0..5 {
                 let mut clock = Command::new(&self.bench.clock);
                 clock.arg("command").arg(&self.bench.naru).arg("-f").arg(&self.file).arg("ps");
