@@ -47,6 +47,19 @@ fn compose_compatibility_names_containers_with_underscores() {
 }
 
 #[test]
+fn compose_compatibility_counts_for_the_names_of_one_off_containers() {
+    host(|host| {
+        let project = host.project("old").file("compose.yaml", FILE);
+        let made = project.naru(["run", "-d", "--rm", "a"]).succeeds().stdout;
+        assert!(made.starts_with("old-a-run-"), "{made}");
+        let project = project.file(".env", "COMPOSE_COMPATIBILITY=1\n");
+        let made = project.naru(["run", "-d", "--rm", "a"]).succeeds().stdout;
+        assert!(made.starts_with("old_a_run_"), "{made}");
+        project.naru(["down", "--remove-orphans", "-t", "0"]).succeeds();
+    });
+}
+
+#[test]
 fn compose_remove_orphans_counts_for_up_and_down() {
     host(|host| {
         let two = format!("{FILE}  b: {{ image: test }}\n");

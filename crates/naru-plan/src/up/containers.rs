@@ -169,7 +169,9 @@ impl<'a> Emitter<'_, 'a> {
     /// Prepares a container for each `pre_start` hook; they share the volumes of the first replica.
     fn create_hooks(&mut self, service: &'a str) {
         for hook in 0..self.selection.service(service).pre_start.len() {
-            let name = format!("{}-{service}-pre_start-{hook}", self.selection.project.name);
+            let between = self.selection.project.separator();
+            let project = &self.selection.project.name;
+            let name = format!("{project}{between}{service}{between}pre_start{between}{hook}");
             let units = self.units.iter().filter(|unit| unit.service == service);
             let replicas: Vec<StepId> = units.map(|unit| unit.created_by).collect();
             let needs = self.needs(service, &name).into_iter().chain(replicas);

@@ -106,8 +106,12 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let overrides = overrides::of(args, tty, &loaded, settings)?;
     let slug = naru_state::ContainerId::random().host("make a name for the container")?;
     let slug = slug.short().to_owned();
-    let name = args.name.clone();
-    let name = name.unwrap_or_else(|| format!("{}-{}-run-{slug}", target.name, args.service));
+    let between = loaded.project.separator();
+    let usual = || {
+        let parts = [target.name.as_str(), &args.service, "run", &slug];
+        parts.join(&*between.encode_utf8(&mut [0; 4]))
+    };
+    let name = args.name.clone().unwrap_or_else(usual);
     let doing = format!("run service {} of project {}", args.service, target.name);
     let input = match (args.detach, args.interactive, tty) {
         (true, ..) | (_, false, _) => Input::Nowhere,
