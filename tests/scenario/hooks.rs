@@ -125,6 +125,11 @@ fn pre_start_hooks_are_containers_of_their_own_before_the_first_start() {
         let up = up.says("web-pre_start-0 -> first service hook").says("web-pre_start-1 -> x");
         up.says("Container before-web-pre_start-1  Removed");
         assert_eq!(project.until_logged("web", "second"), "0\nsecond\n");
+        // As docker compose: only `up` makes the hooks' containers, and nothing starts without them.
+        project.until("web", "exited");
+        let start = project.naru(["start", "web"]).exits_with(1);
+        start.says("service \"web\" has pre_start hooks").says("naru up -d web");
+        project.until("web", "exited");
         project.naru(["down", "-v", "-t", "0"]).succeeds();
         before.assert_nothing_left();
     });

@@ -21,6 +21,14 @@ pub enum Error {
         /// The service.
         name: String,
     },
+    /// A service has `pre_start` hooks, whose containers only `up` makes.
+    #[error(
+        "service \"{service}\" has pre_start hooks to run before it starts, and their containers are made by `up` only"
+    )]
+    HooksBefore {
+        /// The service.
+        service: String,
+    },
     /// A service waits for one that is not in the project.
     #[error("service \"{service}\" depends on undefined service \"{dependency}\"")]
     UndefinedDependency {

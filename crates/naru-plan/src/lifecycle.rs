@@ -34,7 +34,8 @@ pub fn stop(
 /// Plans to start the existing containers of services (all when empty) and of what they depend on.
 ///
 /// # Errors
-/// When a service is asked for that neither the file nor a container knows, or that has no container.
+/// When a service is asked for that neither the file nor a container knows, or that has no container; when `pre_start`
+/// hooks would have to run, whose containers are not made here.
 pub fn start(
     project: Option<&Project>,
     observed: &Observed,
@@ -47,6 +48,10 @@ pub fn start(
     }
     let graph = graph(project, observed);
     let selected = (!services.is_empty()).then(|| graph.with_dependencies(services));
+    let is_meant = |name: &str| selected.as_ref().is_none_or(|names| names.contains(name));
+    if let Some(service) = hooked(project, observed).find(|name| is_meant(name)) {
+        return Err(Error::HooksBefore { service: service.to_owned() });
+    }
     let mut plan = Plan::default();
     let starts = Starts { project, observed, graph: &graph };
     starts.push(&mut plan, |container| {
@@ -54,6 +59,19 @@ pub fn start(
         (is_selected && !container.state.is_active()).then_some((Cause::Requested, None))
     });
     Ok(plan)
+}
+
+/// The services with `pre_start` hooks that have containers of which none runs: before one of them starts, the hooks run.
+fn hooked<'a>(
+    project: Option<&'a Project>,
+    observed: &'a Observed,
+) -> impl Iterator<Item = &'a str> {
+    let services = project.into_iter().flat_map(|project| &project.services);
+    let hooked = services.filter(|(_, service)| !service.pre_start.is_empty());
+    hooked.map(|(name, _)| name.as_str()).filter(|name| {
+        let mut own = replicas(observed).filter(|container| container.service == **name).peekable();
+        own.peek().is_some() && own.all(|container| !container.state.is_active())
+    })
 }
 
 /// Plans to restart services (all when empty), running or not, and the running containers of those that

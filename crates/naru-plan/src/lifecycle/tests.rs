@@ -114,3 +114,27 @@ fn services_that_differ_from_the_file_are_named_with_what_differs() {
     assert_eq!(differing, BTreeMap::from([("db".to_owned(), vec!["tty".to_owned()])]));
     assert_eq!(outdated(&changed, &running(&shop()), &["web".to_owned()]), BTreeMap::new());
 }
+
+#[test]
+fn start_does_not_pass_over_pre_start_hooks() {
+    let hooks = json!([{"command": ["true"]}]);
+    let shop = project(json!({
+        "db": {}, "web": {"pre_start": hooks, "depends_on": needs(&[("db", "service_started")])}
+    }));
+    let up = running(&shop);
+    check(start(Some(&shop), &up, &[]), "");
+    let mut down = up.clone();
+    down.containers.iter_mut().for_each(|c| c.state = State::Exited { code: Some(0) });
+    let refused = Err(Error::HooksBefore { service: "web".to_owned() });
+    assert_eq!(start(Some(&shop), &down, &[]), refused);
+    assert_eq!(start(Some(&shop), &down, &["web".to_owned()]), refused);
+    check(start(Some(&shop), &down, &["db".to_owned()]), "1 start container p-db-1: requested");
+    // Beside a replica that runs another one starts without them.
+    let mut two = up;
+    let mut stopped = two.containers.iter().find(|c| c.service == "web").cloned().unwrap();
+    (stopped.id, stopped.name) = ("second".to_owned(), "p-web-2".to_owned());
+    (stopped.number, stopped.state) = (2, State::Exited { code: Some(0) });
+    two.containers.push(stopped);
+    let text = start(Some(&shop), &two, &[]).unwrap().to_string();
+    assert!(text.contains("start container p-web-2"), "{text}");
+}

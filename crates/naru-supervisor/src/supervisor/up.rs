@@ -271,9 +271,9 @@ fn missing_image(name: &str, service: &Service) -> Failure {
 /// A planner's refusal, with its place in the file where it has one.
 pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
     use naru_plan::Error::{
-        Cycle, ExternalNetworkMissing, ExternalVolumeMissing, NoContainer, NoHealthcheck,
-        NoSuchService, RestartPolicy, RestartRules, ScaledFixedName, TooManyReplicas,
-        UndefinedDependency,
+        Cycle, ExternalNetworkMissing, ExternalVolumeMissing, HooksBefore, NoContainer,
+        NoHealthcheck, NoSuchService, RestartPolicy, RestartRules, ScaledFixedName,
+        TooManyReplicas, UndefinedDependency,
     };
     let failure = Failure::from_error(error).because(Cause::Config);
     match error {
@@ -289,6 +289,10 @@ pub(super) fn plan_failure(error: &naru_plan::Error) -> Failure {
         TooManyReplicas { service, .. } => failure.at(format!("services.{service}.scale")),
         RestartPolicy { service, .. } => failure.at(format!("services.{service}.restart")),
         NoContainer { name } => failure.hint(format!("`naru up -d {name}` makes one")),
+        HooksBefore { service } => {
+            let hint = format!("`naru up -d {service}` runs the hooks and starts it");
+            failure.at(format!("services.{service}.pre_start")).hint(hint)
+        }
         NoSuchService { .. } | ExternalNetworkMissing { .. } | ExternalVolumeMissing { .. } => {
             failure
         }
