@@ -65,6 +65,36 @@ fn ps_tells_programs_what_docker_compose_tells_them() {
 }
 
 #[test]
+fn ps_tells_the_labels_that_compose_tools_look_for() {
+    host(|host| {
+        let file = "services: { a: { image: test, labels: { own: label }, \
+                    depends_on: { b: { condition: service_started, restart: true } } }, b: { image: test } }";
+        let project = host.project("labels").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let labels = project.until("a", "running")["Labels"].as_str().unwrap().to_owned();
+        let all: Vec<_> = labels.split(',').collect();
+        let file = project.folder().join("compose.yaml");
+        for wanted in [
+            "own=label",
+            "com.docker.compose.project=labels",
+            "com.docker.compose.service=a",
+            "com.docker.compose.container-number=1",
+            "com.docker.compose.oneoff=False",
+            "com.docker.compose.depends_on=b:service_started:true",
+            &format!("com.docker.compose.project.config_files={}", file.display()),
+            &format!("com.docker.compose.project.working_dir={}", project.folder().display()),
+        ] {
+            assert!(all.contains(&wanted), "{wanted} is missing: {labels}");
+        }
+        for wanted in ["config-hash", "image"] {
+            let name = format!("com.docker.compose.{wanted}=");
+            let value = all.iter().find_map(|label| label.strip_prefix(&name));
+            assert!(value.is_some_and(|value| value.len() >= 64), "{wanted}: {labels}");
+        }
+    });
+}
+
+#[test]
 fn ls_counts_the_projects_that_run() {
     host(|host| {
         let project = host.project("list").file("compose.yaml", TWO);

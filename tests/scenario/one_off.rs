@@ -294,3 +294,19 @@ fn a_dry_run_prints_what_would_be_done() {
         before.assert_nothing_left();
     });
 }
+
+#[test]
+fn exec_goes_into_a_one_off_where_no_replica_runs() {
+    host(|host| {
+        let project =
+            host.project("inside").file("compose.yaml", "services: { a: { image: test } }");
+        project.naru(["run", "-d", "--name", "alone", "a", "naru-check", "sleep"]).succeeds();
+        let name = ["exec", "-T", "a", "sh", "-c", "test -e /mark && echo replica || echo one-off"];
+        project.naru(name).succeeds().prints("one-off");
+        // A replica comes first.
+        project.naru(["up", "-d"]).succeeds();
+        project.naru(["exec", "-T", "--index", "1", "a", "touch", "/mark"]).succeeds();
+        project.naru(name).succeeds().prints("replica");
+        project.naru(["down", "--remove-orphans", "-t", "0"]).succeeds();
+    });
+}

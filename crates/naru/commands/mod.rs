@@ -11,6 +11,7 @@ pub(crate) mod exec;
 mod explain;
 pub(crate) mod image;
 pub(crate) mod kill;
+mod labels;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod ps;

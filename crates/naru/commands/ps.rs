@@ -4,7 +4,7 @@ use naru_state::record::{Phase, now_ns};
 use naru_supervisor::observe::{self, Seen};
 use serde::Serialize;
 
-use super::{services, status};
+use super::{labels, services, status};
 use crate::conversation::revive;
 use crate::error::{Blame, CommandError};
 use crate::settings::{Settings, Target};
@@ -82,7 +82,8 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let selected = |seen: &&Seen| is_selected(seen, args, &states, &target);
     let containers: Vec<&Seen> = containers.iter().filter(selected).collect();
     let now = now_ns();
-    let rows = containers.iter().map(|seen| row(seen, target.name.as_str(), args.no_trunc, now));
+    let project = labels::Project::of(&target);
+    let rows = containers.iter().map(|seen| row(seen, &project, args.no_trunc, now));
     if args.quiet {
         // Ids as docker compose prints them here: whole.
         return lines(printer, containers.iter().map(|seen| seen.record.id.to_string()));
@@ -151,11 +152,12 @@ fn is_selected(seen: &Seen, args: &Args, states: &[String], target: &Target) -> 
         && (args.orphans || in_file())
 }
 
-fn row(seen: &Seen, project: &str, whole: bool, now_ns: u64) -> Row {
+fn row(seen: &Seen, project: &labels::Project, whole: bool, now_ns: u64) -> Row {
     let Seen { record, state } = seen;
     let publishers = status::publishers(&record.ports);
-    let labels: Vec<_> =
-        record.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let labels = project.labels(record);
+    let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let project = project.name();
     let networks: Vec<_> = record
         .attachments
         .iter()
