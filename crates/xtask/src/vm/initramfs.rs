@@ -25,6 +25,7 @@ pub(crate) fn write(folder: &Path, kernel: &Kernel, programs: &[Program]) -> Res
     archive.entry("dev/console", DEVICE, (5, 1), &[])?;
     archive.entry("init", PROGRAM, (0, 0), include_bytes!("guest/init.sh"))?;
     archive.entry("steps", PROGRAM, (0, 0), include_bytes!("guest/steps.sh"))?;
+    archive.entry("supervision", PROGRAM, (0, 0), include_bytes!("guest/supervision.sh"))?;
     for program in programs {
         let content = stripped(&program.file, &folder.join("stripped"))?;
         archive.entry(&format!("bin/{}", program.name), PROGRAM, (0, 0), &content)?;

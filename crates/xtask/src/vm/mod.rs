@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Only the runtime's tests of control groups, and no reboot: what fits into a gate
     #[arg(long, conflicts_with = "filter")]
     short: bool,
+    /// Only what a machine of its own shows of supervision: clocks that are set, process ids that come back, a boot
+    #[arg(long, conflicts_with_all = ["filter", "short"])]
+    supervision: bool,
     /// Seconds after which a boot counts as hung
     #[arg(long, default_value_t = 600)]
     deadline: u64,
@@ -82,10 +85,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         deadline: Duration::from_secs(options.deadline),
     };
     let mut results = Results::default();
-    let first = if options.filter.is_some() || options.short { "tests" } else { "tests+project" };
+    let (first, second) = match options {
+        Options { supervision: true, .. } => ("supervision", Some("boot")),
+        Options { short: true, .. } | Options { filter: Some(_), .. } => ("tests", None),
+        _ => ("tests+project", Some("after")),
+    };
     step("first boot", || machine.boot(&boot(first, options), &mut results))?;
-    if first != "tests" {
-        step("second boot", || machine.boot(&boot("after", options), &mut results))?;
+    if let Some(second) = second {
+        step("second boot", || machine.boot(&boot(second, options), &mut results))?;
     }
     eprintln!("    {results}; all in {:.0} s", begin.elapsed().as_secs_f64());
     results.verdict()

@@ -9,5 +9,5 @@ for module in /modules/*.ko; do
 done
 mkdir -p /new
 mount -t tmpfs -o mode=755,size=1200m root /new
-mv /bin /steps /new/
+mv /bin /steps /supervision /new/
 exec /new/bin/busybox switch_root /new /steps

@@ -201,6 +201,8 @@ after_the_power_went() {
   [ -z "$(naru ps -aq)" ] || fail "left: $(naru ps -a)"
 }
 
+. /supervision
+
 folders
 cgroups "$(word naru.cgroups)"
 exec </dev/null >/dev/ttyS1 2>&1
@@ -214,6 +216,8 @@ case $stage in
     if [ "$(word naru.cgroups)" = v2 ]; then step "a project with limits" small_project; fi
     step "a project that is running when the power goes" before_the_power_goes
     ;;
+  supervision) supervision ;;
+  boot) step "a boot" boot ;;
   after) step "a project after the power went" after_the_power_went ;;
   *) echo "@end no stage is called $stage 1 0" ;;
 esac
