@@ -1,5 +1,6 @@
 //! Rules that the manifests must keep, so that the architecture stays what docs/ARCHITECTURE.md says.
 
+mod commands;
 mod dependencies;
 mod manifests;
 mod promises;

@@ -45,8 +45,8 @@ mod up;
 mod volumes;
 mod waiting;
 
-pub use networks::has_bridges;
 pub(crate) use firewall::remove_table;
+pub use networks::has_bridges;
 pub(crate) use networks::{kernel_id, unlink};
 
 use std::collections::{BTreeMap, VecDeque};
