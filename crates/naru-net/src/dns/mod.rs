@@ -1,12 +1,14 @@
 //! Names inside containers: a server on 127.0.0.11 in each container's network namespace.
 //!
 //! The sockets are made inside that namespace ([`bind`]) and served from the host's, so forwarded
-//! questions go where the host's own would go, to a resolver on its loopback interface as well.
+//! questions go where the host's own would go, to a resolver on its loopback interface as well. They
+//! have a high port; rules in the container's namespace lead port 53 there ([`redirect`]).
 //! Which names exist is a [`Zone`], swapped as a whole; what one container sees of it is a [`View`].
 
 mod hosts;
 mod lookup;
 mod message;
+mod redirect;
 pub mod resolv;
 mod server;
 mod upstream;
@@ -30,6 +32,10 @@ use crate::namespace;
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
 const PORT: u16 = 53;
+
+/// Where the sockets are when nobody else is there: above the ports that the kernel gives away by itself, and used by
+/// no service that is known.
+const HIGH_PORT: u16 = 65_053;
 
 /// Bytes of questions that wait, as the kernel counts them: some thousand.
 const RECEIVE_BUFFER: usize = 1 << 20;
@@ -85,18 +91,28 @@ pub fn bind(netns: BorrowedFd<'_>) -> Result<Sockets, Error> {
     namespace::within(netns, bind_inside).map_err(Error::Namespace)?
 }
 
-/// [`bind`], by a thread that is inside the namespace.
+/// [`bind`], by a thread that is inside the namespace. Port 53 stays free for a server in the container, where rules can
+/// be set.
 pub(crate) fn bind_inside() -> Result<Sockets, Error> {
-    let make = || {
-        let udp = UdpSocket::bind((ADDRESS, PORT))?;
-        let tcp = TcpListener::bind((ADDRESS, PORT))?;
-        // Questions wait here while the supervisor is replaced. Who may not have so much gets less.
-        let _ = set_socket_recv_buffer_size_force(&udp, RECEIVE_BUFFER);
-        udp.set_nonblocking(true)?;
-        tcp.set_nonblocking(true)?;
-        Ok(Sockets { udp, tcp, reduced: None })
-    };
-    make().map_err(Error::Bind)
+    let high = listen(HIGH_PORT).or_else(|_| listen(0)).and_then(|sockets| {
+        let ports = (sockets.udp.local_addr()?.port(), sockets.tcp.local_addr()?.port());
+        Ok((sockets, ports))
+    });
+    let (sockets, (udp, tcp)) = high.map_err(Error::Bind)?;
+    let Err(refused) = redirect::lead(udp, tcp) else { return Ok(sockets) };
+    drop(sockets);
+    let sockets = listen(PORT).map_err(Error::Bind)?;
+    Ok(Sockets { reduced: Some(refused.to_string()), ..sockets })
+}
+
+fn listen(port: u16) -> io::Result<Sockets> {
+    let udp = UdpSocket::bind((ADDRESS, port))?;
+    let tcp = TcpListener::bind((ADDRESS, port))?;
+    // Questions wait here while the supervisor is replaced. Who may not have so much gets less.
+    let _ = set_socket_recv_buffer_size_force(&udp, RECEIVE_BUFFER);
+    udp.set_nonblocking(true)?;
+    tcp.set_nonblocking(true)?;
+    Ok(Sockets { udp, tcp, reduced: None })
 }
 
 #[cfg(test)]

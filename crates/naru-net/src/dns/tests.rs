@@ -171,6 +171,58 @@ fn names_of_the_project_are_answered_by_udp_and_tcp_in_turn() {
 }
 
 #[test]
+fn port_53_stays_free_for_a_server_in_the_container() {
+    with_server(true, no_servers, |_zones, _| {
+        let own = UdpSocket::bind("0.0.0.0:53").unwrap();
+        let _tcp = TcpListener::bind("0.0.0.0:53").unwrap();
+        thread::spawn(move || {
+            let mut buffer = [0; 512];
+            while let Ok((length, peer)) = own.recv_from(&mut buffer) {
+                own.send_to(&buffer[..length], peer).unwrap();
+            }
+        });
+        assert!(lookup("web", TYPE::A).contains("10.213.1.2"), "naru's answers at its address");
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.send_to(b"own", "127.0.0.1:53").unwrap();
+        assert_eq!(client.recv(&mut [0; 16]).unwrap(), 3, "the own server answers at every other");
+    });
+}
+
+#[test]
+fn sockets_that_nobody_held_are_made_again_while_the_high_port_is_taken() {
+    sandbox::run(|| {
+        let container = Netns::new();
+        let before = bind(container.as_fd()).unwrap();
+        let after = bind(container.as_fd()).unwrap();
+        assert_ne!(after.udp.local_addr().unwrap(), before.udp.local_addr().unwrap());
+        let echo = after.udp;
+        echo.set_nonblocking(false).unwrap();
+        let answering = thread::spawn(move || {
+            let mut buffer = [0; 512];
+            let (length, peer) = echo.recv_from(&mut buffer).unwrap();
+            echo.send_to(&buffer[..length], peer).unwrap();
+        });
+        let answer = container.run(|| by_udp(&question("web", TYPE::A)));
+        assert_eq!(answer, question("web", TYPE::A));
+        answering.join().unwrap();
+    });
+}
+
+#[test]
+fn no_connection_is_tracked_for_questions() {
+    with_server(true, no_servers, |_zones, _| {
+        for _ in 0..50 {
+            lookup("web", TYPE::A);
+        }
+        // The file is there where connections can be tracked at all.
+        if let Ok(count) = fs_err::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count") {
+            assert_eq!(count.trim(), "0");
+        }
+    });
+}
+
+#[test]
 fn a_new_zone_is_used_by_the_next_question() {
     with_server(true, no_servers, |zones, _| {
         assert_eq!(lookup("db", TYPE::A), "NameError");

@@ -83,6 +83,8 @@ pub(crate) enum Match {
     ToLocal,
     /// Is of this protocol and goes to this port.
     Port(Protocol, u16),
+    /// Is of this protocol and comes from this port.
+    FromPort(Protocol, u16),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +94,16 @@ pub(crate) enum Verdict {
     Masquerade,
     /// The packet's destination, and that of its whole connection, becomes this one.
     TranslateTo(SocketAddr),
+    /// This packet's destination port becomes this one; no connection is kept of it, and later rules are looked at.
+    SetPort(Protocol, u16),
+    /// This packet's source port, in the same way.
+    SetFromPort(Protocol, u16),
 }
+
+/// `raw` of nftables, before connections are tracked.
+pub(crate) const RAW_PRIORITY: i32 = -300;
+/// After connections are tracked and everything else.
+pub(crate) const LAST_PRIORITY: i32 = 300;
 
 /// `filter` of nftables.
 pub(crate) const FILTER_PRIORITY: i32 = 0;
@@ -162,6 +173,7 @@ impl fmt::Display for Rule {
                 Match::Of(Family::Ipv6) => write!(f, "meta nfproto ipv6 ")?,
                 Match::ToLocal => write!(f, "fib daddr type local ")?,
                 Match::Port(protocol, port) => write!(f, "{protocol} dport {port} ")?,
+                Match::FromPort(protocol, port) => write!(f, "{protocol} sport {port} ")?,
             }
         }
         match self.verdict {
@@ -170,6 +182,8 @@ impl fmt::Display for Rule {
             Verdict::Masquerade => f.write_str("masquerade"),
             Verdict::TranslateTo(to) if to.is_ipv4() => write!(f, "dnat ip to {to}"),
             Verdict::TranslateTo(to) => write!(f, "dnat ip6 to {to}"),
+            Verdict::SetPort(protocol, port) => write!(f, "{protocol} dport set {port}"),
+            Verdict::SetFromPort(protocol, port) => write!(f, "{protocol} sport set {port}"),
         }
     }
 }

@@ -26,8 +26,14 @@ const TRANSLATED: u32 = 1 << 5;
 /// Where an IPv4 and an IPv6 header have their addresses; the destination follows the source.
 const IPV4_SOURCE: u32 = 12;
 const IPV6_SOURCE: u32 = 8;
-/// Where TCP and UDP headers have the destination port.
+/// Where TCP and UDP headers have their ports.
+const SOURCE_PORT: u32 = 0;
 const DESTINATION_PORT: u32 = 2;
+/// Where they have their checksums.
+const TCP_CHECKSUM: u32 = 16;
+const UDP_CHECKSUM: u32 = 6;
+/// `NFT_PAYLOAD_CSUM_INET`: the checksum is adjusted to what is written.
+const INTERNET_CHECKSUM: u32 = 1;
 /// `NF_NAT_MANIP_DST`: translate the destination.
 const DESTINATION_NAT: u32 = 1;
 
@@ -128,17 +134,20 @@ fn push_match<'a>(list: Expressions<'a>, condition: &Match) -> Expressions<'a> {
         Match::Of(Family::Ipv4) => compare(meta(list, MetaKeys::Nfproto), equal, &[IPV4]),
         Match::Of(Family::Ipv6) => compare(meta(list, MetaKeys::Nfproto), equal, &[IPV6]),
         Match::ToLocal => to_local(list),
-        Match::Port(protocol, port) => {
-            let number = match protocol {
-                Protocol::Tcp => libc::IPPROTO_TCP,
-                Protocol::Udp => libc::IPPROTO_UDP,
-            };
-            let number = u8::try_from(number).expect("protocol numbers have 8 bits");
-            let list = compare(meta(list, MetaKeys::L4Proto), equal, &[number]);
-            let header = PayloadBase::TransportHeader;
-            compare(load(list, header, DESTINATION_PORT, 2), equal, &port.to_be_bytes())
-        }
+        Match::Port(protocol, port) => port_is(list, *protocol, DESTINATION_PORT, *port),
+        Match::FromPort(protocol, port) => port_is(list, *protocol, SOURCE_PORT, *port),
     }
+}
+
+fn port_is(list: Expressions<'_>, protocol: Protocol, offset: u32, port: u16) -> Expressions<'_> {
+    let number = match protocol {
+        Protocol::Tcp => libc::IPPROTO_TCP,
+        Protocol::Udp => libc::IPPROTO_UDP,
+    };
+    let number = u8::try_from(number).expect("protocol numbers have 8 bits");
+    let list = compare(meta(list, MetaKeys::L4Proto), CmpOps::Eq, &[number]);
+    let list = load(list, PayloadBase::TransportHeader, offset, 2);
+    compare(list, CmpOps::Eq, &port.to_be_bytes())
 }
 
 fn meta(list: Expressions<'_>, key: MetaKeys) -> Expressions<'_> {
@@ -251,6 +260,12 @@ fn push_verdict(list: Expressions<'_>, verdict: Verdict) -> Expressions<'_> {
         Verdict::Drop => VerdictCode::Drop,
         Verdict::Masquerade => return list.nested_elem().push_name(c"masq").end_nested(),
         Verdict::TranslateTo(to) => return translate(list, to),
+        Verdict::SetPort(protocol, port) => {
+            return set_port(list, protocol, DESTINATION_PORT, port);
+        }
+        Verdict::SetFromPort(protocol, port) => {
+            return set_port(list, protocol, SOURCE_PORT, port);
+        }
     };
     list.nested_elem()
         .nested_data_immediate()
@@ -274,6 +289,24 @@ fn translate(list: Expressions<'_>, to: SocketAddr) -> Expressions<'_> {
         .push_family(u32::from(family))
         .push_reg_addr_min(REGISTER)
         .push_reg_proto_min(SECOND_REGISTER)
+        .end_nested()
+        .end_nested()
+}
+
+fn set_port(list: Expressions<'_>, protocol: Protocol, offset: u32, port: u16) -> Expressions<'_> {
+    let checksum = match protocol {
+        Protocol::Tcp => TCP_CHECKSUM,
+        Protocol::Udp => UDP_CHECKSUM,
+    };
+    let list = immediate(list, REGISTER, &port.to_be_bytes());
+    list.nested_elem()
+        .nested_data_payload()
+        .push_sreg(REGISTER)
+        .push_base(PayloadBase::TransportHeader as u32)
+        .push_offset(offset)
+        .push_len(2)
+        .push_csum_type(INTERNET_CHECKSUM)
+        .push_csum_offset(checksum)
         .end_nested()
         .end_nested()
 }
