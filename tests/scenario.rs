@@ -35,6 +35,7 @@ mod process;
 mod ready;
 mod reboot;
 mod renewal;
+mod resolvers;
 mod restart;
 mod samples;
 mod secrets;

@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Cycles(Cycles),
     /// Kill whichever process is about to make the n-th change of the world, during up, down, restart and recreate
     Sweep(Sweep),
+    /// Ask for names, with glibc and musl, while a neighbour is restarted again and again
+    Names(Lookups),
     /// Try the races of the attacks on the runtime and through Compose files
     Attacks(Attacks),
     /// Cut the power of the file system under NARU_ROOT in the middle of commands
@@ -61,6 +63,14 @@ pub(crate) struct Sweep {
     /// Deaths in each command, spread over all its changes
     #[arg(long, default_value_t = 500)]
     deaths: u64,
+}
+
+/// How often.
+#[derive(Debug, Args)]
+pub(crate) struct Lookups {
+    /// Lookups with each library, with IPv6 and without; there is a restart for every hundred
+    #[arg(long, default_value_t = 10_000)]
+    lookups: u64,
 }
 
 /// How often.
@@ -133,6 +143,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         }),
         Command::Sweep(Sweep { deaths }) => step("a death at any system call", || {
             tests("test(/^scenario::sweep::/)", "NARU_SOAK_DEATHS", *deaths)
+        }),
+        Command::Names(Lookups { lookups }) => step(&format!("{lookups} lookups"), || {
+            tests("test(/^scenario::resolvers::u2_/)", "NARU_SOAK_LOOKUPS", *lookups)
         }),
         Command::Attacks(Attacks { attempts }) => {
             step("attacks", || tests("test(/attacks::/)", "NARU_TEST_ATTEMPTS", *attempts))

@@ -11,7 +11,12 @@ pub(crate) fn run() -> Result<()> {
         bail!("the scenario tests start real containers: run `cargo xtask test` as root");
     }
     step("tools", || {
-        debian::ensure(&[("ip", "iproute2"), ("busybox", "busybox-static")])?;
+        debian::ensure(&[
+            ("ip", "iproute2"),
+            ("busybox", "busybox-static"),
+            ("cc", "gcc"),
+            ("musl-gcc", "musl-tools"),
+        ])?;
         tools::nextest()
     })?;
     step("format", || task::run(&mut cargo(["fmt", "--all", "--check"])))?;

@@ -210,6 +210,24 @@ fn sockets_that_nobody_held_are_made_again_while_the_high_port_is_taken() {
 }
 
 #[test]
+fn where_no_rules_can_be_set_port_53_itself_is_bound_and_the_reason_is_known() {
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+    sandbox::run(|| {
+        let container = Netns::new();
+        let sockets = container.run(|| {
+            let only = CapabilitySet::NET_BIND_SERVICE;
+            let sets = CapabilitySets { effective: only, permitted: only, inheritable: only };
+            set_capabilities(None, sets).unwrap();
+            bind_inside().unwrap()
+        });
+        assert_eq!(sockets.udp.local_addr().unwrap().port(), PORT);
+        assert_eq!(sockets.tcp.local_addr().unwrap().port(), PORT);
+        let reason = sockets.reduced().unwrap();
+        assert!(reason.contains("not permitted"), "{reason}");
+    });
+}
+
+#[test]
 fn no_connection_is_tracked_for_questions() {
     with_server(true, no_servers, |_zones, _| {
         for _ in 0..50 {
