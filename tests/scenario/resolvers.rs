@@ -123,6 +123,7 @@ fn u1_a_change_of_the_hosts_settings_is_used_by_the_next_lookup() {
 }
 
 /// Lookups of one service while another one is restarted, which no container may notice.
+#[expect(clippy::print_stdout, reason = "the soak shows its numbers")]
 fn while_a_neighbour_is_restarted(library: &Library, networks: &str) {
     host(|host| {
         library.image(host);
