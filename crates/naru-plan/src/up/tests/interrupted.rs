@@ -1,5 +1,6 @@
 //! What happens after an `up` that was cut off at any step.
 
+use super::resources::{with_network, with_volume};
 use super::*;
 
 #[test]

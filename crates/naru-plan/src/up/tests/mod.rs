@@ -1,6 +1,11 @@
 //! Plans of `up` as text.
 
+mod flags;
 mod interrupted;
+mod one_off;
+mod pre_start;
+mod resources;
+mod scale;
 
 use std::collections::BTreeSet;
 
@@ -165,71 +170,6 @@ fn no_start_only_creates() {
 }
 
 #[test]
-fn scaling_up_continues_after_the_highest_number() {
-    let one = project(json!({"web": {"scale": 2}}));
-    let mut seen = running(&one);
-    seen.containers.retain(|c| c.number == 2);
-    let options = UpOptions { scale: [("web".to_owned(), 3)].into(), ..up_options() };
-    check(
-        &up_text(&one, &seen, &options),
-        "
-            1 create container p-web-3: does not exist
-            2 create container p-web-4: does not exist
-            3 start container p-web-3 [after 1]: new
-            4 start container p-web-4 [after 2]: new
-        ",
-    );
-}
-
-#[test]
-fn scaling_down_takes_obsolete_replicas_first_then_the_highest() {
-    let three = project(json!({"web": {"scale": 3}}));
-    let seen = with(running(&three), "p-web-1", |c| c.fingerprint.hash.clear());
-    let options = UpOptions { scale: [("web".to_owned(), 1)].into(), ..up_options() };
-    check(
-        &up_text(&three, &seen, &options),
-        "
-            1 stop container p-web-3: scaled down
-            2 stop container p-web-1: scaled down
-            3 remove container p-web-3 [after 1]: scaled down
-            4 remove container p-web-1 [after 2]: scaled down
-        ",
-    );
-}
-
-#[test]
-fn a_fixed_container_name_is_used_and_cannot_be_scaled() {
-    let one = project(json!({"web": {"container_name": "site"}}));
-    check(
-        &up_text(&one, &Observed::default(), &up_options()),
-        "
-            1 create network p_default: does not exist
-            2 create container site [after 1]: does not exist
-            3 start container site [after 2]: new
-        ",
-    );
-    let options = UpOptions { scale: [("web".to_owned(), 2)].into(), ..up_options() };
-    let error = up(&one, &Observed::default(), &options).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "service \"web\" has the container_name \"site\", so it cannot be scaled to 2"
-    );
-}
-
-#[test]
-fn with_compatibility_underscores_part_the_names() {
-    let old = naru_compose::Project { compatibility: true, ..project(json!({"web": {}})) };
-    check(
-        &up_text(&old, &Observed::default(), &up_options()),
-        "
-            1 create network p_default: does not exist
-            2 create container p_web_1 [after 1]: does not exist
-            3 start container p_web_1 [after 2]: new
-        ",
-    );
-}
-
-#[test]
 fn orphans_are_named_or_removed_before_anything_is_made() {
     let before = running(&project(json!({"old": {}, "db": {"container_name": "data"}})));
     let after = project(json!({"new": {"container_name": "data"}}));
@@ -351,120 +291,6 @@ fn a_dependency_scaled_to_zero_is_not_waited_for() {
     );
 }
 
-fn with_network(network: Value) -> Project {
-    project_with(json!({
-        "networks": {"back": network},
-        "services": {
-            "db": {"networks": {"back": null}},
-            "web": {"networks": {"back": null, "default": null}, "depends_on": needs(&[("db", "service_started")])}
-        }
-    }))
-}
-
-#[test]
-fn a_changed_network_is_made_anew_between_stop_and_creation() {
-    let seen = running(&with_network(json!({})));
-    check(
-        &up_text(&with_network(json!({"internal": true})), &seen, &up_options()),
-        "
-            1 stop container p-web-1: network p_back changed
-            2 stop container p-db-1 [after 1]: network p_back changed
-            3 remove network p_back [after 1, 2]: network p_back changed
-            4 create network p_back [after 3]: network p_back changed
-            5 create container 000000000001_p-db-1 for p-db-1 [after 4]: network p_back changed
-            6 create container 000000000002_p-web-1 for p-web-1 [after 4]: network p_back changed
-            7 remove container p-db-1 [after 2, 5]: replaced
-            8 rename container 000000000001_p-db-1 to p-db-1 [after 5, 7]: replaced
-            9 remove container p-web-1 [after 1, 6]: replaced
-            10 rename container 000000000002_p-web-1 to p-web-1 [after 6, 9]: replaced
-            11 start container p-db-1 [after 8]: new
-            12 start container p-web-1 [after 10, 11; db started]: new
-        ",
-    );
-}
-
-#[test]
-fn a_changed_network_stays_when_a_container_on_it_would_not_be_recreated() {
-    let seen = running(&with_network(json!({})));
-    let options = UpOptions { services: vec!["db".to_owned()], ..up_options() };
-    check(&up_text(&with_network(json!({"internal": true})), &seen, &options), "
-            note: network p_back has changed in the compose file; it is kept as it is because p-web-1 use it and are not recreated by this command
-        ");
-}
-
-fn with_volume(volume: Value) -> Project {
-    project_with(json!({
-        "volumes": {"data": volume},
-        "services": {"db": {"volumes": [{"type": "volume", "source": "data", "target": "/data"}]}}
-    }))
-}
-
-#[test]
-fn a_changed_volume_keeps_its_data_unless_the_user_agrees() {
-    let seen = running(&with_volume(json!({})));
-    let changed = with_volume(json!({"labels": {"a": "b"}}));
-    check(&up_text(&changed, &seen, &up_options()), "
-            note: volume p_data exists but doesn't match its configuration in the compose file; it is kept as it is
-        ");
-    let recreate_volumes = BTreeSet::from(["p_data".to_owned()]);
-    check(
-        &up_text(&changed, &seen, &UpOptions { recreate_volumes, ..up_options() }),
-        "
-            1 stop container p-db-1: volume p_data changed
-            2 remove container p-db-1 and its anonymous volumes [after 1]: volume p_data changed
-            3 remove volume p_data [after 2]: volume p_data changed
-            4 create volume p_data [after 3]: volume p_data changed
-            5 create container p-db-1 [after 2, 4]: volume p_data changed
-            6 start container p-db-1 [after 5]: new
-        ",
-    );
-}
-
-#[test]
-fn a_volume_that_was_removed_is_made_again_with_a_new_container() {
-    let mut seen = running(&with_volume(json!({})));
-    seen.volumes.clear();
-    check(
-        &up_text(&with_volume(json!({})), &seen, &up_options()),
-        "
-            1 create volume p_data: does not exist
-            2 create container 000000000001_p-db-1 for p-db-1 [after 1]: volume p_data missing
-            3 stop container p-db-1 [after 2]: replaced
-            4 remove container p-db-1 [after 2, 3]: replaced
-            5 rename container 000000000001_p-db-1 to p-db-1 [after 2, 4]: replaced
-            6 start container p-db-1 [after 5]: new
-        ",
-    );
-}
-
-#[test]
-fn external_resources_must_exist_and_are_never_made() {
-    let net = project_with(json!({
-        "networks": {"default": {"external": true, "name": "shared"}}, "services": {"a": {}}
-    }));
-    let error = up(&net, &Observed::default(), &up_options()).unwrap_err();
-    assert_eq!(error.to_string(), "network shared declared as external, but could not be found");
-    let seen = Observed { foreign_networks: ["shared".to_owned()].into(), ..Observed::default() };
-    check(
-        &up_text(&net, &seen, &up_options()),
-        "
-            1 create container p-a-1: does not exist
-            2 start container p-a-1 [after 1]: new
-        ",
-    );
-    let mut volume = with_volume(json!({"external": true, "name": "vault"}));
-    let error = up(&volume, &Observed::default(), &up_options()).unwrap_err();
-    assert_eq!(error.to_string(), "external volume \"vault\" not found");
-    volume.volumes.get_mut("data").unwrap().external = false;
-    let seen = Observed { foreign_volumes: ["vault".to_owned()].into(), ..Observed::default() };
-    check(&up_text(&volume, &seen, &up_options()), "
-            1 create network p_default: does not exist
-            2 create container p-db-1 [after 1]: does not exist
-            3 start container p-db-1 [after 2]: new
-            note: volume vault already exists but was not created for this project; use `external: true` to use an existing volume
-        ");
-}
-
 #[test]
 fn errors_come_before_any_step() {
     let error = |services: Value, options: &UpOptions| {
@@ -487,17 +313,3 @@ fn errors_come_before_any_step() {
         "service \"a\" has the unknown restart policy \"maybe\""
     );
 }
-
-#[test]
-fn absurd_scales_are_refused_before_anything_is_allocated() {
-    let options = UpOptions { scale: [("web".to_owned(), 1_000_000_000)].into(), ..up_options() };
-    let error = up(&project(json!({"web": {}})), &Observed::default(), &options).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "service \"web\" cannot be scaled to 1000000000: 10000 replicas is the most"
-    );
-}
-
-mod flags;
-mod one_off;
-mod pre_start;
