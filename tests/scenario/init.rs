@@ -45,6 +45,30 @@ fn a_thousand_orphans_are_reaped() {
 }
 
 #[test]
+fn who_collects_nothing_is_told_of_its_zombies() {
+    host(|host| {
+        // Twelve orphans that end when the shell is another program by then.
+        let service = |more: &str| {
+            format!(
+                "{{ image: test{more}, command: [sh, -c, 'i=0; while [ $$i -lt 12 ]; do (sleep 0.3 &); \
+                 i=$$((i+1)); done; exec naru-check trap'] }}"
+            )
+        };
+        let file = format!("services:\n  a: {}\n  b: {}\n", service(""), service(", init: true"));
+        let project = host.project("dead").file("compose.yaml", &file);
+        project.naru(["up", "-d"]).succeeds();
+        eventually("they are told of", || {
+            let listed = project.naru(["ps"]).succeeds();
+            let told = listed.stderr.contains("dead-a-1 has 12 zombies")
+                && listed.stderr.contains("`init: true`");
+            if told { Ok(()) } else { Err(listed.to_string()) }
+        });
+        let listed = project.naru(["ps"]).succeeds();
+        assert!(!listed.stderr.contains("dead-b-1"), "{listed}");
+    });
+}
+
+#[test]
 fn signals_and_exit_codes_pass_through_process_1() {
     host(|host| {
         let file = "

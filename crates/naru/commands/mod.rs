@@ -28,6 +28,7 @@ pub(crate) mod up;
 pub(crate) mod version;
 pub(crate) mod volume;
 pub(crate) mod wait;
+mod zombies;
 
 use crate::arguments::{Command, Verb};
 use crate::error::CommandError;

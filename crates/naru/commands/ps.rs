@@ -4,7 +4,7 @@ use naru_state::record::{Phase, now_ns};
 use naru_supervisor::observe::{self, Seen};
 use serde::Serialize;
 
-use super::{labels, services, status};
+use super::{labels, services, status, zombies};
 use crate::conversation::revive;
 use crate::error::{Blame, CommandError};
 use crate::settings::{Settings, Target};
@@ -103,6 +103,11 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         table.row(vec![name, image, command, service, running_for, status, ports]);
     }
     printer.data(&table.to_string())?;
+    for seen in containers {
+        if let Some(text) = zombies::note(seen) {
+            printer.say(&text);
+        }
+    }
     Ok(0)
 }
 
