@@ -51,7 +51,7 @@ pub enum Error {
     #[error("subnet {subnet} is in use on this host")]
     Taken {
         /// The subnet asked for.
-        subnet: Ipv4Network,
+        subnet: IpNetwork,
         /// By what.
         source: Conflict,
     },
@@ -59,7 +59,7 @@ pub enum Error {
     #[error("subnet {subnet} is too small: it needs room for a gateway and a container")]
     TooSmall {
         /// The subnet asked for.
-        subnet: Ipv4Network,
+        subnet: IpNetwork,
     },
 }
 
@@ -84,8 +84,9 @@ pub fn pick(pool: &Pool, occupied: &Occupied, network: &str) -> Result<Ipv4Netwo
 ///
 /// # Errors
 /// When it overlaps with something on the host, or is too small.
-pub fn check(subnet: Ipv4Network, occupied: &Occupied, own: Option<&str>) -> Result<(), Error> {
-    if subnet.prefix() > 30 {
+pub fn check(subnet: IpNetwork, occupied: &Occupied, own: Option<&str>) -> Result<(), Error> {
+    let smallest = if subnet.is_ipv4() { 30 } else { 126 };
+    if subnet.prefix() > smallest {
         return Err(Error::TooSmall { subnet });
     }
     match occupied.conflict(subnet, own) {
@@ -203,7 +204,14 @@ fn ends(network: IpNetwork) -> (u128, u128) {
 
 /// All addresses in use, as ranges in order, none touching another.
 fn merged(occupied: &Occupied) -> Vec<(u32, u32)> {
-    let mut ranges: Vec<_> = occupied.uses.iter().map(|(network, _)| bounds(*network)).collect();
+    let mut ranges: Vec<_> = occupied
+        .uses
+        .iter()
+        .filter_map(|(network, _)| match network {
+            IpNetwork::V4(network) => Some(bounds(*network)),
+            IpNetwork::V6(_) => None,
+        })
+        .collect();
     ranges.sort_unstable();
     ranges.dedup_by(|later, earlier| {
         let joins = later.0 <= earlier.1;
@@ -241,8 +249,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn route(text: &str, interface: &str) -> (Ipv4Network, Use) {
-        (network(text), Use::Route { interface: Some(interface.into()) })
+    fn route(text: &str, interface: &str) -> (IpNetwork, Use) {
+        (network(text).into(), Use::Route { interface: Some(interface.into()) })
     }
 
     fn small_pool() -> Pool {
@@ -256,7 +264,7 @@ mod tests {
         for number in 0..6 {
             let subnet = pick(&small_pool(), &occupied, &format!("network{number}")).unwrap();
             assert!(given.insert(subnet), "{subnet} was given twice");
-            occupied.uses.push((subnet, Use::Recorded));
+            occupied.uses.push((subnet.into(), Use::Recorded));
         }
         assert!(matches!(pick(&small_pool(), &occupied, "more"), Err(Error::Exhausted)));
     }
@@ -268,7 +276,7 @@ mod tests {
             let id = format!("project{number}_default");
             let subnet = pick(&Pool::default(), &occupied, &id).unwrap();
             assert_eq!(pick(&Pool::default(), &occupied, &id).unwrap(), subnet);
-            occupied.uses.push((subnet, Use::Recorded));
+            occupied.uses.push((subnet.into(), Use::Recorded));
         }
     }
 
@@ -282,7 +290,7 @@ mod tests {
     #[test]
     fn a_pinned_subnet_that_clashes_names_the_interface() {
         let occupied = Occupied { uses: vec![route("10.8.0.0/16", "wg0")] };
-        let error = check(network("10.8.3.0/24"), &occupied, None).unwrap_err();
+        let error = check(network("10.8.3.0/24").into(), &occupied, None).unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(source, "the route to 10.8.0.0/16 through interface wg0");
     }
@@ -290,8 +298,8 @@ mod tests {
     #[test]
     fn a_network_does_not_clash_with_its_own_bridge() {
         let occupied = Occupied { uses: vec![route("10.8.3.0/24", "nb-1")] };
-        assert!(check(network("10.8.3.0/24"), &occupied, Some("nb-1")).is_ok());
-        assert!(check(network("10.8.3.0/24"), &occupied, None).is_err());
+        assert!(check(network("10.8.3.0/24").into(), &occupied, Some("nb-1")).is_ok());
+        assert!(check(network("10.8.3.0/24").into(), &occupied, None).is_err());
     }
 
     fn taken(texts: &[&str]) -> BTreeSet<IpAddr> {

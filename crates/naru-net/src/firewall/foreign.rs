@@ -10,8 +10,9 @@ use nix::libc;
 use super::language::{Match, Rule, Verdict};
 use super::{Notice, Table};
 use crate::names;
+use crate::netlink::link::{self, Link};
 use crate::netlink::nft::{self, ListedChain, ListedRule, Place};
-use crate::netlink::{Refused, Socket};
+use crate::netlink::{Refused, Socket, route};
 
 /// The comment on naru's rules in a foreign chain.
 const TAG: &str = "naru";
@@ -21,7 +22,20 @@ const FOR_USERS: &str = "DOCKER-USER";
 
 /// Interfaces of other engines, whose containers are no part of what a way out is: `docker0`, `docker_gwbridge`, the
 /// `br-` and an id of Docker's other networks, and podman's.
-pub(super) const ENGINES: [&str; 4] = ["docker", "br-", "podman", "cni-podman"];
+const ENGINES: [&str; 3] = ["docker", "podman", "cni-podman"];
+const DOCKERS_OTHERS: &str = "br-";
+
+/// The prefixes of their names. A host whose own way out is a bridge with such a name (`br-lan`) keeps it.
+pub(super) fn engines(socket: &mut Socket) -> Vec<&'static str> {
+    let routes = route::list(socket).unwrap_or_default();
+    let defaults = routes.iter().filter(|(_, to)| to.prefix() == 0).filter_map(|(by, _)| *by);
+    let ways_out: Vec<u32> = defaults.collect();
+    let links = link::list(socket).unwrap_or_default();
+    let is_way_out =
+        |link: &Link| ways_out.contains(&link.index) && link.name.starts_with(DOCKERS_OTHERS);
+    let others = (!links.iter().any(is_way_out)).then_some(DOCKERS_OTHERS);
+    ENGINES.into_iter().chain(others).collect()
+}
 
 /// Families of tables.
 const IPV6: u8 = 10;

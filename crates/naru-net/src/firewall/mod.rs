@@ -276,8 +276,8 @@ impl Firewall {
         // Who came after naru and needs forwarding too would be cut off, and would lose it with the last project.
         let switched = if foreign.translates() { Switched::default() } else { switched };
         let is_beside = foreign.drops(table.has_ipv6_egress());
-        let engines = if is_beside { foreign::ENGINES.as_slice() } else { &[] };
-        (rules::ruleset(table, engines, switched), foreign, switched)
+        let engines = if is_beside { foreign::engines(&mut self.socket) } else { Vec::new() };
+        (rules::ruleset(table, &engines, switched), foreign, switched)
     }
 
     /// An owned table where the kernel has such, else an ordinary one.

@@ -1,8 +1,8 @@
-//! Routes: the default routes of a container, and every IPv4 route of the host.
+//! Routes: the default routes of a container, and every route of the host.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnetwork::Ipv4Network;
+use ipnetwork::IpNetwork;
 use netlink_bindings::rt_route::{Request, Rtmsg};
 use nix::libc;
 
@@ -24,21 +24,28 @@ pub(crate) fn add_default(socket: &mut Socket, index: u32, gateway: IpAddr) -> R
 }
 
 /// The destination of every route of every table except the kernel's own `local` one, with the
-/// index of its link; a route that rejects has none.
-pub(crate) fn list(socket: &mut Socket) -> Result<Vec<(Option<u32>, Ipv4Network)>, Refused> {
+/// index of its link; a route that rejects has none. Of IPv6 without link-local and multicast ones, which every
+/// interface has.
+pub(crate) fn list(socket: &mut Socket) -> Result<Vec<(Option<u32>, IpNetwork)>, Refused> {
     let mut found = Vec::new();
-    let header = Rtmsg { rtm_family: INET, ..Default::default() };
+    // All families.
+    let header = Rtmsg::default();
     socket.replies(&Request::new().op_getroute_dump(&header), |(header, attributes)| {
         let cached = header.rtm_flags & libc::RTM_F_CLONED != 0;
-        if header.rtm_family != INET || header.rtm_table == libc::RT_TABLE_LOCAL || cached {
+        let everywhere = match header.rtm_family {
+            INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            _ => return,
+        };
+        if header.rtm_table == libc::RT_TABLE_LOCAL || cached {
             return;
         }
-        let destination = match attributes.get_dst() {
-            Ok(IpAddr::V4(destination)) => destination,
-            _ => Ipv4Addr::UNSPECIFIED,
-        };
-        if let Ok(network) = Ipv4Network::new(destination, header.rtm_dst_len) {
-            found.push((attributes.get_oif().ok(), network));
+        let destination = attributes.get_dst().unwrap_or(everywhere);
+        let is_of_links = matches!(destination, IpAddr::V6(destination)
+            if destination.is_unicast_link_local() || destination.is_multicast());
+        match IpNetwork::new(destination, header.rtm_dst_len) {
+            Ok(network) if !is_of_links => found.push((attributes.get_oif().ok(), network)),
+            _ => {}
         }
     })?;
     Ok(found)

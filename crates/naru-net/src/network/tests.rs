@@ -281,9 +281,87 @@ fn a_subnet_keeps_clear_of_what_the_host_has() {
         let network = network(1, false);
         create(&network).unwrap();
         let occupied = occupied::occupied(&[]).unwrap();
-        let clash = occupied.conflict(subnet(&network), None).unwrap();
+        let clash = occupied.conflict(subnet(&network).into(), None).unwrap();
         assert!(clash.to_string().contains(&network.bridge), "{clash}");
-        assert_eq!(occupied.conflict(subnet(&network), Some(&network.bridge)), None);
+        assert_eq!(occupied.conflict(subnet(&network).into(), Some(&network.bridge)), None);
+    });
+}
+
+#[test]
+fn five_hundred_projects_have_networks_at_once_and_none_overlaps_another_or_a_route() {
+    // T-I2 and T-I3
+    sandbox::run(|| {
+        let vpn = Network { bridge: "tun7".into(), ..network(99, false) };
+        create(&vpn).unwrap();
+        let arguments = ["route", "add", "10.213.4.0/24", "dev", "tun7"];
+        assert!(Command::new("ip").args(arguments).status().unwrap().success());
+        let mut taken: Vec<Ipv4Network> = vec!["10.213.4.0/24".parse().unwrap(), subnet(&vpn)];
+        let mut occupied = occupied::Occupied::default();
+        for number in 0..500 {
+            let id = format!("project{number}_default");
+            // A look at the kernel takes its time with so many: now and then is enough for a test.
+            if number % 25 == 0 {
+                occupied = occupied::occupied(&[]).unwrap();
+            }
+            let picked = pool::pick(&pool::Pool::default(), &occupied, &id).unwrap();
+            let clash = taken.iter().find(|other| other.overlaps(picked));
+            assert_eq!(clash, None, "{picked} of {id}");
+            taken.push(picked);
+            occupied.uses.push((picked.into(), occupied::Use::Recorded));
+            let subnets = vec![Subnet::new(picked.into())];
+            create(&Network { bridge: names::bridge(&id), id, subnets, ..network(1, false) })
+                .unwrap();
+        }
+    });
+}
+
+/// A router advertisement with the prefix 2001:db8:bad::/64, sent to all nodes on `eth0`.
+fn advertise() {
+    use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
+    let socket = socket(AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)).unwrap();
+    sockopt::set_ipv6_multicast_hops(&socket, 255).unwrap();
+    let mut packet = vec![134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0];
+    packet.extend([3, 4, 64, 0xc0, 0, 1, 0x51, 0x80, 0, 1, 0x51, 0x80, 0, 0, 0, 0]);
+    packet.extend("2001:db8:bad::".parse::<std::net::Ipv6Addr>().unwrap().octets());
+    let index = link::index_of(&mut Socket::new(), "eth0").unwrap().unwrap();
+    let everybody = "ff02::1".parse().unwrap();
+    let to = std::net::SocketAddrV6::new(everybody, 0, 0, index);
+    sendto(&socket, &packet, SendFlags::empty(), &to).unwrap();
+}
+
+#[test]
+fn neither_the_host_nor_a_container_takes_a_containers_router_advertisement() {
+    // G4
+    sandbox::run(|| {
+        let network = with_ipv6(1, true);
+        create(&network).unwrap();
+        let member = |host: u8| {
+            let netns = Netns::new();
+            let v6 = format!("fd00:213:1::{host}/64").parse().unwrap();
+            let addresses = [in_24([10, 213, 1, host].into()), v6];
+            let host_side = format!("nv-{host}");
+            let endpoint =
+                Endpoint { host_side: &host_side, ..endpoint(&network, &addresses, &netns) };
+            attach(&network, &endpoint).unwrap();
+            netns
+        };
+        let (evil, sibling, believer) = (member(2), member(3), member(4));
+        believer.run(|| fs::write("/proc/sys/net/ipv6/conf/eth0/accept_ra", "1").unwrap());
+        let has = || {
+            let addresses = fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap();
+            addresses.contains("20010db80bad")
+        };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !believer.run(has) {
+            assert!(Instant::now() < deadline, "who asks for advertisements gets them");
+            evil.run(advertise);
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!has(), "the host");
+        assert!(!sibling.run(has), "a sibling");
+        let routes = sibling.run(|| route::list(&mut Socket::new()).unwrap());
+        let ways_out = routes.iter().filter(|(_, to)| to.is_ipv6() && to.prefix() == 0).count();
+        assert_eq!(ways_out, 1, "only the network's own: {routes:?}");
     });
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::IpNetwork;
 use naru_compose::project::{IpamPool, Network};
 use naru_net::{occupied::Occupied, pool};
 use naru_state::record::{Driver, Subnet};
@@ -13,8 +13,6 @@ use naru_state::record::{Driver, Subnet};
 pub struct Choice<'a> {
     /// What is in use on the host.
     pub occupied: &'a Occupied,
-    /// Subnets of IPv6 in use, with words for what uses them.
-    pub occupied_v6: &'a [(IpNetwork, String)],
     /// The network's own bridge, which may be there already.
     pub own: Option<&'a str>,
     /// A random number, for a subnet of IPv6.
@@ -169,25 +167,7 @@ fn overlap(one: &Subnet, other: &Subnet) -> bool {
 }
 
 fn check_free(subnet: &Subnet, choice: &Choice<'_>, at: &str) -> Result<(), Wrong> {
-    match subnet.subnet {
-        IpNetwork::V4(own) => check_v4(own, choice, at),
-        IpNetwork::V6(own) => {
-            let of_other = |used: &&(IpNetwork, String)| {
-                used.0.contains(own.network().into()) || subnet.subnet.contains(used.0.network())
-            };
-            match choice.occupied_v6.iter().find(of_other) {
-                Some((used, by)) => {
-                    let message = format!("subnet {own} is in use on this host: {used} is {by}");
-                    Err(Wrong::new(at, message))
-                }
-                None => Ok(()),
-            }
-        }
-    }
-}
-
-fn check_v4(subnet: Ipv4Network, choice: &Choice<'_>, at: &str) -> Result<(), Wrong> {
-    pool::check(subnet, choice.occupied, choice.own).map_err(|error| {
+    pool::check(subnet.subnet, choice.occupied, choice.own).map_err(|error| {
         let message = error.to_string();
         let source = match error {
             pool::Error::Taken { source, .. } => Some(source),
@@ -208,10 +188,11 @@ mod tests {
         let mut model: Network = serde_json::from_value(model).unwrap();
         model.name = "shop_default".into();
         let route = Use::Route { interface: Some("wg0".into()) };
-        let occupied = Occupied { uses: vec![("10.8.0.0/16".parse().unwrap(), route)] };
-        let occupied_v6 = [("fd00:7::/64".parse().unwrap(), "of network other".to_owned())];
-        let choice =
-            Choice { occupied: &occupied, occupied_v6: &occupied_v6, own: None, random: 9 };
+        let uses = vec![
+            ("10.8.0.0/16".parse().unwrap(), route),
+            ("fd00:7::/64".parse().unwrap(), Use::Recorded),
+        ];
+        let choice = Choice { occupied: &Occupied { uses }, own: None, random: 9 };
         choose_subnets(&model, &choice).map_err(|wrong| format!("{}: {wrong}", wrong.attribute))
     }
 
@@ -290,7 +271,7 @@ mod tests {
         );
         check(
             json!({"subnet": "fd00:7::/48"}),
-            "subnet: subnet fd00:7::/48 is in use on this host: fd00:7::/64 is of network other",
+            "subnet: subnet fd00:7::/48 is in use on this host",
         );
         let twice =
             json!({"ipam": {"config": [{"subnet": "10.9.0.0/24"}, {"subnet": "10.9.0.128/25"}]}});

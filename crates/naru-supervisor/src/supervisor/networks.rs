@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::IpNetwork;
 use naru_net::{names, network, occupied};
 use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic, record};
 use rustix::fs::{FlockOperation, flock};
@@ -172,12 +172,10 @@ impl Supervisor {
         let own = names::bridge(&format!("{}/{}", self.kernel_id(), model.name));
         let bridge = options.parent.or(options.bridge).unwrap_or(own);
         let recorded = recorded_subnets(&self.directories, &self.project);
-        let (v4, v6) = split(&recorded);
-        let occupied = occupied::occupied(&v4).map_err(|error| failed(&error))?;
+        let occupied = occupied::occupied(&recorded).map_err(|error| failed(&error))?;
         let id = ContainerId::random().map_err(|error| failed(&error))?;
         let random = u64::from_str_radix(&id.as_str()[..16], 16).unwrap_or_default();
-        let occupied_v6 = &v6;
-        let choice = Choice { occupied: &occupied, occupied_v6, own: Some(&bridge), random };
+        let choice = Choice { occupied: &occupied, own: Some(&bridge), random };
         Ok(record::Network {
             name: model.name.clone(),
             id: id.as_str().to_owned(),
@@ -357,26 +355,14 @@ fn recovered(
 }
 
 /// Subnets that other projects of this root have recorded; their bridges may be gone for a moment.
-fn recorded_subnets(directories: &Directories, own: &ProjectName) -> Vec<(IpNetwork, String)> {
+fn recorded_subnets(directories: &Directories, own: &ProjectName) -> Vec<IpNetwork> {
     let projects = observe::recorded_projects(directories).unwrap_or_default();
     let others = projects.iter().filter(|project| *project != own);
     others
         .filter_map(|project| Networks::load(&directories.project(project)).ok())
         .flat_map(|networks| networks.record.networks.into_values())
-        .flat_map(|entry| {
-            let by = format!("of network {}", entry.name);
-            entry.subnets.into_iter().map(move |subnet| (subnet.subnet, by.clone()))
-        })
+        .flat_map(|entry| entry.subnets.into_iter().map(|subnet| subnet.subnet))
         .collect()
-}
-
-/// Those of IPv4, and those of IPv6 with who has them.
-fn split(all: &[(IpNetwork, String)]) -> (Vec<Ipv4Network>, Vec<(IpNetwork, String)>) {
-    let v4 = all.iter().filter_map(|(subnet, _)| match subnet {
-        IpNetwork::V4(subnet) => Some(*subnet),
-        IpNetwork::V6(_) => None,
-    });
-    (v4.collect(), all.iter().filter(|(subnet, _)| subnet.is_ipv6()).cloned().collect())
 }
 
 /// Locks the run directory of all projects: a file for it would be left behind.
