@@ -1,5 +1,6 @@
 //! kill -9 of naru's own processes again and again: nobody outside notices, nothing is lost, every deadline is kept.
 
+mod entering;
 mod flood;
 pub(in crate::scenario) mod load;
 
@@ -69,6 +70,21 @@ fn gone(victim: Pid) {
         None => Ok(()),
         Some(_) => Err("it is there".to_owned()),
     });
+}
+
+/// Kills any of naru's processes when there are several, whatever they are just doing, and waits for its end.
+fn kill_one_of_several(host: &TestHost, random: &mut Rng) {
+    let victim = eventually("two of naru's processes", || {
+        let all = [host.processes(&KEEPER), host.processes(&SUPERVISOR)].concat();
+        let alive: Vec<_> = all.into_iter().filter(|pid| load::parent(*pid).is_some()).collect();
+        match random.choose(&alive) {
+            Some(victim) if alive.len() > 1 => Ok(*victim),
+            _ => Err(format!("{alive:?}")),
+        }
+    });
+    // One that has just ended by itself is just as good.
+    kill_process(victim, Signal::KILL).ok();
+    gone(victim);
 }
 
 /// Kills both. The supervisor is stopped first: it would call another keeper.

@@ -103,17 +103,28 @@ impl Identity {
     /// A descriptor of the process, if exactly this process still exists (a zombie does).
     ///
     /// # Errors
-    /// When /proc cannot be read.
+    /// When it cannot be told: /proc cannot be read, or there are no more descriptors.
     pub fn open(&self) -> Result<Option<OwnedFd>, Error> {
         if boot_id()? != self.boot_id {
             return Ok(None);
         }
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
-        let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
-            return Ok(None);
+        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            // EINVAL: the number is a thread's by now.
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            // Who lacks descriptors must not take it for one that has ended.
+            opened => opened.map_err(|errno| self.not_opened(errno))?,
         };
         // The number can have been taken over before the descriptor was opened, not after.
-        Ok((start_time(self.pid) == Some(self.start_time)).then_some(pidfd))
+        match start_time(self.pid) {
+            Some(found) => Ok((found == self.start_time).then_some(pidfd)),
+            None if has_ended(pidfd.as_fd()) => Ok(None),
+            None => Err(self.not_opened(Errno::IO)),
+        }
+    }
+
+    fn not_opened(&self, errno: Errno) -> Error {
+        Error::host(format!("look at process {}", self.pid), std::io::Error::from(errno))
     }
 
     /// Whether the process runs, and if not, how it ended as far as anybody can know.
@@ -156,7 +167,8 @@ pub(crate) fn wait(pidfd: BorrowedFd<'_>) -> Result<ExitStatus, Errno> {
 }
 
 /// Whether the process has ended, reaped or not.
-pub(crate) fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+#[must_use]
+pub fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
     let mut poll = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(rustix::event::poll(&mut poll, Some(&now)), Ok(count) if count > 0)

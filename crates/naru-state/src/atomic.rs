@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::record::VERSION;
 
+/// What the name of a file ends with that is to be renamed when it is whole.
+const TEMPORARY: &str = ".tmp";
+
 /// Why a record could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -89,6 +92,20 @@ pub fn commit(paths: &[PathBuf]) -> io::Result<()> {
     Ok(())
 }
 
+/// Where this process writes what is to become `path`: `NAME.PID.tmp` beside it.
+fn temporary(path: &Path) -> Option<PathBuf> {
+    let mut name = path.file_name()?.to_owned();
+    name.push(format!(".{}{TEMPORARY}", std::process::id()));
+    Some(path.with_file_name(name))
+}
+
+/// The process that writes or wrote this file to rename it when it is whole; `None` when it is no such file.
+pub fn writer(path: &Path) -> Option<i32> {
+    let name = path.file_name()?.to_str()?;
+    let (_, pid) = name.strip_suffix(TEMPORARY)?.rsplit_once('.')?;
+    pid.parse().ok()
+}
+
 /// The form of a record, as far as every form has it.
 #[derive(serde::Deserialize)]
 struct Form {
@@ -121,9 +138,7 @@ fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, Error> {
 
 fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = directory.join(name);
+    let temporary = temporary(path).ok_or(io::ErrorKind::InvalidInput)?;
     let written = (|| {
         let mut file = fs::File::create(&temporary)?;
         file.write_all(content)?;
@@ -161,6 +176,16 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn a_half_written_file_names_its_writer_and_no_other_file_does() {
+        let path = Path::new("/state/project.json");
+        let writer_of = |path: &Path| writer(path).and_then(|pid| u32::try_from(pid).ok());
+        assert_eq!(writer_of(&temporary(path).unwrap()), Some(std::process::id()));
+        for other in ["project.json", "project.json.tmp", "7.json", "tmp"] {
+            assert_eq!(writer(&path.with_file_name(other)), None, "{other}");
+        }
     }
 
     #[test]

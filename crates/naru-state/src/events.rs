@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -14,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::ContainerId;
+use crate::lock::is_still;
 
 /// A file that has grown past this many bytes is turned over; the one before it goes.
 const TURN_AT: u64 = 512 << 10;
@@ -150,12 +150,6 @@ fn open(path: &Path) -> io::Result<Option<fs::File>> {
 
 fn parse(bytes: &[u8]) -> impl Iterator<Item = Event> + '_ {
     bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
-}
-
-fn is_still(file: &fs::File, path: &Path) -> bool {
-    let at_path = fs::metadata(path).map(|found| (found.dev(), found.ino()));
-    let held = file.metadata().map(|held| (held.dev(), held.ino()));
-    matches!((at_path, held), (Ok(at_path), Ok(held)) if at_path == held)
 }
 
 #[cfg(test)]

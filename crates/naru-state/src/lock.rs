@@ -78,7 +78,8 @@ impl Lock {
     }
 }
 
-fn is_still(file: &fs::File, path: &Path) -> bool {
+/// Whether this path still leads to the file that is held.
+pub(crate) fn is_still(file: &fs::File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let at_path = fs::metadata(path).map(|found| (found.dev(), found.ino()));
     let held = file.metadata().map(|held| (held.dev(), held.ino()));

@@ -81,14 +81,12 @@ pub(super) fn of_volumes(directories: &Directories) -> io::Result<Vec<Finding>> 
     Ok(findings)
 }
 
-/// Files of writers that have ended in the middle: `NAME.PID.tmp`.
+/// Files of writers that have ended in the middle.
 pub(super) fn temporary(directories: &Directories) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut look = |folder: &Path| {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let writer = name.strip_suffix(".tmp").and_then(|rest| rest.rsplit_once('.'));
-            let Some(pid) = writer.and_then(|(_, pid)| pid.parse::<i32>().ok()) else { continue };
+            let Some(pid) = atomic::writer(&entry.path()) else { continue };
             if naru_state::process::stat(pid).is_none() {
                 findings.push(Finding {
                     kind: "file",

@@ -113,6 +113,11 @@ impl Handles {
         all.map(AsFd::as_fd).collect()
     }
 
+    /// The same, given away.
+    pub(crate) fn into_descriptors(self) -> Vec<OwnedFd> {
+        self.pidfd.into_iter().chain(self.output).chain(self.resolver).collect()
+    }
+
     /// What came beside a message.
     pub(crate) fn received(layout: Layout, beside: Vec<OwnedFd>) -> Self {
         let mut beside = beside.into_iter();

@@ -45,6 +45,9 @@ const SETTLE_TRIES: u32 = 5;
 /// and on a busy machine the one that tells of its death long before that of the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a keeper that nobody called waits for processes of an earlier one to end, or to get into their work.
+const OTHERS_PATIENCE: Duration = Duration::from_millis(50);
+
 /// The keeper's whole state.
 #[derive(Debug)]
 struct Keeper {
@@ -112,6 +115,40 @@ fn take_lock(own: &ProjectDirectories, patience: Duration) -> io::Result<Option<
     }
 }
 
+/// The lock for a keeper that no supervisor has called; nothing while one of an earlier keeper lives. What that one holds
+/// of containers, nobody else has: it calls a keeper that gets it, and must not find this one in its place. It need not
+/// have its socket yet, so the command that started this keeper may not have found it.
+fn take_lock_alone(role: &Role, own: &ProjectDirectories) -> io::Result<Option<Lock>> {
+    let deadline = Instant::now() + OTHERS_PATIENCE;
+    loop {
+        let Some(lock) = take_lock(own, Duration::ZERO)? else { return Ok(None) };
+        // Looked for with the lock held: nobody becomes a keeper meanwhile, and only keepers start supervisors.
+        if !has_others(role, own) {
+            return Ok(Some(lock));
+        }
+        drop(lock);
+        if Instant::now() > deadline {
+            tracing::info!("the project has a supervisor");
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether a process of an earlier keeper or its supervisor is there, and a container that it may hold something of.
+fn has_others(role: &Role, own: &ProjectDirectories) -> bool {
+    if crate::observe::ids(own).is_ok_and(|ids| ids.is_empty()) {
+        return false;
+    }
+    let group = Cgroup::new(crate::own_cgroup_path(&role.directories, &role.project));
+    let all = group.and_then(|group| group.processes()).unwrap_or_default();
+    let is_other = |pid: &i32| {
+        pid.cast_unsigned() != std::process::id()
+            && crate::check::role_of(*pid, &role.directories).is_some()
+    };
+    all.iter().any(is_other)
+}
+
 impl Keeper {
     /// Takes over what there is and sees to it that there is a supervisor; nothing when the project has a keeper:
     /// two commands began at the same time, or called one at the same time.
@@ -120,10 +157,10 @@ impl Keeper {
         let mut inherited = link.as_ref().map(Inherited::receive).transpose()?.unwrap_or_default();
         role.takes_over = false;
         let own = role.directories.project(&role.project);
-        let patience = if link.is_some() { LOCK_PATIENCE } else { Duration::ZERO };
-        let lock = match inherited.lock.take() {
-            Some(held) => Some(Lock::inherited(held, &own.keeper_lock_file())),
-            None => take_lock(&own, patience)?,
+        let lock = match (inherited.lock.take(), &link) {
+            (Some(held), _) => Some(Lock::inherited(held, &own.keeper_lock_file())),
+            (None, Some(_)) => take_lock(&own, LOCK_PATIENCE)?,
+            (None, None) => take_lock_alone(&role, &own)?,
         };
         let Some(lock) = lock else {
             if let Some(link) = link {
@@ -342,7 +379,14 @@ impl Keeper {
         };
         let Some(mut output) = self.outputs.remove(&id) else { return };
         output.drain();
-        let Some(exit) = exit(&output.watch, ended.code) else { return };
+        let Some(mut exit) = exit(&output.watch, ended.code) else { return };
+        if exit.code.is_none()
+            && let Ok(Some(known)) = atomic::load::<Exit>(&self.own.exit_file(&id))
+            && known.process == exit.process
+        {
+            // Who was killed after it had written this down could tell more.
+            exit = known;
+        }
         if let Err(error) = atomic::save_volatile(&self.own.exit_file(&id), &exit) {
             tracing::error!(container = %id, %error, "an exit could not be written down");
         }

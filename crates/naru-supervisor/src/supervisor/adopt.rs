@@ -36,7 +36,8 @@ impl Supervisor {
     /// Reads what is recorded and looks after what runs; what the keeper held meanwhile is used again.
     ///
     /// # Errors
-    /// When a record cannot be read: what it tells of must not be taken for what nobody knows.
+    /// When a record cannot be read, or not told whether a process lives: what is there must not be taken for what nobody
+    /// knows, or for what has ended.
     pub(super) fn adopt(&mut self, greeting: Greeting) -> io::Result<()> {
         self.timers.add(Instant::now() + IDLE, Due::Idle);
         self.load_model();
@@ -50,7 +51,7 @@ impl Supervisor {
         let all = observe::recorded(&self.own).map_err(io::Error::other)?;
         let mut watched = greeting.watched;
         for recorded in all {
-            self.adopt_container(recorded, &mut watched);
+            self.adopt_container(recorded, &mut watched)?;
         }
         self.remove_unfinished();
         for id in self.containers.keys().cloned().collect::<Vec<_>>() {
@@ -92,7 +93,7 @@ impl Supervisor {
         }
     }
 
-    fn adopt_container(&mut self, recorded: Recorded, watched: &mut Watched) {
+    fn adopt_container(&mut self, recorded: Recorded, watched: &mut Watched) -> io::Result<()> {
         let id = recorded.record.id.clone();
         let service = match &recorded.record.one_off {
             Some(one_off) => serde_json::from_value(one_off.definition.clone()).ok(),
@@ -103,12 +104,10 @@ impl Supervisor {
         let known_end = recorded.exit.as_ref().map(|exit| &exit.process);
         let process = recorded.state.process.clone();
         let process = process.filter(|process| runs && known_end != Some(process));
-        let found = process.and_then(|process| {
-            let (pidfd, handles) = find(&process, watched.remove(&id))?;
-            Some((process, pidfd, handles))
-        });
+        let held = watched.remove(&id);
+        let found = process.map(|process| find(process, held)).transpose()?.flatten();
         match found {
-            Some((process, pidfd, handles)) => {
+            Some(Found { process, pidfd, handles }) => {
                 let live = Live::adopted(recorded.record, recorded.state, service);
                 self.containers.insert(id.clone(), live);
                 self.adopt_running(&id, pidfd, process, handles);
@@ -121,6 +120,7 @@ impl Supervisor {
                 self.adopt_ended(&id, phase);
             }
         }
+        Ok(())
     }
 
     /// Ends what a supervisor that died in the middle of a start has left: no record tells of it, and a
@@ -266,15 +266,25 @@ impl Supervisor {
     }
 }
 
-/// A process that runs or has just ended: as the keeper holds it, or by its number.
-fn find(process: &Identity, watched: Option<(Watch, Handles)>) -> Option<(OwnedFd, Handles)> {
+/// A container's process that runs or has just ended.
+struct Found {
+    process: Identity,
+    pidfd: OwnedFd,
+    handles: Handles,
+}
+
+/// The process as the keeper holds it, or by its number; nothing when it is no more.
+fn find(process: Identity, watched: Option<(Watch, Handles)>) -> io::Result<Option<Found>> {
     let is_it = |watch: &Watch| (watch.pid, watch.start_time) == (process.pid, process.start_time);
     let mut handles = match watched {
         Some((watch, handles)) if is_it(&watch) => handles,
         _ => Handles::default(),
     };
-    let pidfd = handles.pidfd.take().or_else(|| open(process))?;
-    Some((pidfd, handles))
+    let pidfd = match handles.pidfd.take() {
+        Some(pidfd) => Some(pidfd),
+        None => open(&process)?,
+    };
+    Ok(pidfd.map(|pidfd| Found { process, pidfd, handles }))
 }
 
 /// When it was started, on this process's clock.
@@ -309,7 +319,7 @@ fn open_fifos(run: &std::path::Path) -> io::Result<Vec<OwnedFd>> {
     Ok(vec![open("stdout")?, open("stderr")?])
 }
 
-fn open(process: &Identity) -> Option<OwnedFd> {
+fn open(process: &Identity) -> io::Result<Option<OwnedFd>> {
     let Identity { boot_id, pid, start_time } = process.clone();
-    naru_runtime::Identity { boot_id, pid, start_time }.open().ok().flatten()
+    naru_runtime::Identity { boot_id, pid, start_time }.open().map_err(io::Error::other)
 }

@@ -4,7 +4,7 @@ use fs_err as fs;
 use naru_compose::project::Project;
 use naru_plan::observed::{self, Observed};
 use naru_plan::{DownOptions, Plan};
-use naru_state::{ContainerId, record};
+use naru_state::{ContainerId, atomic, record};
 
 use super::Supervisor;
 use super::control::Client;
@@ -183,7 +183,7 @@ fn remove_project_files(own: &naru_state::ProjectDirectories) -> std::io::Result
     ignore_missing(fs::remove_dir_all(own.containers()))?;
     // Half-written records, of one who was killed before the rename.
     for entry in fs::read_dir(own.data()).into_iter().flatten().filter_map(Result::ok) {
-        if entry.path().extension().is_some_and(|extension| extension == "tmp") {
+        if atomic::writer(&entry.path()).is_some() {
             ignore_missing(fs::remove_file(entry.path()))?;
         }
     }

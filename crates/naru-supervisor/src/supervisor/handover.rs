@@ -39,6 +39,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// And the longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// Something for the keeper, with what is beside it.
+type Message = (ToKeeper, Vec<OwnedFd>);
+
 /// What the keeper told at the start.
 #[derive(Debug, Default)]
 pub(super) struct Greeting {
@@ -161,37 +164,45 @@ impl Supervisor {
         let (own, theirs) = Link::pair()?;
         own.widen();
         let role = Role { takes_over: true, ..self.role.clone() };
+        // Said before it exists: should this process die from then on, that one has what was held.
+        let mut all = self.handed_over();
+        own.set_waiting(false)?;
+        let unsent = send_while_there_is_room(&own, &mut all)?;
         // It is reaped by whoever reaps for this process, which ends before it does.
         drop(crate::client::start(&role, Some(theirs.into_descriptor()))?);
-        let own = Arc::new(own);
-        self.hand_over(&own)?;
-        self.link = own;
+        own.set_waiting(true)?;
+        for message in unsent.into_iter().map(Ok).chain(all) {
+            send(&own, &message?)?;
+        }
+        self.link = Arc::new(own);
         self.listen_to_keeper()
     }
 
-    fn hand_over(&self, to: &Link) -> io::Result<()> {
-        for (port, bound) in self.ports.held() {
-            let sockets: Vec<_> = bound.sockets().iter().map(AsFd::as_fd).collect();
-            to.send(&ToKeeper::Hold(port.clone()), &sockets)?;
-        }
-        for id in self.containers.keys() {
-            self.send_watch(to, id)?;
-        }
-        to.send(&ToKeeper::Handed, &[])?;
-        to.send(&ToKeeper::Serving, &[])
+    /// All that a keeper is told that takes over.
+    fn handed_over(&self) -> impl Iterator<Item = io::Result<Message>> {
+        let ports = self.ports.held().map(|(port, bound)| {
+            let sockets = bound.sockets().iter().map(|socket| socket.as_fd().try_clone_to_owned());
+            Ok((ToKeeper::Hold(port.clone()), sockets.collect::<io::Result<_>>()?))
+        });
+        let watches = self.containers.keys().filter_map(|id| self.message_of(id).transpose());
+        let end = [ToKeeper::Handed, ToKeeper::Serving];
+        ports.chain(watches).chain(end.into_iter().map(|message| Ok((message, Vec::new()))))
     }
 
     /// Tells the keeper of a running container, with all that is held of it.
     pub(super) fn watch(&self, id: &ContainerId) {
-        if let Err(error) = self.send_watch(&self.link, id) {
+        let message = self.message_of(id).transpose();
+        let told = message.map(|message| send(&self.link, &message?)).transpose();
+        if let Err(error) = told {
             // The next one is told of it with everything else.
             tracing::warn!(container = %id, %error, "the keeper could not be told of a container");
         }
     }
 
-    fn send_watch(&self, to: &Link, id: &ContainerId) -> io::Result<()> {
-        let Some(live) = self.containers.get(id) else { return Ok(()) };
-        let Some(running) = &live.running else { return Ok(()) };
+    /// What is held of a container; nothing of one that does not run.
+    fn message_of(&self, id: &ContainerId) -> io::Result<Option<Message>> {
+        let Some(live) = self.containers.get(id) else { return Ok(None) };
+        let Some(running) = &live.running else { return Ok(None) };
         let watch = Watch {
             id: id.clone(),
             pid: running.process.pid,
@@ -206,7 +217,7 @@ impl Supervisor {
             output: clones(&running.output)?,
             resolver: clones(&running.resolver)?,
         };
-        to.send(&ToKeeper::Watch(watch, handles.layout()), &handles.descriptors())
+        Ok(Some((ToKeeper::Watch(watch, handles.layout()), handles.into_descriptors())))
     }
 
     /// The keeper that was called has taken over.
@@ -282,6 +293,26 @@ impl Supervisor {
             drop(upgrade.client.send(Reply::Failed(failure)));
         }
     }
+}
+
+/// Sends as many as fit; gives the first that did not.
+fn send_while_there_is_room(
+    link: &Link,
+    messages: &mut impl Iterator<Item = io::Result<Message>>,
+) -> io::Result<Option<Message>> {
+    for message in messages {
+        let message = message?;
+        match send(link, &message) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Some(message)),
+            sent => sent?,
+        }
+    }
+    Ok(None)
+}
+
+fn send(link: &Link, (message, beside): &Message) -> io::Result<()> {
+    let beside: Vec<_> = beside.iter().map(AsFd::as_fd).collect();
+    link.send(message, &beside)
 }
 
 fn clones(descriptors: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {

@@ -6,13 +6,12 @@
 //! handler that may be at work. A first process that becomes another program meanwhile, one that handles the
 //! signal, is sent it again.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use fs_err as fs;
 use naru_state::ContainerId;
 use naru_state::record::Phase;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
 use tokio::time::Instant;
 
@@ -203,7 +202,7 @@ impl Supervisor {
         // Also where the cgroup could not do it: the kernel ends the others with the first. One that waits to be reaped
         // can be sent a signal.
         let gone = pidfd_send_signal(&running.pidfd, Signal::KILL).is_err()
-            || has_ended(running.pidfd.as_fd());
+            || naru_runtime::has_ended(running.pidfd.as_fd());
         let is_first = stopping.killed.is_none();
         let killed = *stopping.killed.get_or_insert(now);
         if gone && now - killed >= TOLD {
@@ -219,12 +218,6 @@ impl Supervisor {
             self.tell_signal(id, Signal::KILL.as_raw());
         }
     }
-}
-
-/// Whether a process has ended, reaped or not.
-fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
-    let mut all = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
-    poll(&mut all, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ended| ended > 0)
 }
 
 /// Reads the signal masks of proc_pid_status(5). SIGKILL needs no handler.
