@@ -11,7 +11,7 @@ use super::host;
 use super::survival::load::Rng;
 
 /// A bit of everything that leaves traces: a network, a volume, a port, a gate, a check, a hook.
-const FILE: &str = "
+pub(super) const FILE: &str = "
 services:
   web:
     image: test
@@ -61,12 +61,16 @@ fn dies(
     if !begin.is_empty() {
         project.naru(begin).succeeds();
     }
-    let others = [host.processes(&["naru", "keeper:"]), host.processes(&["naru", "supervisor:"])];
-    death_at(&project.command(command), &others.concat(), nth)
+    death_at(&project.command(command), &both(host), nth)
+}
+
+/// The two processes of a project, when they are there.
+pub(super) fn both(host: &TestHost) -> Vec<rustix::process::Pid> {
+    [host.processes(&["naru", "keeper:"]), host.processes(&["naru", "supervisor:"])].concat()
 }
 
 /// No command hangs or lies, and everything converges.
-fn recovers(project: &Project<'_>, before: &Snapshot, what: &str) {
+pub(super) fn recovers(project: &Project<'_>, before: &Snapshot, what: &str) {
     // Shown only when something fails, whatever that is.
     std::io::stderr().write_all(format!("after {what}\n").as_bytes()).unwrap();
     let told = |step: &str| format!("after {what}: {step}");
@@ -75,10 +79,17 @@ fn recovers(project: &Project<'_>, before: &Snapshot, what: &str) {
     let up = project.naru(["up", "-d"]);
     assert_eq!(up.code, 0, "{}", told(&up.to_string()));
     let listed = project.naru(["ps", "-a", "--format", "json"]);
-    let states: Vec<_> = listed.json().iter().map(|one| one["State"].clone()).collect();
+    // What `run` has made is nobody's replica.
+    let is_replica = |one: &&serde_json::Value| !one["Name"].to_string().contains("-run-");
+    let rows = listed.json();
+    let states: Vec<_> = rows.iter().filter(is_replica).map(|one| one["State"].clone()).collect();
     assert_eq!(states, ["running", "running"], "{}", told(&listed.to_string()));
     let exec = project.naru(["exec", "-T", "web", "naru-check", "resolve", "database"]);
     assert_eq!(exec.code, 0, "{}", told(&exec.to_string()));
+    let check = project.naru(["system", "check"]);
+    assert_eq!(check.code, 0, "{}", told(&check.to_string()));
+    let again = project.naru(["up", "-d", "--dry-run"]);
+    assert_eq!(again.code, 0, "{}", told(&again.to_string()));
     let down = project.naru(["down", "-t", "0"]);
     assert_eq!(down.code, 0, "{}", told(&down.to_string()));
     before.assert_nothing_left_after(what);

@@ -106,6 +106,29 @@ pub fn writer(path: &Path) -> Option<i32> {
     pid.parse().ok()
 }
 
+/// Removes the half-written files in `folder` of writers that were killed before the rename: those for which `is_gone`
+/// says so of the process that wrote them.
+///
+/// # Errors
+/// When one cannot be removed. A folder that is not there has none.
+pub fn remove_half_written(folder: &Path, is_gone: impl Fn(i32) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        if writer(&entry.path()).is_some_and(&is_gone) {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the system said of a path, with the path, for calls whose errors do not name it.
+pub fn naming(path: &Path, error: impl Into<io::Error>) -> io::Error {
+    let error = error.into();
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 /// The form of a record, as far as every form has it.
 #[derive(serde::Deserialize)]
 struct Form {
@@ -186,6 +209,18 @@ mod tests {
         for other in ["project.json", "project.json.tmp", "7.json", "tmp"] {
             assert_eq!(writer(&path.with_file_name(other)), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_a_writer_has_left_that_is_gone_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["a.json.7.tmp", "b.json.8.tmp", "a.json"] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        remove_half_written(directory.path(), |pid| pid == 7).unwrap();
+        let left = |name| directory.path().join(name).exists();
+        assert_eq!(["a.json.7.tmp", "b.json.8.tmp", "a.json"].map(left), [false, true, true]);
+        remove_half_written(&directory.path().join("none"), |_| true).unwrap();
     }
 
     #[test]

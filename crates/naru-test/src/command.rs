@@ -185,13 +185,13 @@ fn code_of(status: ExitStatus) -> i32 {
 }
 
 /// A file without a name, gone with its last descriptor.
-fn unnamed_file() -> std::fs::File {
+pub(crate) fn unnamed_file() -> std::fs::File {
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
     rustix::fs::memfd_create("output", flags).unwrap().into()
 }
 
 /// Reads at offsets of its own: the child writes at the one that the descriptors share.
-fn content(file: &std::fs::File) -> String {
+pub(crate) fn content(file: &std::fs::File) -> String {
     let length = file.metadata().map_or(0, |data| data.len());
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     let read = file.read_at(&mut bytes, 0).unwrap_or(0);

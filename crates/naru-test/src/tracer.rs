@@ -1,5 +1,8 @@
-//! A death at any point: a command and everything that it starts run under ptrace(2), which counts the system calls that
-//! change the world, and the process that is about to make the n-th is killed before it does.
+//! A fault at any point: a command and everything that it starts run under ptrace(2), and at a chosen system call the
+//! process that makes it is killed before or after it, or the call fails.
+
+mod call;
+mod step;
 
 use std::process::{Child, Command, Stdio};
 
@@ -8,6 +11,9 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+
+pub use call::Call;
+pub use step::Step;
 
 /// System calls after which the world is another one: files, mounts, processes, namespaces, sockets, messages.
 const CHANGES: [libc::c_long; 37] = [
@@ -64,6 +70,17 @@ const OLDER: [libc::c_long; 7] = [
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: [libc::c_long; 1] = [libc::SYS_renameat];
 
+/// What is done at a system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The process is killed before it.
+    Death,
+    /// The process is killed when the call has done its work, before it learns of that.
+    DeathAfter,
+    /// The call does nothing and fails with this error number.
+    Error(i32),
+}
+
 /// What came of a traced command.
 #[derive(Debug)]
 pub struct Death {
@@ -73,27 +90,61 @@ pub struct Death {
     pub victim: Option<String>,
 }
 
+/// How a traced command ended.
+#[derive(Debug)]
+pub struct Traced {
+    /// Who met the fault, and at which call; `None` when there was none.
+    pub victim: Option<String>,
+    /// The command's exit code; 128 + n for a death by signal n.
+    pub code: i32,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
 /// Runs `command` until it ends, and kills the process that is about to make the `nth` change (from 1) of all that it,
-/// the `others` and everybody's descendants make. What is left running goes on without a tracer. Its output is thrown
-/// away.
+/// the `others` and everybody's descendants make. What is left running goes on without a tracer.
 ///
 /// # Panics
 /// When the command cannot be run or traced.
 pub fn death_at(command: &Command, others: &[rustix::process::Pid], nth: u64) -> Death {
+    let mut changes = 0;
+    let traced = fault_at(command, others, |call| {
+        if !CHANGES.contains(&call.number) && !OLDER.contains(&call.number) {
+            return None;
+        }
+        changes += 1;
+        (changes == nth).then_some(Fault::Death)
+    });
+    Death { changes, victim: traced.victim }
+}
+
+/// Runs `command` until it ends, and asks `choose` at each system call that it, the `others` and everybody's descendants
+/// make, until that gives a fault. What is left running goes on without a tracer.
+///
+/// # Panics
+/// When the command cannot be run or traced.
+pub fn fault_at(
+    command: &Command,
+    others: &[rustix::process::Pid],
+    choose: impl FnMut(&Call) -> Option<Fault> + Send,
+) -> Traced {
     // The kernel lets go of the tracees when the thread that traces them ends.
-    std::thread::scope(|scope| scope.spawn(|| Tracer::start(command, others, nth).run()).join())
+    std::thread::scope(|scope| scope.spawn(|| Tracer::start(command, others, choose).run()).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-struct Tracer {
+struct Tracer<Choose> {
     root: Child,
-    nth: u64,
-    death: Death,
+    stderr: std::fs::File,
+    choose: Choose,
+    victim: Option<String>,
+    /// Whose call is under way that a fault was chosen for.
+    pending: Option<(Pid, Fault)>,
 }
 
-impl Tracer {
+impl<Choose: FnMut(&Call) -> Option<Fault>> Tracer<Choose> {
     /// Starts the command through a shell that waits to be traced.
-    fn start(command: &Command, others: &[rustix::process::Pid], nth: u64) -> Self {
+    fn start(command: &Command, others: &[rustix::process::Pid], choose: Choose) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", "kill -STOP $$; exec \"$@\"", "sh"]).arg(command.get_program());
         shell.args(command.get_args()).env_clear();
@@ -101,9 +152,10 @@ impl Tracer {
         if let Some(folder) = command.get_current_dir() {
             shell.current_dir(folder);
         }
-        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let stderr = crate::command::unnamed_file();
+        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone().unwrap());
         let root = shell.spawn().unwrap();
-        let tracer = Self { root, nth, death: Death { changes: 0, victim: None } };
+        let tracer = Self { root, stderr, choose, victim: None, pending: None };
         let pid = tracer.root();
         waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
         ptrace::seize(pid, options()).unwrap();
@@ -119,14 +171,13 @@ impl Tracer {
         Pid::from_raw(self.root.id().cast_signed())
     }
 
-    fn run(mut self) -> Death {
+    fn run(mut self) -> Traced {
         let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         loop {
             match waitpid(Pid::from_raw(-1), Some(flags)).unwrap() {
-                WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)
-                    if pid == self.root() =>
-                {
-                    return self.death;
+                WaitStatus::Exited(pid, code) if pid == self.root() => return self.ended(code),
+                WaitStatus::Signaled(pid, signal, _) if pid == self.root() => {
+                    return self.ended(128 + signal as i32);
                 }
                 WaitStatus::PtraceSyscall(pid) => {
                     self.looks_at(pid);
@@ -139,26 +190,42 @@ impl Tracer {
         }
     }
 
-    /// Counts a change, and kills whoever is about to make the n-th.
+    fn ended(self, code: i32) -> Traced {
+        Traced { victim: self.victim, code, stderr: crate::command::content(&self.stderr) }
+    }
+
+    /// Asks what is to be done at a call that is entered, and does it; or what is left of it when it returns.
     fn looks_at(&mut self, pid: Pid) {
-        let Some(call) = entered(pid).filter(|call| CHANGES.contains(call) || OLDER.contains(call))
-        else {
-            return;
-        };
-        if self.death.victim.is_some() {
+        if let Some((victim, fault)) = self.pending {
+            if victim == pid {
+                self.pending = None;
+                match fault {
+                    Fault::Error(errno) => call::give_back(pid, errno),
+                    _ => kill(pid, Signal::SIGKILL).unwrap(),
+                }
+            }
             return;
         }
-        self.death.changes += 1;
-        if self.death.changes == self.nth {
-            let name = fs_err::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            self.death.victim = Some(format!("{} at system call {call}", name.trim()));
-            kill(pid, Signal::SIGKILL).unwrap();
+        if self.victim.is_some() {
+            return;
+        }
+        let Some(call) = Call::entered(pid) else { return };
+        let Some(fault) = (self.choose)(&call) else { return };
+        self.victim = Some(format!("{} at {call}, {fault:?}", call.process()));
+        match fault {
+            Fault::Death => kill(pid, Signal::SIGKILL).unwrap(),
+            Fault::DeathAfter => self.pending = Some((pid, fault)),
+            Fault::Error(_) => {
+                call::skip(pid);
+                self.pending = Some((pid, fault));
+            }
         }
     }
 
-    /// A tracee that was killed meanwhile is as good as one that goes on. After the death nobody counts any more.
+    /// A tracee that was killed meanwhile is as good as one that goes on. After the fault nobody looks any more.
     fn lets_go_on(&self, pid: Pid, signal: Option<Signal>) {
-        if self.death.victim.is_some() {
+        let is_over = self.victim.is_some() && self.pending.is_none_or(|(victim, _)| victim != pid);
+        if is_over {
             ptrace::cont(pid, signal).ok();
         } else {
             ptrace::syscall(pid, signal).ok();
@@ -178,20 +245,4 @@ fn threads(process: i32) -> Vec<Pid> {
     let entries = fs_err::read_dir(format!("/proc/{process}/task")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.map(|name| Pid::from_raw(name.parse().unwrap())).collect()
-}
-
-/// The number of the system call that this tracee is entering, when it is.
-fn entered(pid: Pid) -> Option<libc::c_long> {
-    let entering = ptrace::syscall_info(pid).ok()?.op == libc::PTRACE_SYSCALL_INFO_ENTRY;
-    if entering { number(pid) } else { None }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn number(pid: Pid) -> Option<libc::c_long> {
-    Some(ptrace::getregs(pid).ok()?.orig_rax.cast_signed())
-}
-
-#[cfg(target_arch = "aarch64")]
-fn number(pid: Pid) -> Option<libc::c_long> {
-    Some(ptrace::getregs(pid).ok()?.regs[8].cast_signed())
 }

@@ -6,6 +6,9 @@ use clap::{Args, Subcommand};
 use crate::bench;
 use crate::task::{self, cargo, step};
 
+/// More deaths than there are durable steps in a command: each has one before and one after it.
+const EACH: u64 = 100_000;
+
 /// What is run.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -19,6 +22,10 @@ pub(crate) enum Command {
     Sweep(Sweep),
     /// Ask for names, with glibc and musl, while a neighbour is restarted again and again
     Names(Lookups),
+    /// Kill before and after each durable step by its name: files renamed, brought to disk, made and removed
+    Steps,
+    /// Let the n-th write of `up` fail: no space, no quota, read-only, no descriptors
+    Errors(Failures),
     /// Try the races of the attacks on the runtime and through Compose files
     Attacks(Attacks),
     /// Cut the power of the file system under NARU_ROOT in the middle of commands
@@ -63,6 +70,14 @@ pub(crate) struct Sweep {
     /// Deaths in each command, spread over all its changes
     #[arg(long, default_value_t = 500)]
     deaths: u64,
+}
+
+/// How many.
+#[derive(Debug, Args)]
+pub(crate) struct Failures {
+    /// Failures of each kind, spread over all writes
+    #[arg(long, default_value_t = 200)]
+    failures: u64,
 }
 
 /// How often.
@@ -146,6 +161,12 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         }),
         Command::Names(Lookups { lookups }) => step(&format!("{lookups} lookups"), || {
             tests("test(/^scenario::resolvers::u2_/)", "NARU_SOAK_LOOKUPS", *lookups)
+        }),
+        Command::Steps => step("a death at each durable step", || {
+            tests("test(/^scenario::failpoints::/)", "NARU_SOAK_STEPS", EACH)
+        }),
+        Command::Errors(Failures { failures }) => step("errors of any write", || {
+            tests("test(/^scenario::errors::/)", "NARU_SOAK_ERRORS", *failures)
         }),
         Command::Attacks(Attacks { attempts }) => {
             step("attacks", || tests("test(/attacks::/)", "NARU_TEST_ATTEMPTS", *attempts))

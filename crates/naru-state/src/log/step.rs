@@ -11,6 +11,7 @@ use fs_err as fs;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 use super::{Entry, Stream};
+use crate::atomic::naming;
 
 /// What an index begins with. Bytes 8–15 count the bytes of the log before the step; byte 16 says that a container's
 /// log begins here; byte 17 is the stream that the writer turned to last.
@@ -102,7 +103,7 @@ impl Step {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
         let raw = file(directory, "raw", number, flags)?;
         let index = file(directory, "index", number, flags)?;
-        let header = Self::begin(&index, header)?;
+        let header = Self::begin(&index, header).map_err(|error| naming(directory, error))?;
         Ok(Self { number, header, raw, index })
     }
 
@@ -254,7 +255,8 @@ fn name(kind: &str, number: u64) -> String {
 fn file(directory: &Path, kind: &str, number: u64, flags: OFlags) -> io::Result<OwnedFile> {
     let path = directory.join(name(kind, number));
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened: OwnedFd = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?;
+    let opened = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
+    let opened: OwnedFd = opened.map_err(|errno| naming(&path, errno))?;
     Ok(opened.into())
 }
 

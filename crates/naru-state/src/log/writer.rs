@@ -10,6 +10,7 @@ use rustix::pipe::{SpliceFlags, splice};
 
 use super::step::{self, HEADER, Header, Step};
 use super::{Entry, Limits, Stream};
+use crate::atomic::naming;
 use crate::record::now_ns;
 
 /// The most that one call moves; a pipe holds 64 KiB by default.
@@ -287,7 +288,8 @@ fn read_terminal(master: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize>
 
 fn make(directory: &Path) -> io::Result<()> {
     // Nobody else has any business with what a container writes.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| naming(directory, error))
 }
 
 /// Bytes of the log up to the end of this step.

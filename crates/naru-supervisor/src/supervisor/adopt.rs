@@ -54,6 +54,7 @@ impl Supervisor {
             self.adopt_container(recorded, &mut watched)?;
         }
         self.remove_unfinished();
+        self.remove_half_written();
         for id in self.containers.keys().cloned().collect::<Vec<_>>() {
             self.tell_what_was_missed(&id);
         }
@@ -89,6 +90,20 @@ impl Supervisor {
                 if let Err(error) = gone {
                     tracing::warn!(container = %id, %error, "an unfinished container is left");
                 }
+            }
+        }
+    }
+
+    /// Records that somebody who was killed had begun to write.
+    fn remove_half_written(&self) {
+        let of_containers = self.containers.keys();
+        let of_containers =
+            of_containers.flat_map(|id| [self.own.container(id), self.own.container_run(id)]);
+        let own = [self.own.data().to_owned(), self.own.run().to_owned()];
+        let is_gone = |pid| naru_state::process::stat(pid).is_none();
+        for folder in own.into_iter().chain(of_containers) {
+            if let Err(error) = atomic::remove_half_written(&folder, is_gone) {
+                tracing::warn!(%error, "a half-written record is left");
             }
         }
     }

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use fs_err as fs;
 use naru_state::ProjectDirectories;
@@ -36,6 +37,9 @@ impl Clients {
     }
 }
 
+/// How long no client is accepted after one could not be.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Makes the socket. It lies in a directory that only its owner can enter.
 pub(super) fn bind(directories: &ProjectDirectories) -> io::Result<UnixListener> {
     let directory = fs::File::open(directories.run())?;
@@ -52,13 +56,21 @@ pub(super) async fn accept(
     events: UnboundedSender<Event>,
     clients: Weak<()>,
 ) {
-    while let Ok((stream, _)) = listener.accept().await {
-        if is_allowed(&stream) {
-            let (events, counted) = (events.clone(), clients.upgrade());
-            tokio::spawn(async move {
-                serve(stream, events).await;
-                drop(counted);
-            });
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) if is_allowed(&stream) => {
+                let (events, counted) = (events.clone(), clients.upgrade());
+                tokio::spawn(async move {
+                    serve(stream, events).await;
+                    drop(counted);
+                });
+            }
+            Ok(_) => {}
+            // No descriptor is free, for a moment as far as anybody knows: the client waits in the socket.
+            Err(error) => {
+                tracing::warn!(%error, "a client has to wait");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::Supervisor;
 use super::control::Client;
 use super::operation::{Operation, Then};
 use super::up::plan_failure;
+use crate::keeper::link::ToKeeper;
 use crate::protocol::{Down, Failure, Reply};
 
 impl Supervisor {
@@ -106,10 +107,13 @@ impl Supervisor {
         }
         self.remove_left_networks();
         self.finished = self.queue.is_empty();
-        if self.finished
-            && self.containers.is_empty()
-            && let Err(error) = remove_project_files(&self.own)
-        {
+        if !self.finished || !self.containers.is_empty() {
+            return;
+        }
+        // Before its lock goes: a keeper that started another supervisor afterwards would be a second one beside that of
+        // the next command.
+        let _told = self.link.send(&ToKeeper::Finish, &[]);
+        if let Err(error) = remove_project_files(&self.own) {
             tracing::warn!(%error, "files of the project are left");
         }
     }
@@ -181,12 +185,7 @@ fn remove_project_files(own: &naru_state::ProjectDirectories) -> std::io::Result
         ignore_missing(fs::remove_file(file))?;
     }
     ignore_missing(fs::remove_dir_all(own.containers()))?;
-    // Half-written records, of one who was killed before the rename.
-    for entry in fs::read_dir(own.data()).into_iter().flatten().filter_map(Result::ok) {
-        if atomic::writer(&entry.path()).is_some() {
-            ignore_missing(fs::remove_file(entry.path()))?;
-        }
-    }
+    atomic::remove_half_written(own.data(), |_| true)?;
     // Only when there are no logs either.
     drop(fs::remove_dir(own.data()));
     ignore_missing(fs::remove_dir_all(own.run()))?;

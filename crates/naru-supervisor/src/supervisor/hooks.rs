@@ -207,13 +207,18 @@ impl Job {
                 lines.push(piece, |line| self.tell(line));
             });
             lines.end(|line| self.tell(line));
+            let mut causes = Vec::new();
             let message = match ended {
                 Ok(Ended::Exited(Some(0))) => continue,
                 Ok(Ended::Exited(Some(code))) => format!("exited with code {code}"),
                 Ok(Ended::Exited(None) | Ended::TimedOut) => "ended without a code".to_owned(),
-                Err(error) => format!("cannot be run: {error}"),
+                Err(error) => {
+                    let why = Failure::from_error(error.as_ref());
+                    causes = why.causes;
+                    format!("cannot be run: {}", why.message)
+                }
             };
-            return Err(Box::new(self.failed(index, hook, &message)));
+            return Err(Box::new(Failure { causes, ..self.failed(index, hook, &message) }));
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ impl Supervisor {
         let begun = self.try_begin_up(&up, client);
         if begun.is_err() {
             self.model = previous;
+            self.adopt_model();
         }
         begun
     }
@@ -52,7 +53,11 @@ impl Supervisor {
         operation.comes_up = true;
         operation.ports = self.bind_all(operation.progress.plan(), operation.run.as_deref())?;
         self.adopt_model();
-        self.save_model().map_err(|error| Box::new(Failure::from_error(&error)))?;
+        if let Err(error) = self.save_model() {
+            let ports: Vec<_> = operation.ports.into_values().flatten().collect();
+            self.release_unused_ports(&ports);
+            return Err(Box::new(Failure::from_error(&error)));
+        }
         for notice in &operation.progress.plan().notices {
             drop(client.send(Reply::Notice(notice.to_string())));
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use naru_image::rootfs;
 use naru_runtime::Stdio;
+use naru_state::atomic::naming;
 use naru_state::log;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, mknodat};
 
@@ -40,12 +41,14 @@ pub(super) fn held(stdio: &Stdio) -> io::Result<Vec<OwnedFd>> {
 fn fifo(path: &Path, user: &rootfs::User) -> io::Result<OwnedFd> {
     match mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(error) => return Err(error.into()),
+        Err(errno) => return Err(naming(path, errno)),
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|errno| naming(path, errno))?;
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let fifo = rustix::fs::open(path, flags, Mode::empty())?;
+    let fifo = rustix::fs::open(path, flags, Mode::empty());
+    let fifo = fifo.map_err(|errno| naming(path, errno))?;
     rustix::io::ioctl_fionbio(&fifo, false)?;
     Ok(fifo)
 }

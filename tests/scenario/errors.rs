@@ -1,0 +1,97 @@
+//! Any write of `up` that fails, by a full disk, a quota, a disk that became read-only, or for want of descriptors: what is
+//! said names the object and the cause, and the next `up` and `down` work.
+
+use naru_test::tracer::{Fault, Step, fault_at};
+use naru_test::{Project, TestHost};
+use nix::libc;
+
+use super::host;
+use super::survival::load::Rng;
+use super::sweep::{FILE, both, recovers};
+
+/// Failures of each kind in the short form; `cargo xtask soak errors` says another number.
+const FAILURES: u64 = 4;
+
+/// System calls that make a descriptor.
+const OPENS: [libc::c_long; 9] = [
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_socket,
+    libc::SYS_socketpair,
+    libc::SYS_pipe2,
+    libc::SYS_pidfd_open,
+    libc::SYS_memfd_create,
+    libc::SYS_accept4,
+    libc::SYS_epoll_create1,
+];
+
+fn fails_at_any(errno: i32, says: &str) {
+    host(|host| {
+        let failures = std::env::var("NARU_SOAK_ERRORS").ok();
+        let failures = failures.map_or(FAILURES, |text| text.parse().unwrap());
+        let project = host.project("errors").file("compose.yaml", FILE);
+        let before = host.snapshot();
+        let (_, all) = fails(host, &project, errno, says, u64::MAX);
+        assert!(all > 20, "{all} are too few to be true");
+        recovers(&project, &before, "nothing");
+        let mut random = Rng::new();
+        for number in 0..failures {
+            let nth = 1 + (number * all + random.below(all)) / failures;
+            let (what, _) = fails(host, &project, errno, says, nth);
+            recovers(&project, &before, &what);
+        }
+    });
+}
+
+/// Runs `up` with its `nth` call of the kind failing; says what failed, and how many such calls there were until then.
+fn fails(
+    host: &TestHost,
+    project: &Project<'_>,
+    errno: i32,
+    says: &str,
+    nth: u64,
+) -> (String, u64) {
+    let folder = host.root().parent().unwrap().to_owned();
+    let (mut count, mut failed) = (0, String::new());
+    let traced = fault_at(&project.command(["up", "-d"]), &both(host), |call| {
+        let object = match errno {
+            libc::EMFILE => OPENS.contains(&call.number).then(|| format!("{call}"))?,
+            _ => Step::fallible(call, &folder)?.display().to_string(),
+        };
+        // Not what runs in the containers.
+        if !call.process().starts_with("naru ") {
+            return None;
+        }
+        count += 1;
+        failed = object;
+        (count == nth).then_some(Fault::Error(errno))
+    });
+    let what = format!("error {errno} of {failed} ({nth}), {:?}", traced.victim);
+    if traced.code != 0 {
+        let said = &traced.stderr;
+        assert!(said.contains(says), "the cause is not told: {what}: {said}");
+        let names = errno == libc::EMFILE || said.contains('/');
+        assert!(names, "nothing is named: {what}: {said}");
+    }
+    (what, count)
+}
+
+#[test]
+fn any_write_of_up_that_finds_the_disk_full_is_told_and_the_next_up_works() {
+    fails_at_any(libc::ENOSPC, "No space left on device");
+}
+
+#[test]
+fn any_write_of_up_beyond_the_quota_is_told_and_the_next_up_works() {
+    fails_at_any(libc::EDQUOT, "quota exceeded");
+}
+
+#[test]
+fn any_write_of_up_on_a_file_system_that_became_read_only_is_told_and_the_next_up_works() {
+    fails_at_any(libc::EROFS, "Read-only file system");
+}
+
+#[test]
+fn any_lack_of_descriptors_in_up_is_told_and_the_next_up_works() {
+    fails_at_any(libc::EMFILE, "Too many open files");
+}
