@@ -58,7 +58,7 @@ impl Supervisor {
             None => self.choose_volumes(service, &model, &image, old.as_ref())?,
         };
         let ports =
-            self.operation.as_mut().and_then(|o| o.ports.remove(&of.step)).unwrap_or_default();
+            self.operation.as_ref().and_then(|o| o.ports.get(&of.step)).cloned().unwrap_or_default();
         let mut record = record::Container {
             version: record::VERSION,
             id: id.clone(),
