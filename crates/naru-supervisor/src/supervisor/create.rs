@@ -57,8 +57,12 @@ impl Supervisor {
             Some(_) => (self.volumes_of_first(service), Vec::new()),
             None => self.choose_volumes(service, &model, &image, old.as_ref())?,
         };
-        let ports =
-            self.operation.as_ref().and_then(|o| o.ports.get(&of.step)).cloned().unwrap_or_default();
+        let ports = self
+            .operation
+            .as_ref()
+            .and_then(|o| o.ports.get(&of.step))
+            .cloned()
+            .unwrap_or_default();
         let mut record = record::Container {
             version: record::VERSION,
             id: id.clone(),
