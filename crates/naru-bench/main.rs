@@ -72,6 +72,16 @@ enum What {
         #[arg(long, default_value_t = 200)]
         containers: usize,
     },
+    /// What naru holds in memory for each of several containers that run under its own `init`, in bytes: no times
+    Memory {
+        /// The root file system, whose /bin/sleep is run
+        root: PathBuf,
+        /// An empty folder for the overlay's upper and work folders
+        scratch: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        containers: usize,
+    },
     /// COUNT containers one after the other, and what is left of them: no times
     Cycles {
         /// The root file system, whose /bin/true is run
@@ -124,6 +134,11 @@ fn run(arguments: &Arguments) -> Result<()> {
             let runtime = Runtime::prepare(root, scratch, &PAUSE)?;
             let containers = *containers;
             Box::new(move |_| runtime.many(containers))
+        }
+        What::Memory { root, scratch, containers } => {
+            let runtime = Runtime::prepare(root, scratch, &PAUSE)?;
+            println!("{}", runtime.memory(*containers)?);
+            return Ok(());
         }
         What::Cycles { root, scratch } => {
             let runtime = Runtime::prepare(root, scratch, &["/bin/true"])?;

@@ -50,6 +50,11 @@ impl Runtime {
     }
 
     fn start(&self, place: &Place) -> Result<Process> {
+        self.start_under(place, false)
+    }
+
+    /// Starts the container, with `init` under naru's own process 1.
+    fn start_under(&self, place: &Place, init: bool) -> Result<Process> {
         let linux = self.spec.linux().as_ref();
         let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
         place.cgroup.create(&resources)?;
@@ -60,7 +65,7 @@ impl Runtime {
             stdio: Stdio::null(),
             parent: Parent::Own,
             binary: &self.binary,
-            init: false,
+            init,
             waits_at: None,
             state: None,
         })?;
@@ -112,6 +117,30 @@ impl Runtime {
             bail!("{} of {count} containers ran", running.len());
         }
         Ok(time)
+    }
+
+    /// Private memory in bytes of naru's process 1 in a container and of what the caller holds for one, on the average
+    /// of `count` containers.
+    pub(crate) fn memory(&self, count: usize) -> Result<usize> {
+        let places = (0..count).map(|number| self.place(number)).collect::<Result<Vec<_>>>()?;
+        let before = private("self")?;
+        let started = places.iter().map(|place| self.start_under(place, true));
+        let running = started.collect::<Result<Vec<_>>>();
+        let used = running.as_ref().map_or(Ok(0), |running| -> Result<usize> {
+            let inside = running.iter().map(|process| private(&process.pid.to_string()));
+            let inside: usize = inside.sum::<Result<usize>>()?;
+            Ok(inside + private("self")?.saturating_sub(before))
+        });
+        for place in &places {
+            place.cgroup.kill_all()?;
+        }
+        for process in running? {
+            process.wait()?;
+        }
+        for place in &places {
+            place.cgroup.remove()?;
+        }
+        Ok(used? / count.max(1))
     }
 
     /// A container that runs, and how long a further process in it takes from its creation to its end, `count` times.
@@ -195,6 +224,17 @@ impl Left {
             threads: count("/proc/self/task")?,
         })
     }
+}
+
+/// What would be free without a process (`Private_Dirty` and swap, from smaps_rollup), in bytes.
+fn private(process: &str) -> Result<usize> {
+    let text = fs_err::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let kilobytes = text.lines().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        matches!(name, "Private_Dirty" | "Swap").then_some(())?;
+        value.trim().trim_end_matches(" kB").parse::<usize>().ok()
+    });
+    Ok(kilobytes.sum::<usize>() << 10)
 }
 
 /// The specification's process with this command.

@@ -16,13 +16,16 @@ pub(crate) const IMAGE: &str = "naru-bench-busybox";
 const DOCKER: &str = "docker compose";
 
 /// The number of services whose memory is compared.
-const WITH_MEMORY: usize = 10;
+const WITH_MEMORY: u32 = 10;
 
 /// The most that all naru processes may use then, in bytes.
 const MOST_MEMORY: f64 = 20.0 * 1024.0 * 1024.0;
 
 /// What docker compose takes, and naru at most: ten times as fast.
 const TENTH: f64 = 0.1;
+
+/// The most that they may use for each container, in bytes.
+const MOST_MEMORY_EACH: f64 = 1024.0 * 1024.0;
 
 /// The longest that a naru process may be there after `down` returned, in microseconds.
 const MOST_AFTER_DOWN: f64 = 100_000.0;
@@ -76,17 +79,34 @@ pub(crate) fn measure(bench: &Bench, services: usize, table: &mut Table) -> Resu
         at_most: Some(MOST_AFTER_DOWN),
         others: &[Other { name: "docker", samples: Err(never.to_owned()), at_most: None }],
     });
-    if services == WITH_MEMORY {
-        let name = "dockerd + containerd + shims";
-        table.row(&Row {
-            what: &format!("private memory, services: {services}"),
-            unit: Unit::Mebibytes,
-            naru: &taken(ours.memory),
-            at_most: Some(MOST_MEMORY),
-            others: &[Other { name, samples: taken(theirs.memory), at_most: None }],
-        });
+    if services == WITH_MEMORY as usize {
+        memory_rows(&taken(ours.memory), taken(theirs.memory), table);
     }
     Ok(())
+}
+
+/// The memory of all processes together, and the same for each container.
+fn memory_rows(ours: &Samples, theirs: Samples, table: &mut Table) {
+    let name = "dockerd + containerd + shims";
+    let each = |samples: &Samples| -> Samples {
+        let samples = samples.clone()?;
+        Ok(samples.iter().map(|bytes| bytes / f64::from(WITH_MEMORY)).collect())
+    };
+    let (our_share, their_share) = (each(ours), each(&theirs));
+    table.row(&Row {
+        what: &format!("private memory, services: {WITH_MEMORY}"),
+        unit: Unit::Mebibytes,
+        naru: ours,
+        at_most: Some(MOST_MEMORY),
+        others: &[Other { name, samples: theirs, at_most: None }],
+    });
+    table.row(&Row {
+        what: &format!("private memory, services: {WITH_MEMORY}, for each container"),
+        unit: Unit::Mebibytes,
+        naru: &our_share,
+        at_most: Some(MOST_MEMORY_EACH),
+        others: &[Other { name, samples: their_share, at_most: None }],
+    });
 }
 
 fn taken(samples: Option<Samples>) -> Samples {

@@ -1,4 +1,4 @@
-//! create → exec → exit of one container: naru's runtime, runc, crun and the bare kernel.
+//! create → exec → exit of one container: naru's runtime, runc, crun and the bare kernel; many at once; their memory.
 
 use std::process::Command;
 
@@ -13,6 +13,9 @@ const BACK_TO_BACK: u32 = 4;
 
 /// Containers started at the same time.
 const MANY: u32 = 200;
+
+/// The most private memory that naru may use for a container that runs, in bytes.
+const MOST_MEMORY: f64 = 1024.0 * 1024.0;
 
 /// Turns `runc spec` into a bundle that runs /bin/true of the shared root file system.
 const BUNDLE: &str = r#"
@@ -33,7 +36,22 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
     }
     further(bench, table);
     many(bench, table);
+    held(bench, table);
     Ok(())
+}
+
+/// What naru itself uses while a container runs under its process 1; without that nothing of it is left but what the
+/// caller holds.
+fn held(bench: &Bench, table: &mut Table) {
+    let mut naru: Samples = Ok(Vec::new());
+    for _ in 0..bench.rounds.div_ceil(5) {
+        gather(&mut naru, clocked(host(bench, &[]).arg("memory").args(places(bench))));
+    }
+    let what = "private memory for each running container, naru's process 1 included";
+    let samples = Err("it stays with no container".to_owned());
+    let others = [Other { name: "runc, crun", samples, at_most: None }];
+    let unit = Unit::Mebibytes;
+    table.row(&Row { what, unit, naru: &naru, at_most: Some(MOST_MEMORY), others: &others });
 }
 
 /// A further process in a running container.
