@@ -34,7 +34,13 @@ fn agent(path: &Path) -> JoinHandle<Value> {
     std::thread::spawn(move || {
         let connection = rustix::net::accept(&socket).unwrap();
         let (message, listener) = take(&connection);
-        let call = receive_notification(listener.as_fd()).unwrap();
+        let call = loop {
+            // The wait for one can end early.
+            match receive_notification(listener.as_fd()) {
+                Err(Errno::INTR) => {}
+                received => break received.unwrap(),
+            }
+        };
         refuse(listener.as_fd(), call.id, Errno::DOM).unwrap();
         message
     })
