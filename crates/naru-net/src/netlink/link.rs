@@ -62,6 +62,8 @@ pub struct Link {
     pub group: u32,
     /// Whether it was brought up.
     pub up: bool,
+    /// Index of the bridge that it is a port of.
+    pub master: Option<u32>,
 }
 
 /// Makes a bridge that is still down.
@@ -228,6 +230,7 @@ pub(crate) fn list(socket: &mut Socket) -> Result<Vec<Link>, Refused> {
                 name: name.unwrap_or_default(),
                 group: attributes.get_group().unwrap_or(0),
                 up: header.ifi_flags & libc::IFF_UP.cast_unsigned() != 0,
+                master: attributes.get_master().ok(),
             });
         },
     )?;

@@ -3,8 +3,9 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use naru_net::{names, network, watch};
+use naru_net::{Link, names, network, watch};
 use naru_state::ContainerId;
+use naru_state::record::Driver;
 use tokio::time::Instant;
 
 use super::Supervisor;
@@ -63,8 +64,10 @@ impl Supervisor {
             }
             Err(failure) => tracing::error!(error = %failure.message, "a bridge is gone"),
         }
-        for id in self.containers.keys().cloned().collect::<Vec<_>>() {
-            self.heal_links(&id);
+        let group = names::group(&self.kernel_id());
+        match network::links_of_group(group) {
+            Ok(links) => self.containers.keys().for_each(|id| self.heal_links(id, &links)),
+            Err(error) => tracing::error!(%error, "links are not looked after"),
         }
         let table = self.firewall_table();
         if !self.firewall.is_whole(&table)
@@ -75,7 +78,7 @@ impl Supervisor {
     }
 
     /// The links of a container that runs: ports of their bridges again, and made again where they were deleted.
-    fn heal_links(&self, id: &ContainerId) {
+    fn heal_links(&self, id: &ContainerId, links: &[Link]) {
         let Some(live) = self.containers.get(id) else { return };
         let Some(running) = &live.running else { return };
         let kernel_id = self.kernel_id();
@@ -86,7 +89,19 @@ impl Supervisor {
             .filter_map(|own| Some((self.networks.get(&kernel_id, &own.network)?, own.clone())))
             .collect();
         let seed = format!("{kernel_id}/{id}/{}", live.state.generation);
-        for ((network, _), plug) in places.iter().zip(plugs(&places, &seed)) {
+        for ((network, own), plug) in places.iter().zip(plugs(&places, &seed)) {
+            let record = self.networks.record.networks.get(&own.network);
+            if record.is_none_or(|record| record.driver != Driver::Bridge) {
+                continue;
+            }
+            let index_of =
+                |name| links.iter().find(|link| link.name == name).map(|link| link.index);
+            let is_port = |link: &Link| {
+                link.name == plug.host_side() && link.master == index_of(network.bridge.as_str())
+            };
+            if links.iter().any(is_port) {
+                continue;
+            }
             let healed = match network::rejoin(network, plug.host_side()) {
                 Ok(true) => continue,
                 Ok(false) => fs_err::File::open(format!("/proc/{}/ns/net", running.process.pid))
