@@ -12,6 +12,7 @@
 )]
 
 mod floor;
+mod names;
 mod runtime;
 
 use std::path::PathBuf;
@@ -95,6 +96,8 @@ enum What {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Questions for a name at a steady rate, and the time that all but the slowest of the answers stay below
+    Names(names::Questions),
     /// A command that may accept what it is given or refuse it, but has to end by itself
     End {
         /// Prints the most memory that it used, in bytes, in place of times
@@ -145,6 +148,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             println!("{}", runtime.cycles(arguments.count)?);
             return Ok(());
         }
+        What::Names(asked) => Box::new(|_| names::ask(asked)),
         What::Command { words } => Box::new(|number| clocked(|| command(words, number))),
         What::End { memory: true, words } => {
             end(words)?;

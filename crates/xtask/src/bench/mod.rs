@@ -12,6 +12,7 @@ mod gates;
 mod hostile;
 mod logs;
 mod memory;
+mod names;
 mod order;
 mod peers;
 mod survival;
@@ -54,6 +55,7 @@ enum Group {
     Survival,
     Config,
     Logs,
+    Names,
 }
 
 /// What every group of rows needs.
@@ -118,6 +120,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wanted(Group::Logs) {
         step("200 MB of output", || logs::measure(&bench, &mut table))?;
+    }
+    if wanted(Group::Names) {
+        step("names", || names::measure(&bench, &mut table))?;
     }
     let text = table.to_string();
     print!("{text}");
