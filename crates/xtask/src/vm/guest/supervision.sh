@@ -27,6 +27,14 @@ until_true() {
   done
 }
 
+# with_words TEXT: the processes whose command line holds it
+with_words() {
+  for folder in /proc/[0-9]*; do
+    # One that ends meanwhile has none.
+    case $(tr '\0' ' ' <"$folder/cmdline") in *"$1"*) echo "${folder#/proc/}" ;; esac
+  done 2>/dev/null
+}
+
 clocks() {
   project clocks <<'END_OF_FILE'
 services:
@@ -117,11 +125,12 @@ END_OF_FILE
   echo 1024 >/proc/sys/kernel/pid_max || return
   while sh -c 'exit $(($$ < 310))'; [ $? = 1 ]; do :; done
   naru_quiet up -d || fail "up failed" || return
-  container=$(pgrep -f 'sleep 6001')
+  container=$(with_words 'sleep 6001')
+  [ -n "$container" ] || fail "the container has no process" || return
   # Both, so that nobody sees the container end.
-  supervisor=$(pgrep -f 'supervisor:')
+  supervisor=$(with_words supervisor:)
   kill -STOP $supervisor
-  kill -KILL $(pgrep -f 'keeper:') $supervisor
+  kill -KILL $(with_words keeper:) $supervisor
   kill -KILL "$container"
   tries=0
   while :; do
