@@ -1,7 +1,6 @@
 //! The loop: waits for sockets, timers and commands, and hands each event to TCP or UDP.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -12,9 +11,10 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::Command;
+use super::target::Target;
 use super::tcp::Tcp;
 use super::udp::Udp;
+use super::{Command, Listener, Mailbox, Notice};
 use crate::ports::{Bound, Protocol};
 
 /// What an event is about: the kind in the upper byte, a running number below.
@@ -79,6 +79,8 @@ impl Poll {
 /// One published port.
 struct Publication {
     protocol: Protocol,
+    /// Its server is known to listen on the loopback interface only.
+    is_on_loopback: bool,
     /// Numbers of its listeners or datagram sockets.
     sockets: Vec<u64>,
 }
@@ -86,7 +88,8 @@ struct Publication {
 /// Everything the thread owns.
 pub(super) struct EventLoop {
     poll: Poll,
-    wake: Arc<OwnedFd>,
+    mailbox: Mailbox,
+    tell: Listener,
     inbox: Receiver<Command>,
     publications: HashMap<String, Publication>,
     tcp: Tcp,
@@ -102,20 +105,22 @@ enum Next {
 
 impl EventLoop {
     pub(super) fn new(
-        wake: Arc<OwnedFd>,
+        mailbox: Mailbox,
         inbox: Receiver<Command>,
         most_descriptors: usize,
+        tell: Listener,
     ) -> rustix::io::Result<Self> {
         let poll = Poll { epoll: epoll::create(CreateFlags::CLOEXEC)?, next_number: 0 };
-        poll.watch(&wake, Token::new(Kind::Wake, 0), EventFlags::IN)?;
+        poll.watch(&mailbox.wake, Token::new(Kind::Wake, 0), EventFlags::IN)?;
         let publications = HashMap::new();
         Ok(Self {
             poll,
-            wake,
+            tell,
             inbox,
             publications,
-            tcp: Tcp::new(most_descriptors),
-            udp: Udp::new(),
+            tcp: Tcp::new(most_descriptors, mailbox.clone()),
+            udp: Udp::new(mailbox.clone()),
+            mailbox,
         })
     }
 
@@ -151,6 +156,7 @@ impl EventLoop {
             let now = Instant::now();
             self.tcp.after_events(&mut self.poll, now);
             self.udp.expire(now);
+            self.tell_news();
         }
     }
 
@@ -168,15 +174,32 @@ impl EventLoop {
         Timespec::try_from(wait).ok()
     }
 
+    /// Passes on what is to be known, without saying anything twice.
+    fn tell_news(&mut self) {
+        if let Some(notice) = self.tcp.shortage() {
+            (self.tell)(notice);
+        }
+        let found = self.tcp.on_loopback.drain(..).chain(self.udp.on_loopback.drain(..));
+        for (number, address) in found {
+            let its = |(_, publication): &(&String, &mut Publication)| {
+                !publication.is_on_loopback && publication.sockets.contains(&number)
+            };
+            if let Some((id, publication)) = self.publications.iter_mut().find(its) {
+                publication.is_on_loopback = true;
+                (self.tell)(Notice::OnLoopbackOnly { id: id.clone(), address });
+            }
+        }
+    }
+
     fn handle(&mut self, token: Token, flags: EventFlags) -> Next {
         let number = token.number();
         match token.kind() {
             Some(Kind::Wake) => return self.take_commands(),
             Some(Kind::Listener) => self.tcp.accept(&mut self.poll, number),
             Some(Kind::Client) => self.tcp.client_event(number, flags),
-            Some(Kind::Server) => self.tcp.server_event(number, flags),
+            Some(Kind::Server) => self.tcp.server_event(&mut self.poll, number, flags),
             Some(Kind::Datagrams) => self.udp.pass_in(&mut self.poll, number),
-            Some(Kind::Flow) => self.udp.pass_back(number),
+            Some(Kind::Flow) => self.udp.pass_back(&mut self.poll, number),
             None => {}
         }
         Next::Continue
@@ -184,47 +207,60 @@ impl EventLoop {
 
     fn take_commands(&mut self) -> Next {
         let mut counter = [0; 8];
-        let _ = rustix::io::read(&self.wake, &mut counter);
+        let _ = rustix::io::read(&self.mailbox.wake, &mut counter);
         while let Ok(command) = self.inbox.try_recv() {
             match command {
                 Command::Publish { id, bound, target } => self.publish(id, bound, target),
                 Command::Retarget { id, target } => self.retarget(&id, target),
                 Command::Withdraw { id } => self.withdraw(&id),
+                Command::Sockets { listener, visit, sockets } => {
+                    if let Some(sockets) =
+                        self.tcp.arrived(&mut self.poll, (listener, visit), sockets)
+                    {
+                        self.udp.arrived(&mut self.poll, (listener, visit), sockets);
+                    }
+                }
                 Command::Stop => return Next::Stop,
             }
         }
         Next::Continue
     }
 
-    fn publish(&mut self, id: String, bound: Bound, target: SocketAddr) {
+    fn publish(&mut self, id: String, bound: Bound, target: Target) {
         self.withdraw(&id);
         let protocol = bound.protocol();
+        let target = Some(Arc::new(target));
         let mut sockets = Vec::new();
         for socket in bound.into_sockets() {
             let added = match protocol {
-                Protocol::Tcp => self.tcp.listen(&mut self.poll, socket, target),
-                Protocol::Udp => self.udp.listen(&mut self.poll, socket, target),
+                Protocol::Tcp => self.tcp.listen(&mut self.poll, socket, target.clone()),
+                Protocol::Udp => self.udp.listen(&mut self.poll, socket, target.clone()),
             };
             match added {
                 Ok(number) => sockets.push(number),
                 Err(error) => tracing::error!(%error, %id, "cannot watch a published port"),
             }
         }
-        self.publications.insert(id, Publication { protocol, sockets });
+        let publication = Publication { protocol, is_on_loopback: false, sockets };
+        self.publications.insert(id, publication);
     }
 
-    fn retarget(&mut self, id: &str, target: SocketAddr) {
-        let Some(Publication { protocol, sockets }) = self.publications.get(id) else { return };
-        for number in sockets {
-            match protocol {
-                Protocol::Tcp => self.tcp.retarget(&mut self.poll, *number, target),
-                Protocol::Udp => self.udp.retarget(*number, target),
+    fn retarget(&mut self, id: &str, target: Option<Target>) {
+        let Some(publication) = self.publications.get_mut(id) else { return };
+        publication.is_on_loopback = false;
+        let target = target.map(Arc::new);
+        for &number in &publication.sockets {
+            match publication.protocol {
+                Protocol::Tcp => self.tcp.retarget(&mut self.poll, number, target.clone()),
+                Protocol::Udp => self.udp.retarget(number, target.clone()),
             }
         }
     }
 
     fn withdraw(&mut self, id: &str) {
-        let Some(Publication { protocol, sockets }) = self.publications.remove(id) else { return };
+        let Some(Publication { protocol, sockets, .. }) = self.publications.remove(id) else {
+            return;
+        };
         for number in sockets {
             match protocol {
                 Protocol::Tcp => self.tcp.close(&self.poll, number),

@@ -3,13 +3,18 @@
 //! One thread with one epoll loop does it all, without an async runtime: small messages go through
 //! one shared buffer, bulk data through pipes by `splice(2)`, and an idle connection costs two
 //! descriptors and a few hundred bytes. A connection that comes before the server listens is held
-//! for up to a second instead of being refused.
+//! for up to a second instead of being refused; a server that listens on the container's loopback
+//! interface only is reached all the same.
 
+mod dial;
 mod event_loop;
 mod flow;
+mod target;
 mod tcp;
+mod time_wait;
 mod udp;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +27,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::ports::Bound;
 use event_loop::EventLoop;
+use target::Sockets;
+pub use target::{Loopback, Target};
 
 /// The most descriptors the proxy uses for connections, flows and pipes.
 const MOST_DESCRIPTORS: u64 = 20_000;
@@ -41,17 +48,86 @@ pub enum Error {
 
 /// What the thread is told.
 enum Command {
-    Publish { id: String, bound: Bound, target: SocketAddr },
-    Retarget { id: String, target: SocketAddr },
-    Withdraw { id: String },
+    Publish {
+        id: String,
+        bound: Bound,
+        target: Target,
+    },
+    Retarget {
+        id: String,
+        target: Option<Target>,
+    },
+    Withdraw {
+        id: String,
+    },
+    /// What a visit to a container's namespace has made for a listener.
+    Sockets {
+        listener: u64,
+        visit: u64,
+        sockets: Sockets,
+    },
     Stop,
+}
+
+/// What the proxy tells of itself, once for each reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A server listens on its container's loopback interface only.
+    OnLoopbackOnly {
+        /// The published port's id.
+        id: String,
+        /// The server's address.
+        address: SocketAddr,
+    },
+    /// New connections wait in the kernel's queues: there are as many as the proxy may have.
+    Full {
+        /// The most descriptors that it uses.
+        descriptors: usize,
+    },
+    /// New connections wait in the kernel's queues: the process or the host has run out of descriptors or memory.
+    Exhausted,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnLoopbackOnly { id, address } => {
+                write!(f, "{id}: the server listens on {address} only")
+            }
+            Self::Full { descriptors } => write!(
+                f,
+                "the proxy for published ports uses all of its {descriptors} descriptors: new connections wait"
+            ),
+            Self::Exhausted => f.write_str(
+                "there are no descriptors or no memory left for published ports: new connections wait",
+            ),
+        }
+    }
+}
+
+/// Whom the thread tells its [`Notice`]s.
+type Listener = Box<dyn Fn(Notice) + Send>;
+
+/// The way into the thread.
+#[derive(Debug, Clone)]
+struct Mailbox {
+    commands: Sender<Command>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Mailbox {
+    fn post(&self, command: Command) -> Result<(), Error> {
+        self.commands.send(command).map_err(|_| Error::Ended)?;
+        // The counter is full only when the thread has been told to wake up often enough.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        Ok(())
+    }
 }
 
 /// A running proxy; when this is dropped its connections are reset and its thread ends.
 #[derive(Debug)]
 pub struct Proxy {
-    commands: Sender<Command>,
-    wake: Arc<OwnedFd>,
+    mailbox: Mailbox,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -64,19 +140,28 @@ impl Proxy {
     /// # Errors
     /// When the kernel refuses one of the objects it needs.
     pub fn start() -> Result<Self, Error> {
+        Self::start_telling(|notice| tracing::warn!("{notice}"))
+    }
+
+    /// [`Proxy::start`], with somebody who is told what users should know; it is called by the thread and must not wait.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub fn start_telling(tell: impl Fn(Notice) + Send + 'static) -> Result<Self, Error> {
         let start = |errno: rustix::io::Errno| Error::Start(errno.into());
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let wake = Arc::new(eventfd(0, flags).map_err(start)?);
         let (commands, inbox) = channel();
         let most_descriptors = raise_descriptor_limit();
-        let event_loop =
-            EventLoop::new(Arc::clone(&wake), inbox, most_descriptors).map_err(start)?;
+        let mailbox = Mailbox { commands, wake };
+        let event_loop = EventLoop::new(mailbox.clone(), inbox, most_descriptors, Box::new(tell))
+            .map_err(start)?;
         let thread = thread::Builder::new()
             .name("proxy".into())
             .stack_size(256 * 1024)
             .spawn(move || event_loop.run())
             .map_err(Error::Start)?;
-        Ok(Self { commands, wake, thread: Some(thread) })
+        Ok(Self { mailbox, thread: Some(thread) })
     }
 
     /// Serves a bound port: everything that arrives there goes to `target`.
@@ -87,9 +172,9 @@ impl Proxy {
         &self,
         id: impl Into<String>,
         bound: Bound,
-        target: SocketAddr,
+        target: impl Into<Target>,
     ) -> Result<(), Error> {
-        self.send(Command::Publish { id: id.into(), bound, target })
+        self.mailbox.post(Command::Publish { id: id.into(), bound, target: target.into() })
     }
 
     /// Sends what arrives from now on elsewhere, as after a restart of the container. Established
@@ -97,8 +182,17 @@ impl Proxy {
     ///
     /// # Errors
     /// When the thread has ended.
-    pub fn retarget(&self, id: impl Into<String>, target: SocketAddr) -> Result<(), Error> {
-        self.send(Command::Retarget { id: id.into(), target })
+    pub fn retarget(&self, id: impl Into<String>, target: impl Into<Target>) -> Result<(), Error> {
+        self.mailbox.post(Command::Retarget { id: id.into(), target: Some(target.into()) })
+    }
+
+    /// The container has ended and may come back: established connections are reset, its namespace is let go of, and
+    /// what arrives meanwhile waits for the next target as long as for a server that does not listen yet.
+    ///
+    /// # Errors
+    /// When the thread has ended.
+    pub fn suspend(&self, id: impl Into<String>) -> Result<(), Error> {
+        self.mailbox.post(Command::Retarget { id: id.into(), target: None })
     }
 
     /// Stops serving a port, closes its sockets and resets its connections. An unknown id is passed
@@ -107,20 +201,13 @@ impl Proxy {
     /// # Errors
     /// When the thread has ended.
     pub fn withdraw(&self, id: impl Into<String>) -> Result<(), Error> {
-        self.send(Command::Withdraw { id: id.into() })
-    }
-
-    fn send(&self, command: Command) -> Result<(), Error> {
-        self.commands.send(command).map_err(|_| Error::Ended)?;
-        // The counter is full only when the thread has been told to wake up often enough.
-        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
-        Ok(())
+        self.mailbox.post(Command::Withdraw { id: id.into() })
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        if self.send(Command::Stop).is_ok()
+        if self.mailbox.post(Command::Stop).is_ok()
             && let Some(thread) = self.thread.take()
         {
             // A panic of the thread has been printed where it happened.

@@ -1,71 +1,109 @@
-//! TCP: accepting, dialling the container, and the life of each connection.
+//! TCP: accepting, and the life of each connection; [`super::dial`] reaches the container.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt::{
-    set_socket_keepalive, set_socket_linger, set_tcp_nodelay, socket_error,
+    set_socket_keepalive, set_socket_linger, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
+    set_tcp_nodelay,
 };
-use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, accept_with, connect, getpeername, ipproto, socket_with,
-};
+use rustix::net::{SocketFlags, accept_with, getsockname};
 
 use super::event_loop::{Kind, Poll, Token};
 use super::flow::{Flow, Resources, Side, Turn};
+use super::target::{Pool, Target};
+use super::time_wait::Remnants;
+use super::{Mailbox, Notice};
 
 /// How long a fresh connection is held while nobody listens in the container.
-const HOLD: Duration = Duration::from_secs(1);
-/// Pauses between two attempts to reach a server that does not listen yet.
-const FIRST_RETRY: Duration = Duration::from_millis(2);
-const LONGEST_RETRY: Duration = Duration::from_millis(32);
-/// How long the kernel may take for one attempt that is neither refused nor accepted.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const HOLD: Duration = Duration::from_secs(1);
+/// The first pause between two attempts to reach a server that does not listen yet.
+pub(super) const FIRST_RETRY: Duration = Duration::from_millis(2);
 /// Connections accepted before others have their turn.
 const ACCEPT_AT_ONCE: usize = 64;
 /// After the host ran out of something, accepting is tried again this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A shortage is told of again when it comes back after this time.
+const SHORTAGE_OVER: Duration = Duration::from_secs(60);
+/// A client that has vanished without a word is found out after two minutes: silence, and four questions.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
 /// Both sides report once per change; the flags in [`Side`] remember it.
-const SIDE_EVENTS: EventFlags =
+pub(super) const SIDE_EVENTS: EventFlags =
     EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
 
-struct Listener {
+pub(super) struct Listener {
     socket: OwnedFd,
-    target: SocketAddr,
+    /// Nothing while the container does not run.
+    pub(super) target: Option<Arc<Target>>,
+    pub(super) pool: Pool,
+    /// The connection that looks for a server again and again, where nobody listens.
+    pub(super) scout: Option<u64>,
+    /// Those that wait for what it finds.
+    pub(super) queue: VecDeque<u64>,
 }
 
-struct Connection {
-    listener: u64,
-    target: SocketAddr,
-    client: Side,
-    stage: Stage,
+pub(super) struct Connection {
+    pub(super) listener: u64,
+    pub(super) client: Side,
+    pub(super) stage: Stage,
     timer: Option<Instant>,
+    /// The container's address, where it was reached from the host.
+    pub(super) reached: Option<SocketAddr>,
+    /// The client's end was passed on before the server ended.
+    client_ended_first: bool,
 }
 
-enum Stage {
+/// How long an attempt may go on, and how often it is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Nobody is looked for after this.
+    pub(super) until: Instant,
+    /// The pause before the next attempt.
+    pub(super) pause: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { until: now + HOLD, pause: FIRST_RETRY }
+    }
+}
+
+pub(super) enum Stage {
     /// Nobody listened at the last attempt.
-    Waiting { until: Instant, pause: Duration },
-    /// The kernel is at it.
-    Dialling { until: Instant, pause: Duration, server: Side },
+    Waiting(Patience),
+    /// A socket is being made inside the container's namespace for the place of this number.
+    Entering(Patience, usize),
+    /// The kernel is at it; the place of this number.
+    Dialling { patience: Patience, place: usize, server: Side },
     /// Data flows.
     Open { server: Side, up: Flow, down: Flow },
 }
 
 /// All listeners and connections.
 pub(super) struct Tcp {
-    listeners: HashMap<u64, Listener>,
-    connections: HashMap<u64, Connection>,
+    pub(super) listeners: HashMap<u64, Listener>,
+    pub(super) connections: HashMap<u64, Connection>,
     timers: BTreeSet<(Instant, u64)>,
     /// Connections that used up their turn.
     ready: Vec<u64>,
     resources: Resources,
     most_descriptors: usize,
+    pub(super) mailbox: Mailbox,
+    remnants: Remnants,
+    /// Listeners whose server was found on the loopback interface, and where.
+    pub(super) on_loopback: Vec<(u64, SocketAddr)>,
+    /// Listeners of which the connection that looked for a server has gone.
+    pub(super) forsaken: Vec<u64>,
     /// Set while the listeners are not watched.
     paused: Option<Pause>,
+    /// When there was something short last, and whether that is yet to be told.
+    short: Option<(Instant, Option<Notice>)>,
 }
 
 /// Why new connections are left in the kernel's queue.
@@ -78,7 +116,7 @@ enum Pause {
 }
 
 impl Tcp {
-    pub(super) fn new(most_descriptors: usize) -> Self {
+    pub(super) fn new(most_descriptors: usize, mailbox: Mailbox) -> Self {
         Self {
             listeners: HashMap::new(),
             connections: HashMap::new(),
@@ -87,7 +125,12 @@ impl Tcp {
             // A tenth for pipes, which exist only while data moves.
             resources: Resources::new(most_descriptors / 20),
             most_descriptors,
+            mailbox,
+            remnants: Remnants::new(),
+            on_loopback: Vec::new(),
+            forsaken: Vec::new(),
             paused: None,
+            short: None,
         }
     }
 
@@ -108,13 +151,21 @@ impl Tcp {
         &mut self,
         poll: &mut Poll,
         socket: OwnedFd,
-        target: SocketAddr,
+        target: Option<Arc<Target>>,
     ) -> rustix::io::Result<u64> {
+        // Every connection inherits these (tcp(7)). Without one of them it works as well.
+        let (idle, interval, count) = KEEPALIVE;
+        let _ = set_tcp_nodelay(&socket, true);
+        let _ = set_socket_keepalive(&socket, true);
+        let _ = set_tcp_keepidle(&socket, idle);
+        let _ = set_tcp_keepintvl(&socket, interval);
+        let _ = set_tcp_keepcnt(&socket, count);
         let number = poll.number();
         if self.paused.is_none() {
             poll.watch(&socket, Token::new(Kind::Listener, number), EventFlags::IN)?;
         }
-        self.listeners.insert(number, Listener { socket, target });
+        let (pool, scout, queue) = (Pool::default(), None, VecDeque::new());
+        self.listeners.insert(number, Listener { socket, target, pool, scout, queue });
         Ok(number)
     }
 
@@ -128,18 +179,20 @@ impl Tcp {
         }
     }
 
-    /// Gives a listener another target. What is established belongs to a container that is gone.
-    pub(super) fn retarget(&mut self, poll: &mut Poll, number: u64, target: SocketAddr) {
+    /// Gives a listener another target, or none. What is established belongs to a container that is gone.
+    pub(super) fn retarget(&mut self, poll: &mut Poll, number: u64, target: Option<Arc<Target>>) {
         let Some(listener) = self.listeners.get_mut(&number) else { return };
         listener.target = target;
+        listener.pool = Pool::default();
+        listener.scout = None;
+        listener.queue.clear();
+        let patience = Patience::new(Instant::now());
         for number in self.of_listener(number) {
-            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            let Some(connection) = self.connections.get(&number) else { continue };
             if matches!(connection.stage, Stage::Open { .. }) {
                 self.reset(number);
             } else {
-                connection.target = target;
-                let until = Instant::now() + HOLD;
-                self.dial(poll, number, until, FIRST_RETRY);
+                self.dial(poll, number, patience, 0);
             }
         }
     }
@@ -158,10 +211,7 @@ impl Tcp {
                 return self.pause(poll, Pause::Full);
             }
             match accept_with(&listener.socket, flags) {
-                Ok(client) => {
-                    let target = listener.target;
-                    self.begin(poll, number, client, target);
-                }
+                Ok(client) => self.begin(poll, number, client),
                 Err(Errno::AGAIN) => return,
                 // The host has no descriptor or memory left: waiting is all that can be done.
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {
@@ -182,6 +232,14 @@ impl Tcp {
 
     /// Leaves new connections in the kernel's queue.
     fn pause(&mut self, poll: &Poll, pause: Pause) {
+        let now = Instant::now();
+        let is_new = self.short.as_ref().is_none_or(|(last, _)| now > *last + SHORTAGE_OVER);
+        let notice = match pause {
+            Pause::Full => Notice::Full { descriptors: self.most_descriptors },
+            Pause::Exhausted { .. } => Notice::Exhausted,
+        };
+        let untold = self.short.take().and_then(|(_, untold)| untold);
+        self.short = Some((now, untold.or(is_new.then_some(notice))));
         if self.paused.is_none() {
             for listener in self.listeners.values() {
                 poll.forget(&listener.socket);
@@ -200,46 +258,29 @@ impl Tcp {
         }
     }
 
-    fn begin(&mut self, poll: &mut Poll, listener: u64, client: OwnedFd, target: SocketAddr) {
-        // Not worth losing a connection over.
-        let _ = set_tcp_nodelay(&client, true);
-        let _ = set_socket_keepalive(&client, true);
+    /// What is short, once.
+    pub(super) fn shortage(&mut self) -> Option<Notice> {
+        self.short.as_mut().and_then(|(_, notice)| notice.take())
+    }
+
+    fn begin(&mut self, poll: &mut Poll, listener: u64, client: OwnedFd) {
         let number = poll.number();
         let client = Side::new(client);
         if poll.watch(&client.socket, Token::new(Kind::Client, number), SIDE_EVENTS).is_err() {
             return;
         }
-        let until = Instant::now() + HOLD;
-        let stage = Stage::Waiting { until, pause: FIRST_RETRY };
-        let connection = Connection { listener, target, client, stage, timer: None };
+        let patience = Patience::new(Instant::now());
+        let stage = Stage::Waiting(patience);
+        let connection = Connection {
+            listener,
+            client,
+            stage,
+            timer: None,
+            reached: None,
+            client_ended_first: false,
+        };
         self.connections.insert(number, connection);
-        self.dial(poll, number, until, FIRST_RETRY);
-    }
-
-    /// Makes one attempt to reach the container.
-    fn dial(&mut self, poll: &mut Poll, number: u64, until: Instant, pause: Duration) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
-        match start_connecting(connection.target) {
-            Ok(server) => {
-                let token = Token::new(Kind::Server, number);
-                if poll.watch(&server, token, SIDE_EVENTS).is_err() {
-                    return self.reset(number);
-                }
-                connection.stage = Stage::Dialling { until, pause, server: Side::new(server) };
-                self.set_timer(number, Some(Instant::now() + CONNECT_PATIENCE));
-            }
-            Err(_) => self.retry_later(number, until, pause),
-        }
-    }
-
-    fn retry_later(&mut self, number: u64, until: Instant, pause: Duration) {
-        let now = Instant::now();
-        if now >= until {
-            return self.reset(number);
-        }
-        let Some(connection) = self.connections.get_mut(&number) else { return };
-        connection.stage = Stage::Waiting { until, pause: (pause * 2).min(LONGEST_RETRY) };
-        self.set_timer(number, Some(now + pause));
+        self.dial(poll, number, patience, 0);
     }
 
     pub(super) fn client_event(&mut self, number: u64, flags: EventFlags) {
@@ -253,44 +294,20 @@ impl Tcp {
         }
     }
 
-    pub(super) fn server_event(&mut self, number: u64, flags: EventFlags) {
+    pub(super) fn server_event(&mut self, poll: &mut Poll, number: u64, flags: EventFlags) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         match &mut connection.stage {
-            Stage::Waiting { .. } => {}
+            Stage::Waiting(_) | Stage::Entering(..) => {}
             Stage::Open { server, .. } => {
                 note(server, flags);
                 self.advance(number);
             }
-            Stage::Dialling { server, until, pause } => {
-                let (until, pause) = (*until, *pause);
-                match socket_error(&server.socket) {
-                    // The event may be one of an earlier attempt, so the socket is asked itself.
-                    Ok(Ok(())) if getpeername(&server.socket).is_ok() => {
-                        note(server, flags);
-                        self.open(number);
-                    }
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) | Err(_) => self.retry_later(number, until, pause),
-                }
-            }
-        }
-    }
-
-    fn open(&mut self, number: u64) {
-        self.set_timer(number, None);
-        let Some(connection) = self.connections.get_mut(&number) else { return };
-        let waiting = Stage::Waiting { until: Instant::now(), pause: FIRST_RETRY };
-        match std::mem::replace(&mut connection.stage, waiting) {
-            Stage::Dialling { server, .. } => {
-                connection.stage = Stage::Open { server, up: Flow::new(), down: Flow::new() };
-                self.advance(number);
-            }
-            other => connection.stage = other,
+            Stage::Dialling { .. } => self.dialled(poll, number, flags),
         }
     }
 
     /// Moves data in both directions.
-    fn advance(&mut self, number: u64) {
+    pub(super) fn advance(&mut self, number: u64) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         let Stage::Open { server, up, down } = &mut connection.stage else { return };
         let client = &mut connection.client;
@@ -299,9 +316,10 @@ impl Tcp {
             .advance(client, server, resources)
             .and_then(|up| Ok((up, down.advance(server, client, resources)?)));
         let finished = up.closed && down.closed;
+        connection.client_ended_first |= up.closed && !down.closed;
         match outcome {
             Err(_) => self.reset(number),
-            Ok(_) if finished => self.remove(number),
+            Ok(_) if finished => self.finish(number),
             Ok((Turn::Waits, Turn::Waits)) => {}
             Ok(_) => self.ready.push(number),
         }
@@ -317,8 +335,8 @@ impl Tcp {
             let Some(connection) = self.connections.get_mut(&number) else { continue };
             connection.timer = None;
             match connection.stage {
-                Stage::Waiting { until, pause } => self.dial(poll, number, until, pause),
-                Stage::Dialling { .. } => self.reset(number),
+                Stage::Waiting(patience) => self.wait_is_over(poll, number, patience),
+                Stage::Entering(..) | Stage::Dialling { .. } => self.reset(number),
                 Stage::Open { .. } => {}
             }
         }
@@ -333,6 +351,8 @@ impl Tcp {
         if resume {
             self.resume(poll);
         }
+        self.remnants.drop_them();
+        self.relieve_scouts(poll);
         if self.connections.is_empty() {
             self.resources.close_idle_pipes();
         }
@@ -345,7 +365,7 @@ impl Tcp {
             <= self.most_descriptors
     }
 
-    fn set_timer(&mut self, number: u64, at: Option<Instant>) {
+    pub(super) fn set_timer(&mut self, number: u64, at: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         if let Some(old) = connection.timer.take() {
             self.timers.remove(&(old, number));
@@ -355,7 +375,7 @@ impl Tcp {
     }
 
     /// Ends a connection so that both sides notice: by a reset instead of an orderly end.
-    fn reset(&mut self, number: u64) {
+    pub(super) fn reset(&mut self, number: u64) {
         if let Some(connection) = self.connections.get(&number) {
             let at_once = Some(Duration::ZERO);
             let _ = set_socket_linger(&connection.client.socket, at_once);
@@ -366,30 +386,31 @@ impl Tcp {
         self.remove(number);
     }
 
+    /// Both sides have ended. Where the proxy has ended its sending first, the kernel keeps a remnant towards the
+    /// container.
+    fn finish(&mut self, number: u64) {
+        if let Some(Connection { stage: Stage::Open { server, .. }, reached: Some(peer), .. }) =
+            self.connections.get(&number).filter(|connection| connection.client_ended_first)
+            && let Some(own) = getsockname(&server.socket).ok().and_then(|own| own.try_into().ok())
+        {
+            self.remnants.add(own, *peer);
+        }
+        self.remove(number);
+    }
+
     fn remove(&mut self, number: u64) {
         self.set_timer(number, None);
-        if let Some(connection) = self.connections.remove(&number)
-            && let Stage::Open { mut up, mut down, .. } = connection.stage
-        {
+        let Some(connection) = self.connections.remove(&number) else { return };
+        self.forsake(number, connection.listener);
+        if let Stage::Open { mut up, mut down, .. } = connection.stage {
             up.release(&mut self.resources);
             down.release(&mut self.resources);
         }
     }
 }
 
-fn start_connecting(target: SocketAddr) -> rustix::io::Result<OwnedFd> {
-    let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
-    let _ = set_tcp_nodelay(&socket, true);
-    match connect(&socket, &target) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-        Err(error) => Err(error),
-    }
-}
-
 /// Remembers what an event said of a socket. An error shows itself at the next read or write.
-fn note(side: &mut Side, flags: EventFlags) {
+pub(super) fn note(side: &mut Side, flags: EventFlags) {
     let broken = EventFlags::ERR | EventFlags::HUP;
     side.ending |= flags.intersects(EventFlags::RDHUP | broken);
     side.readable |= side.ending || flags.contains(EventFlags::IN);

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,44 @@ impl Host {
         self.proxy.publish("web", bound, self.target(port)).unwrap();
         host_port
     }
+}
+
+impl Host {
+    /// [`Host::publish`], with the container's loopback interface as the last place.
+    fn publish_inside(&self, port: u16, protocol: Protocol) -> u16 {
+        let bound = ports::bind(&Publish { host_ip: None, host_port: 0, protocol }).unwrap();
+        let host_port = bound.port();
+        self.proxy.publish("web", bound, self.inside(port)).unwrap();
+        host_port
+    }
+
+    fn inside(&self, port: u16) -> Target {
+        let namespace = self.container.0.try_clone().unwrap();
+        Target { addresses: vec![self.target(port)], loopback: Some(Loopback { namespace, port }) }
+    }
+
+    fn listen_at(&self, address: &str) -> TcpListener {
+        let address: SocketAddr = address.parse().unwrap();
+        self.container.run(move || TcpListener::bind(address)).unwrap()
+    }
+}
+
+/// One byte to the server and one back.
+fn ping(client: &mut TcpStream, listener: &TcpListener) -> SocketAddr {
+    client.write_all(b"x").unwrap();
+    let (mut server, peer) = listener.accept().unwrap();
+    server.read_exact(&mut [0]).unwrap();
+    server.write_all(b"y").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    peer
+}
+
+/// Connections of this namespace in a state, by their number in `/proc/net/tcp`, towards a port.
+fn in_state(state: &str, remote_port: u16) -> usize {
+    let table = fs_err::read_to_string("/proc/thread-self/net/tcp").unwrap();
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let port = format!(":{remote_port:04X}");
+    fields.filter(|f| f.len() > 3 && f[2].ends_with(&port) && f[3] == state).count()
 }
 
 fn connect(port: u16) -> TcpStream {
@@ -344,5 +383,184 @@ fn a_neighbour_reaches_published_ports_only() {
             TcpStream::connect((gateway, 8081)).unwrap_err();
         });
         listener.accept().unwrap();
+    });
+}
+
+#[test]
+fn servers_on_the_loopback_interface_only_are_reached_and_that_is_told_once() {
+    for address in ["127.0.0.1:80", "[::1]:80"] {
+        sandbox::run(move || {
+            let (told, notices) = channel();
+            let host = Host {
+                proxy: Proxy::start_telling(move |n| told.send(n).unwrap()).unwrap(),
+                ..host()
+            };
+            let listener = host.listen_at(address);
+            let port = host.publish_inside(80, Protocol::Tcp);
+            for from in ["::1", "127.0.0.1", "::1"] {
+                let from: IpAddr = from.parse().unwrap();
+                let mut client = TcpStream::connect((from, port)).unwrap();
+                assert!(ping(&mut client, &listener).ip().is_loopback());
+            }
+            let expected =
+                Notice::OnLoopbackOnly { id: "web".into(), address: address.parse().unwrap() };
+            drop(host);
+            assert_eq!(notices.iter().collect::<Vec<_>>(), [expected]);
+        });
+    }
+}
+
+#[test]
+fn a_server_on_all_addresses_is_reached_at_its_own_and_not_through_loopback() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen_at("0.0.0.0:80");
+        let port = host.publish_inside(80, Protocol::Tcp);
+        assert_eq!(ping(&mut connect(port), &listener).ip(), IpAddr::from([10, 213, 1, 1]));
+    });
+}
+
+#[test]
+fn a_hundred_connections_wait_for_a_server_that_comes_late_on_loopback() {
+    sandbox::run(|| {
+        let host = host();
+        let port = host.publish_inside(80, Protocol::Tcp);
+        let mut clients: Vec<_> = (0..100).map(|_| connect(port)).collect();
+        for client in &mut clients {
+            client.write_all(b"early").unwrap();
+        }
+        thread::sleep(Duration::from_millis(300));
+        let listener = host.listen_at("127.0.0.1:80");
+        for _ in &clients {
+            let (mut server, _) = listener.accept().unwrap();
+            server.read_exact(&mut [0; 5]).unwrap();
+            server.write_all(b"y").unwrap();
+        }
+        for client in &mut clients {
+            client.read_exact(&mut [0]).unwrap();
+        }
+    });
+}
+
+#[test]
+fn datagrams_find_a_server_on_loopback() {
+    for address in ["127.0.0.1:53", "[::1]:53"] {
+        sandbox::run(move || {
+            let host = host();
+            let address: SocketAddr = address.parse().unwrap();
+            let server = host.container.run(move || UdpSocket::bind(address)).unwrap();
+            let port = host.publish_inside(53, Protocol::Udp);
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            for message in [b"one", b"two"] {
+                client.send_to(message, (Ipv4Addr::LOCALHOST, port)).unwrap();
+                let mut buffer = [0; 10];
+                let (length, peer) = server.recv_from(&mut buffer).unwrap();
+                server.send_to(&buffer[..length], peer).unwrap();
+                let (length, _) = client.recv_from(&mut buffer).unwrap();
+                assert_eq!(&buffer[..length], message);
+            }
+        });
+    }
+}
+
+#[test]
+fn clients_that_end_first_leave_no_time_wait_towards_the_container() {
+    sandbox::run(|| {
+        let host = host();
+        let listener = host.listen(80);
+        let port = host.publish(80, Protocol::Tcp);
+        let server = thread::spawn(move || {
+            for _ in 0..200 {
+                let (mut stream, _) = listener.accept().unwrap();
+                std::io::copy(&mut stream.try_clone().unwrap(), &mut stream).unwrap();
+            }
+        });
+        for _ in 0..200 {
+            let mut client = connect(port);
+            client.write_all(b"x").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+        }
+        server.join().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while in_state("06", 80) > 0 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(in_state("06", 80), 0);
+        assert!(in_state("06", port) > 0, "this test would see one");
+    });
+}
+
+#[test]
+fn while_a_container_is_away_connections_wait_and_its_namespace_is_let_go() {
+    sandbox::run(|| {
+        let host = host();
+        let old = host.listen_at("127.0.0.1:80");
+        let port = host.publish_inside(80, Protocol::Tcp);
+        let mut client = connect(port);
+        client.write_all(b"x").unwrap();
+        let (mut server, _) = old.accept().unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        host.proxy.suspend("web").unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let mut waiting = connect(port);
+        waiting.write_all(b"x").unwrap();
+        let link =
+            fs_err::read_link(format!("/proc/self/fd/{}", host.container.0.as_raw_fd())).unwrap();
+        let holders = || {
+            let all = fs_err::read_dir("/proc/self/fd").unwrap().flatten();
+            all.filter(|entry| fs_err::read_link(entry.path()).is_ok_and(|to| to == link)).count()
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while holders() > 1 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(holders(), 1, "the test's own");
+        let new = host.listen_at("127.0.0.1:81");
+        host.proxy.retarget("web", host.inside(81)).unwrap();
+        ping(&mut waiting, &new);
+    });
+}
+
+/// A socket that listens beside others at the same address.
+fn queue(address: SocketAddr) -> OwnedFd {
+    use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_reuseport(&socket, true).unwrap();
+    bind(&socket, &address).unwrap();
+    listen(&socket, 4096).unwrap();
+    socket
+}
+
+#[test]
+fn five_thousand_idle_connections_are_held_and_one_more_is_answered() {
+    sandbox::run(|| {
+        let host = host();
+        // Nobody accepts them: that would take further descriptors. Two queues hold twice the kernel's most.
+        let address = host.target(80);
+        let _queues = host.container.run(move || [(), ()].map(|()| queue(address)));
+        let port = host.publish(80, Protocol::Tcp);
+        let connect_from = |index: u32| {
+            // The ports of one address would be scarce.
+            let address = Ipv4Addr::from([127, 0, 0, 2 + u8::try_from(index % 8).unwrap()]);
+            TcpStream::connect((address, port)).unwrap()
+        };
+        let held: Vec<_> = (0..5000).map(connect_from).collect();
+        let deadline = Instant::now() + PATIENCE;
+        while in_state("01", 80) < held.len() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(in_state("01", 80), held.len(), "all have reached the container");
+        let other = host.listen(81);
+        let bound = ports::bind(&Publish { host_ip: None, host_port: 0, protocol: Protocol::Tcp });
+        let bound = bound.unwrap();
+        let port = bound.port();
+        host.proxy.publish("other", bound, host.target(81)).unwrap();
+        ping(&mut connect(port), &other);
+        let pipes = fs_err::read_dir("/proc/self/fd").unwrap().flatten().filter(|entry| {
+            fs_err::read_link(entry.path())
+                .is_ok_and(|to| to.to_string_lossy().starts_with("pipe:"))
+        });
+        assert!(pipes.count() < 50, "an idle connection has no pipe");
     });
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::cmsg_space;
@@ -13,12 +14,16 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg,
 };
 use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, ipproto, recv, send,
     socket_with,
 };
 
+use super::Mailbox;
 use super::event_loop::{Kind, Poll, Token};
+use super::target::{self, Place, Pool, Sockets, Taken, Target};
+use crate::ports::Protocol;
 
 /// A client that neither sends nor gets anything for this long is forgotten, as in Docker.
 const IDLE: Duration = Duration::from_secs(90);
@@ -28,13 +33,17 @@ const SWEEP: Duration = Duration::from_secs(10);
 const MOST_FLOWS: usize = 4096;
 /// Datagrams of one socket handled before others have their turn.
 const AT_ONCE: usize = 64;
+/// The longest datagram that is kept to be sent to another place.
+const LONGEST_KEPT: usize = 2048;
 /// The longest datagram.
 const LONGEST: usize = 65_535;
 
 /// A published port.
 struct Datagrams {
     socket: OwnedFd,
-    target: SocketAddr,
+    /// Nothing while the container does not run.
+    target: Option<Arc<Target>>,
+    pool: Pool,
 }
 
 /// Who sends to which of the host's addresses, through which published port.
@@ -54,7 +63,12 @@ struct Local {
 
 struct Flow {
     client: Client,
-    socket: OwnedFd,
+    /// Nothing while it is being made inside the container's namespace.
+    socket: Option<OwnedFd>,
+    /// Which place of the target it is connected to.
+    place: usize,
+    /// The last datagram while nobody has answered: it is sent to the next place when this one refuses it.
+    unanswered: Option<Vec<u8>>,
     last_used: Instant,
 }
 
@@ -65,16 +79,21 @@ pub(super) struct Udp {
     by_client: HashMap<Client, u64>,
     buffer: Vec<u8>,
     next_sweep: Option<Instant>,
+    mailbox: Mailbox,
+    /// Ports whose server was found on the loopback interface, and where.
+    pub(super) on_loopback: Vec<(u64, SocketAddr)>,
 }
 
 impl Udp {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(mailbox: Mailbox) -> Self {
         Self {
             ports: HashMap::new(),
             flows: HashMap::new(),
             by_client: HashMap::new(),
             buffer: Vec::new(),
             next_sweep: None,
+            mailbox,
+            on_loopback: Vec::new(),
         }
     }
 
@@ -86,12 +105,12 @@ impl Udp {
         &mut self,
         poll: &mut Poll,
         socket: OwnedFd,
-        target: SocketAddr,
+        target: Option<Arc<Target>>,
     ) -> rustix::io::Result<u64> {
         let number = poll.number();
         poll.watch(&socket, Token::new(Kind::Datagrams, number), EventFlags::IN)?;
         self.buffer.resize(LONGEST, 0);
-        self.ports.insert(number, Datagrams { socket, target });
+        self.ports.insert(number, Datagrams { socket, target, pool: Pool::default() });
         Ok(number)
     }
 
@@ -102,10 +121,11 @@ impl Udp {
         self.forget(|flow| flow.client.port == number);
     }
 
-    /// Gives a port another target; clients begin anew.
-    pub(super) fn retarget(&mut self, number: u64, target: SocketAddr) {
+    /// Gives a port another target, or none; clients begin anew.
+    pub(super) fn retarget(&mut self, number: u64, target: Option<Arc<Target>>) {
         if let Some(port) = self.ports.get_mut(&number) {
             port.target = target;
+            port.pool = Pool::default();
         }
         self.forget(|flow| flow.client.port == number);
     }
@@ -133,52 +153,153 @@ impl Udp {
                 return;
             };
             let (Some(address), Some(local)) = (address, local) else { continue };
-            let client = Client { port: number, address, local };
-            let target = port.target;
-            let Some(flow) = self.flow_of(poll, client, target, now) else { continue };
-            let Some(flow) = self.flows.get_mut(&flow) else { continue };
-            flow.last_used = now;
-            // Refusals of earlier datagrams are reported here; this one is sent all the same.
-            for _ in 0..2 {
-                if send(&flow.socket, &self.buffer[..length], SendFlags::empty()).is_ok() {
-                    break;
-                }
+            if port.target.is_none() {
+                continue;
             }
+            let client = Client { port: number, address, local };
+            let Some(flow) = self.flow_of(poll, client, now) else { continue };
+            self.pass_on(poll, flow, length, now);
         }
     }
 
-    fn flow_of(
-        &mut self,
-        poll: &mut Poll,
-        client: Client,
-        target: SocketAddr,
-        now: Instant,
-    ) -> Option<u64> {
+    /// Sends the datagram that is in the buffer to where this client's go.
+    fn pass_on(&mut self, poll: &mut Poll, number: u64, length: usize, now: Instant) {
+        let Some(flow) = self.flows.get_mut(&number) else { return };
+        flow.last_used = now;
+        let datagram = &self.buffer[..length];
+        let waits = flow.unanswered.as_mut().map(|last| {
+            last.clear();
+            if length <= LONGEST_KEPT {
+                last.extend_from_slice(datagram);
+            }
+        });
+        let Some(socket) = &flow.socket else { return };
+        // Refusals of earlier datagrams are reported here; this one is sent all the same.
+        let sent = send(socket, datagram, SendFlags::empty());
+        match (sent, waits) {
+            (Ok(_), _) => {}
+            (Err(Errno::CONNREFUSED), Some(())) => self.go_on(poll, number),
+            (Err(_), _) => drop(send(socket, datagram, SendFlags::empty())),
+        }
+    }
+
+    fn flow_of(&mut self, poll: &mut Poll, client: Client, now: Instant) -> Option<u64> {
         if let Some(number) = self.by_client.get(&client) {
             return Some(*number);
         }
         if self.flows.len() >= MOST_FLOWS {
             return None;
         }
-        let socket = open(target).ok()?;
         let number = poll.number();
-        poll.watch(&socket, Token::new(Kind::Flow, number), EventFlags::IN).ok()?;
-        self.flows.insert(number, Flow { client, socket, last_used: now });
+        let unanswered = Some(Vec::new());
+        let flow = Flow { client, socket: None, place: 0, unanswered, last_used: now };
+        self.flows.insert(number, flow);
         self.by_client.insert(client, number);
         self.next_sweep.get_or_insert(now + SWEEP);
+        self.aim(poll, number, 0);
         Some(number)
     }
 
+    /// The place has refused a datagram and nobody has ever answered this client: on to the next one, with that datagram.
+    fn go_on(&mut self, poll: &mut Poll, number: u64) {
+        let Some(flow) = self.flows.get_mut(&number) else { return };
+        let next = flow.place + 1;
+        self.aim(poll, number, next);
+        self.send_again(number);
+    }
+
+    /// Connects a client's socket to this place of the target or the first possible one after it; after the last the
+    /// next datagram begins anew.
+    fn aim(&mut self, poll: &mut Poll, number: u64, mut place: usize) {
+        let Some(flow) = self.flows.get_mut(&number) else { return };
+        let Some(port) = self.ports.get_mut(&flow.client.port) else { return };
+        let Some(target) = port.target.clone() else { return };
+        flow.socket = None;
+        while let Some(at) = Place::nth(&target, place) {
+            flow.place = place;
+            let made = match at {
+                Place::Outside(address) => open(address),
+                Place::Inside(address) => {
+                    let of = flow.client.port;
+                    let ask = |count| {
+                        let visit = poll.number();
+                        if let Some(loopback) = &target.loopback {
+                            let what = (Protocol::Udp, count);
+                            target::visit(&self.mailbox, loopback, (of, visit), what);
+                        }
+                        visit
+                    };
+                    match port.pool.take(number, address, ask) {
+                        Taken::Socket(socket) => connect(&socket, &address).map(|()| socket),
+                        Taken::Later => return,
+                    }
+                }
+            };
+            let token = Token::new(Kind::Flow, number);
+            match made {
+                Ok(socket) if poll.watch(&socket, token, EventFlags::IN).is_ok() => {
+                    flow.socket = Some(socket);
+                    return;
+                }
+                Ok(_) | Err(_) => place += 1,
+            }
+        }
+        // Nobody listens anywhere: this client is forgotten until it sends again.
+        let client = flow.client;
+        self.flows.remove(&number);
+        self.by_client.remove(&client);
+    }
+
+    fn send_again(&mut self, number: u64) {
+        let Some(flow) = self.flows.get(&number) else { return };
+        if let (Some(socket), Some(last)) = (&flow.socket, &flow.unanswered)
+            && !last.is_empty()
+        {
+            let _ = send(socket, last, SendFlags::empty());
+        }
+    }
+
+    /// A visit to the namespace of a port's container has made these.
+    pub(super) fn arrived(&mut self, poll: &mut Poll, (port, visit): (u64, u64), sockets: Sockets) {
+        let Some(own) = self.ports.get_mut(&port) else { return };
+        let waiting = own.pool.fill(visit, sockets);
+        let Some(target) = own.target.clone() else { return };
+        let families = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let has = families.map(|address| own.pool.has(SocketAddr::new(address, 0)));
+        for number in waiting {
+            let Some(flow) = self.flows.get(&number) else { continue };
+            let place = flow.place;
+            let is_v6 =
+                matches!(Place::nth(&target, place), Some(Place::Inside(at)) if at.is_ipv6());
+            let next = if has[usize::from(is_v6)] { place } else { place + 1 };
+            self.aim(poll, number, next);
+            self.send_again(number);
+        }
+    }
+
     /// Passes the container's answers back to the client.
-    pub(super) fn pass_back(&mut self, number: u64) {
+    pub(super) fn pass_back(&mut self, poll: &mut Poll, number: u64) {
         let now = Instant::now();
         for _ in 0..AT_ONCE {
             let Some(flow) = self.flows.get_mut(&number) else { return };
-            let received = recv(&flow.socket, self.buffer.as_mut_slice(), RecvFlags::empty());
-            // Also a refusal by the container's kernel: nobody listens there yet.
-            let Ok((length, _)) = received else { return };
+            let Some(socket) = &flow.socket else { return };
+            let received = recv(socket, self.buffer.as_mut_slice(), RecvFlags::empty());
+            let length = match received {
+                Ok((length, _)) => length,
+                // The container's kernel: nobody listens there.
+                Err(Errno::CONNREFUSED) if flow.unanswered.is_some() => {
+                    return self.go_on(poll, number);
+                }
+                Err(_) => return,
+            };
             flow.last_used = now;
             let Some(port) = self.ports.get(&flow.client.port) else { return };
+            if flow.unanswered.take().is_some()
+                && let Some(target) = &port.target
+                && let Some(Place::Inside(address)) = Place::nth(target, flow.place)
+            {
+                self.on_loopback.push((flow.client.port, address));
+            }
             // A datagram that cannot be sent is lost, as datagrams are.
             let _ = answer(&port.socket, &self.buffer[..length], &flow.client);
         }
