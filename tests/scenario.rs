@@ -34,6 +34,7 @@ mod outcome;
 mod ports;
 mod powercut;
 mod process;
+mod published;
 mod ready;
 mod reboot;
 mod renewal;

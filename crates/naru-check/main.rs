@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 
-const USAGE: &str = "usage: naru-check report | listen PORT | listen-udp PORT | connect HOST PORT | \
+const USAGE: &str = "usage: naru-check report | listen PORT | listen-at ADDRESS PORT | listen-udp PORT | connect HOST PORT | \
      connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | pour LINES | trap [ignore|signalfd] | \
      write PATH TEXT | read PATH | notify TEXT | stays PATH | \
      attack NAME …";
@@ -40,6 +40,7 @@ fn act(words: &[&str]) -> Result<()> {
     match words {
         ["report"] => println!("{:#}", report::everything()),
         ["listen", port] => network::listen(port.parse()?)?,
+        ["listen-at", address, port] => network::listen_at(address.parse()?, port.parse()?)?,
         ["listen-udp", port] => network::listen_udp(port.parse()?)?,
         ["connect", host, port] => print!("{}", network::connect(host, port.parse()?)?),
         ["connect-udp", host, port] => print!("{}", network::connect_udp(host, port.parse()?)?),

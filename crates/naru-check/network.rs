@@ -10,7 +10,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers every TCP connection with this container's host name and the peer's address, forever.
 pub(crate) fn listen(port: u16) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
+    listen_at(Ipv4Addr::UNSPECIFIED.into(), port)
+}
+
+/// The same at one address only.
+pub(crate) fn listen_at(address: IpAddr, port: u16) -> Result<()> {
+    let listener = TcpListener::bind((address, port))?;
     println!("listening on {port}");
     for connection in listener.incoming() {
         let mut connection = connection?;

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    analyze, attach, config, create, down, events, exec, image, kill, logs, ls, ps, remove,
+    analyze, attach, config, create, down, events, exec, image, kill, logs, ls, port, ps, remove,
     restart, run, scale, start, stop, system, up, version, volume, wait,
 };
 use crate::refused;
@@ -97,6 +97,7 @@ pub(crate) struct Compose {
 pub(crate) enum Verb {
     Up(up::Args),
     Down(down::Args),
+    Port(port::Args),
     Ps(ps::Args),
     Logs(logs::Args),
     Events(events::Args),

@@ -8,7 +8,7 @@ use naru_test::{HOST_ADDRESS, eventually};
 
 use super::host;
 
-fn ask(address: &str, port: u16) -> Result<String, String> {
+pub(super) fn ask(address: &str, port: u16) -> Result<String, String> {
     let mut connection = TcpStream::connect((address, port))
         .map_err(|error| format!("{address}:{port}: {error}"))?;
     connection.set_read_timeout(Some(Duration::from_secs(2))).unwrap();

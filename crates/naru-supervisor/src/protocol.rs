@@ -120,6 +120,9 @@ pub struct Up {
     /// Only make the containers, without starting them.
     #[serde(default)]
     pub no_start: bool,
+    /// Publish every port at any free one, whatever the file says.
+    #[serde(default)]
+    pub auto_ports: bool,
     /// Answer only when everything is running or healthy.
     pub wait: bool,
     /// How long to wait at most.

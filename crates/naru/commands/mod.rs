@@ -14,6 +14,7 @@ pub(crate) mod kill;
 mod labels;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod remove;
 pub(crate) mod restart;
@@ -52,6 +53,7 @@ pub(crate) fn run(
         Command::Verb(verb) => match verb {
             Verb::Up(args) => up::run(&args, settings, printer),
             Verb::Down(args) => down::run(&args, settings, printer),
+            Verb::Port(args) => port::run(&args, settings, printer),
             Verb::Ps(args) => ps::run(&args, settings, printer),
             Verb::Logs(args) => logs::run(&args, settings, printer),
             Verb::Run(args) => run::run(&args, settings, printer),

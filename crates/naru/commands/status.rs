@@ -102,6 +102,21 @@ pub(crate) struct Publisher {
     protocol: String,
 }
 
+impl Publisher {
+    /// Whether it is of this port of the container.
+    pub(crate) fn is_of(&self, target: u16, protocol: &str) -> bool {
+        (self.target_port, self.protocol.as_str()) == (target, protocol)
+    }
+
+    /// Address and port, as a client writes them.
+    pub(crate) fn place(&self) -> String {
+        match self.url.contains(':') {
+            true => format!("[{}]:{}", self.url, self.published_port),
+            false => format!("{}:{}", self.url, self.published_port),
+        }
+    }
+}
+
 /// The published ports, one for each address they are bound to.
 pub(crate) fn publishers(ports: &[record::Port]) -> Vec<Publisher> {
     let addresses = |port: &record::Port| match port.host_ip.as_str() {

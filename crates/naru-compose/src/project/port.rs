@@ -36,6 +36,16 @@ pub struct Port {
     pub extensions: Extensions,
 }
 
+impl Port {
+    /// The attribute that says how packets get to a container.
+    pub const PUBLISH: &str = "x-naru-publish";
+
+    /// Whether the kernel translates addresses for this port (`x-naru-publish: nat`), instead of naru's proxy.
+    pub fn is_translated(&self) -> bool {
+        self.extensions.get(Self::PUBLISH).and_then(|value| value.as_str()) == Some("nat")
+    }
+}
+
 /// Transport protocol of a port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {

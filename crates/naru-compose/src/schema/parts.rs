@@ -220,6 +220,11 @@ pub(super) const PORT: Object = Object {
         ),
         ("protocol", Text, "Transport protocol."),
         ("app_protocol", Text, "Application protocol, for people."),
+        (
+            "x-naru-publish",
+            Words(&["proxy", "nat"]),
+            "How packets get there: through naru's proxy, or by the kernel's address translation.",
+        ),
     ],
     required: &[],
 };

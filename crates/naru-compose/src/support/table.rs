@@ -152,6 +152,7 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("services.*.pids_limit", Done),
     ("services.*.platform", Partly(values::platform, "the machine's own")),
     ("services.*.ports", Done),
+    ("services.*.ports.*.x-naru-publish", Done),
     ("services.*.ports.*.protocol", Partly(values::protocol, "`tcp`, `udp`")),
     ("services.*.post_start", Done),
     ("services.*.pre_start", Done),

@@ -16,11 +16,21 @@ pub struct Holder {
     pub pid: u32,
     /// Its name.
     pub command: String,
+    /// The user that it runs as, by name where /etc/passwd has one.
+    pub user: String,
+    /// The systemd unit that it belongs to, where there is one.
+    pub unit: Option<String>,
+    /// Its program and arguments, as it has them: nothing in them is fit for a terminal.
+    pub arguments: Vec<String>,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} ({})", self.pid, self.command)
+        write!(f, "process {} ({}, user {}", self.pid, self.command, self.user)?;
+        if let Some(unit) = &self.unit {
+            write!(f, ", systemd unit {unit}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -112,10 +122,48 @@ fn process_with(inodes: &[u64]) -> Option<Holder> {
         .collect();
     pids.sort_unstable();
     let pid = pids.into_iter().find(|pid| has_open(*pid, &links))?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    // A process chooses its own name: nothing in it may reach the terminal as a control character.
-    let command = name.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    Some(Holder { pid, command })
+    Some(describe(pid))
+}
+
+fn describe(pid: u32) -> Holder {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let arguments = arguments.split(|byte| *byte == 0);
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    Holder {
+        pid,
+        command: printable(read("comm").trim_end()),
+        user: user(&read("status"), &passwd),
+        unit: unit(&read("cgroup")),
+        arguments: arguments.map(|part| String::from_utf8_lossy(part).into_owned()).collect(),
+    }
+}
+
+/// A process chooses its own name: nothing in it may reach the terminal as a control character.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The effective user of `/proc/PID/status`, by name.
+fn user(status: &str, passwd: &str) -> String {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    let id = ids.split_ascii_whitespace().nth(1).unwrap_or("unknown");
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then_some(name)
+    });
+    printable(name.unwrap_or(id))
+}
+
+/// The innermost systemd unit in the paths of `/proc/PID/cgroup`.
+fn unit(cgroups: &str) -> Option<String> {
+    let is_unit = |part: &&str| {
+        [".service", ".scope", ".socket"].iter().any(|kind| part.ends_with(kind))
+            && !part.starts_with("user@")
+    };
+    let mut paths = cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.find_map(|path| path.split('/').rfind(is_unit)).map(printable)
 }
 
 fn has_open(pid: u32, links: &[String]) -> bool {
@@ -139,6 +187,28 @@ mod tests {
         let v6 = "   1: 00000000000000000000000001000000:0035 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 77 2 ffff 0";
         assert_eq!(parse(v6).unwrap().local, "[::1]:53".parse().unwrap());
         assert_eq!(parse("  sl  local_address rem_address   st tx_queue rx_queue"), None);
+    }
+
+    #[test]
+    fn a_holder_is_told_by_its_user_and_its_unit() {
+        let status = "Name:\tpostgres\nUid:\t0\t112\t112\t112\nGid:\t1\t1\t1\t1\n";
+        let passwd = "root:x:0:0::/root:/bin/sh\npostgres:x:112:120::/var/lib/postgresql:/bin/sh\n";
+        assert_eq!(user(status, passwd), "postgres");
+        assert_eq!(user(status, ""), "112");
+        let cgroup = "1:name=systemd:/\n0::/system.slice/system-postgresql.slice/postgresql@17-main.service\n";
+        assert_eq!(unit(cgroup).as_deref(), Some("postgresql@17-main.service"));
+        let desktop = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/code.scope\n";
+        assert_eq!(unit(desktop).as_deref(), Some("code.scope"));
+        assert_eq!(unit("0::/user.slice/user-1000.slice/session-2\n"), None);
+        let holder = Holder {
+            pid: 812,
+            command: "postgres".into(),
+            user: "postgres".into(),
+            unit: Some("postgresql.service".into()),
+            arguments: Vec::new(),
+        };
+        let text = "process 812 (postgres, user postgres, systemd unit postgresql.service)";
+        assert_eq!(holder.to_string(), text);
     }
 
     #[test]

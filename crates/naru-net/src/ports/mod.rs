@@ -3,6 +3,7 @@
 //! A bound port cannot be taken by somebody else in between, and it is free as soon as the last
 //! process that holds the sockets is gone; there is no record that could go stale.
 
+mod free;
 mod holder;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use nix::sys::socket::{
     getsockname, getsockopt, listen, setsockopt, socket, sockopt,
 };
 
+pub use free::Free;
 pub use holder::Holder;
 
 /// The transport of a published port.
@@ -60,14 +62,14 @@ pub struct Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Somebody else has it.
-    #[error("{protocol} port {address} is in use{}", by(.holder.as_ref()))]
+    #[error("{protocol} port {address} is in use{}", by(.holder.as_deref()))]
     InUse {
         /// The address and port asked for.
         address: SocketAddr,
         /// Its transport.
         protocol: Protocol,
         /// Who has it, when that can be seen.
-        holder: Option<Holder>,
+        holder: Option<Box<Holder>>,
     },
     /// The host does not have this address.
     #[error("{address} is not an address of this host")]
@@ -98,6 +100,21 @@ pub enum Error {
     Inherit(#[source] io::Error),
 }
 
+impl Error {
+    /// The same with the holder of a port in use, where this process may see it.
+    #[must_use]
+    pub fn with_holder(self) -> Self {
+        match self {
+            Self::InUse { address, protocol, holder: None } => Self::InUse {
+                address,
+                protocol,
+                holder: holder::find(address, protocol).map(Box::new),
+            },
+            other => other,
+        }
+    }
+}
+
 fn by(holder: Option<&Holder>) -> String {
     holder.map(|holder| format!(" by {holder}")).unwrap_or_default()
 }
@@ -113,22 +130,53 @@ const RANDOM_ATTEMPTS: usize = 32;
 /// # Errors
 /// [`Error::InUse`] names the holder where the process may see it.
 pub fn bind(publish: &Publish) -> Result<Bound, Error> {
+    try_bind(publish).map_err(Error::with_holder)
+}
+
+/// [`bind`], without looking for the holder of a port in use: of many ports only one refusal is told.
+///
+/// # Errors
+/// As [`bind`]; [`Error::with_holder`] names the holder.
+pub fn try_bind(publish: &Publish) -> Result<Bound, Error> {
+    bind_sharing(publish, false)
+}
+
+/// Binds one port of the host although sockets of this process's own are in the way: the port on all addresses
+/// beside the same port on one of them, for the time until those are let go of.
+///
+/// # Errors
+/// As [`try_bind`]; others' sockets are in the way as ever.
+pub fn bind_beside(publish: &Publish, own: &[&Bound]) -> Result<Bound, Error> {
+    let share = |shared: bool| {
+        for socket in own.iter().flat_map(|bound| &bound.sockets) {
+            // Where it fails, binding does, and says why.
+            let _ = setsockopt(socket, sockopt::ReusePort, &shared);
+        }
+    };
+    // Only at this moment: whoever else asks for it must not get in.
+    share(true);
+    let bound = bind_sharing(publish, true);
+    share(false);
+    bound
+}
+
+fn bind_sharing(publish: &Publish, shares: bool) -> Result<Bound, Error> {
     let Publish { host_ip, host_port, protocol } = *publish;
     let Some(address) = host_ip else {
-        return bind_all_addresses(host_port, protocol);
+        return bind_all_addresses(host_port, protocol, shares);
     };
-    let socket = open(SocketAddr::new(address, host_port), protocol)?;
+    let socket = open(SocketAddr::new(address, host_port), protocol, shares)?;
     let port = if host_port == 0 { port_of(&socket)? } else { host_port };
     Ok(Bound { sockets: vec![socket], port, protocol })
 }
 
-fn bind_all_addresses(wanted: u16, protocol: Protocol) -> Result<Bound, Error> {
+fn bind_all_addresses(wanted: u16, protocol: Protocol, shares: bool) -> Result<Bound, Error> {
     let mut attempts = if wanted == 0 { RANDOM_ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
-        let v4 = open((Ipv4Addr::UNSPECIFIED, wanted).into(), protocol)?;
+        let v4 = open((Ipv4Addr::UNSPECIFIED, wanted).into(), protocol, shares)?;
         let port = if wanted == 0 { port_of(&v4)? } else { wanted };
-        match open((Ipv6Addr::UNSPECIFIED, port).into(), protocol) {
+        match open((Ipv6Addr::UNSPECIFIED, port).into(), protocol, shares) {
             Ok(v6) => return Ok(Bound { sockets: vec![v4, v6], port, protocol }),
             // A host without IPv6.
             Err(Error::NotLocal { .. } | Error::Bind { source: Errno::EAFNOSUPPORT, .. }) => {
@@ -184,23 +232,37 @@ impl Bound {
         Ok(Self { sockets, port, protocol })
     }
 
+    /// Whether a socket of this process's own has this port on this address or on all of them.
+    pub fn clashes(&self, publish: &Publish) -> bool {
+        let own = self.sockets.first().and_then(|socket| address_of(socket).ok());
+        let is_any = |address: IpAddr| address.is_unspecified();
+        let fits = match (own.map(|own| own.ip()), publish.host_ip) {
+            (None, _) => false,
+            (Some(own), None) => is_any(own) || self.sockets.len() == 1,
+            (Some(own), Some(wanted)) => {
+                own == wanted
+                    || is_any(own) && (self.sockets.len() > 1 || own.is_ipv4() == wanted.is_ipv4())
+                    || is_any(wanted) && own.is_ipv4() == wanted.is_ipv4()
+            }
+        };
+        fits && self.port == publish.host_port && self.protocol == publish.protocol
+    }
+
     pub(crate) fn into_sockets(self) -> Vec<OwnedFd> {
         self.sockets
     }
 }
 
-fn open(address: SocketAddr, protocol: Protocol) -> Result<OwnedFd, Error> {
-    try_open(address, protocol).map_err(|errno| match errno {
-        Errno::EADDRINUSE => {
-            Error::InUse { address, protocol, holder: holder::find(address, protocol) }
-        }
+fn open(address: SocketAddr, protocol: Protocol, shares: bool) -> Result<OwnedFd, Error> {
+    try_open(address, protocol, shares).map_err(|errno| match errno {
+        Errno::EADDRINUSE => Error::InUse { address, protocol, holder: None },
         Errno::EADDRNOTAVAIL => Error::NotLocal { address: address.ip() },
         Errno::EACCES => Error::Privileged { address, protocol },
         source => Error::Bind { address, protocol, source },
     })
 }
 
-fn try_open(address: SocketAddr, protocol: Protocol) -> nix::Result<OwnedFd> {
+fn try_open(address: SocketAddr, protocol: Protocol, shares: bool) -> nix::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let (kind, number) = match protocol {
         Protocol::Tcp => (SockType::Stream, SockProtocol::Tcp),
@@ -220,19 +282,29 @@ fn try_open(address: SocketAddr, protocol: Protocol) -> nix::Result<OwnedFd> {
         }
         Protocol::Udp => setsockopt(&descriptor, sockopt::Ipv6RecvPacketInfo, &true)?,
     }
+    if shares {
+        setsockopt(&descriptor, sockopt::ReusePort, &true)?;
+    }
     bind_socket(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
     if protocol == Protocol::Tcp {
         listen(&descriptor, Backlog::new(BACKLOG)?)?;
+    }
+    if shares {
+        setsockopt(&descriptor, sockopt::ReusePort, &false)?;
     }
     Ok(descriptor)
 }
 
 fn port_of(socket: &impl AsFd) -> Result<u16, Error> {
+    address_of(socket).map(|address| address.port())
+}
+
+fn address_of(socket: &impl AsFd) -> Result<SocketAddr, Error> {
     let address: SockaddrStorage =
         getsockname(socket.as_fd().as_raw_fd()).map_err(|errno| Error::Inherit(errno.into()))?;
-    let v4 = address.as_sockaddr_in().map(nix::sys::socket::SockaddrIn::port);
-    let v6 = address.as_sockaddr_in6().map(nix::sys::socket::SockaddrIn6::port);
-    v4.or(v6).ok_or_else(|| Error::Inherit(io::Error::other("not an internet socket")))
+    let v4 = address.as_sockaddr_in().map(|v4| std::net::SocketAddrV4::from(*v4).into());
+    let v6 = || address.as_sockaddr_in6().map(|v6| std::net::SocketAddrV6::from(*v6).into());
+    v4.or_else(v6).ok_or_else(|| Error::Inherit(io::Error::other("not an internet socket")))
 }
 
 #[cfg(test)]

@@ -69,3 +69,36 @@ fn an_address_the_host_does_not_have_is_named() {
         assert_eq!(error.to_string(), "203.0.113.9 is not an address of this host");
     });
 }
+
+#[test]
+fn a_port_moves_between_all_addresses_and_one_while_both_are_held() {
+    sandbox::run(|| {
+        let all = publish(None, 8080, Protocol::Tcp);
+        let one = publish(Some("127.0.0.1"), 8080, Protocol::Tcp);
+        for (before, after) in [(all, one), (one, all)] {
+            let old = bind(&before).unwrap();
+            assert!(old.clashes(&after) && old.clashes(&before));
+            assert!(bind(&after).is_err(), "by itself it is in the way");
+            let new = bind_beside(&after, &[&old]).unwrap();
+            let stranger = || {
+                let socket = rustix::net::socket(
+                    rustix::net::AddressFamily::INET,
+                    rustix::net::SocketType::STREAM,
+                    None,
+                );
+                let socket = socket.unwrap();
+                rustix::net::sockopt::set_socket_reuseport(&socket, true).unwrap();
+                let any: SocketAddr = "0.0.0.0:8080".parse().unwrap();
+                rustix::net::bind(&socket, &any)
+            };
+            stranger().unwrap_err();
+            drop(old);
+            stranger().unwrap_err();
+            drop(new);
+        }
+        let udp = bind(&publish(None, 8080, Protocol::Udp)).unwrap();
+        assert!(!udp.clashes(&all));
+        let v6 = bind(&publish(Some("::1"), 8080, Protocol::Tcp)).unwrap();
+        assert!(!v6.clashes(&one) && v6.clashes(&all));
+    });
+}

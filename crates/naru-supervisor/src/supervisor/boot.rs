@@ -6,6 +6,7 @@ use naru_plan::Plan;
 use naru_state::ContainerId;
 
 use super::Supervisor;
+use super::ports::Publishing;
 use super::container::Live;
 use super::control::Client;
 use super::operation::{Operation, Then};
@@ -15,7 +16,7 @@ impl Supervisor {
     /// Begins to bring back what is to come back.
     pub(super) fn begin_boot(&mut self, client: &Client) -> Result<(), Box<Failure>> {
         let plan = self.plan_boot();
-        self.bind_all(&plan, None)?;
+        self.bind_all(&plan, &Publishing::default())?;
         let id = self.next_operation();
         let mut operation = Operation::new(id, plan, client.clone(), Then::Answer);
         operation.comes_up = true;

@@ -34,6 +34,8 @@ pub(super) enum Event {
     ClientGone(Option<ContainerId>),
     /// A container that nobody needs any more was removed.
     Gone(ContainerId, std::io::Result<()>),
+    /// The proxy for published ports has something to tell.
+    Proxy(naru_net::proxy::Notice),
     /// A probe has ended.
     Probed(ContainerId, Probed),
     /// A look for the sign that a container is ready has ended.

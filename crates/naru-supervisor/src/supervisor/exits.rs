@@ -55,9 +55,12 @@ impl Supervisor {
             tracing::warn!(container = %id, %error, "what a container left behind could not be ended");
         }
         let Some(live) = self.containers.get(id) else { return };
-        if live.state.phase == Phase::Exited {
-            let ports = live.record.ports.clone();
-            self.release_ports(&ports);
+        match live.state.phase {
+            Phase::Exited => {
+                let ports = live.record.ports.clone();
+                self.release_ports(&ports);
+            }
+            _ => self.suspend_ports(id),
         }
         self.refresh_names();
     }

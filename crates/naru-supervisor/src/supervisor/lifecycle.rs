@@ -4,6 +4,7 @@
 use naru_plan::{Plan, RemoveOptions};
 
 use super::Supervisor;
+use super::ports::Publishing;
 use super::control::Client;
 use super::operation::{Operation, Then};
 use super::up::plan_failure;
@@ -29,7 +30,7 @@ impl Supervisor {
             true => Then::Wait(self.wait_targets(&start.services, false)?),
             false => Then::Answer,
         };
-        self.bind_all(&plan, None)?;
+        self.bind_all(&plan, &Publishing::default())?;
         self.begin_plan(plan, client, then).comes_up = true;
         if let Some(timeout) = start.wait_timeout {
             self.set_patience(timeout);

@@ -178,7 +178,7 @@ impl Supervisor {
         let kernel_id = kernel_id(&directories, &project);
         let networks = networks::Networks::load_or_recover(&own, &kernel_id);
         let networks = networks.map_err(io::Error::other)?;
-        let ports = ports::Ports::start()?;
+        let ports = ports::Ports::start(events.clone())?;
         let told = events::Told::load(&own);
         Ok(Self {
             directories,
@@ -263,6 +263,7 @@ impl Supervisor {
             Event::Probed(id, probed) => self.probed(&id, probed),
             Event::ClientGone(id) => self.client_gone(id.as_ref()),
             Event::Gone(id, result) => self.gone(&id, result),
+            Event::Proxy(notice) => self.hear_proxy(&notice),
             Event::Looked(id, looked) => self.looked(&id, looked),
             Event::NetworkTouched => self.network_touched(),
         }

@@ -37,6 +37,8 @@ pub(super) struct Operation {
     pub(super) created: BTreeMap<StepId, ContainerId>,
     /// Host ports bound for containers that are yet to be made.
     pub(super) ports: BTreeMap<StepId, Vec<record::Port>>,
+    /// Each of them may be any.
+    pub(super) auto_ports: bool,
     /// The last word told about each container that is waited for.
     pub(super) waiting: BTreeMap<ContainerId, protocol::Step>,
     pub(super) client: Client,
@@ -67,6 +69,7 @@ impl Operation {
             progress: Progress::new(plan),
             created: BTreeMap::new(),
             ports: BTreeMap::new(),
+            auto_ports: false,
             waiting: BTreeMap::new(),
             client,
             failure: None,

@@ -4,7 +4,6 @@ mod failure;
 mod output;
 mod recipe;
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,16 +213,6 @@ impl Supervisor {
         let exit = naru_state::atomic::load::<record::Exit>(&self.own.exit_file(id)).ok().flatten();
         if let Some(exit) = exit {
             self.exited(id, exit);
-        }
-    }
-
-    /// Sends connections to the container's published ports to its address in its first network.
-    pub(super) fn serve_ports(&mut self, id: &ContainerId) {
-        let Some(live) = self.containers.get(id) else { return };
-        let mut addresses = live.record.attachments.iter().flat_map(record::Attachment::addresses);
-        let Some(address) = addresses.next() else { return };
-        for port in live.record.ports.clone() {
-            self.ports.serve(&port, SocketAddr::new(address, port.container_port));
         }
     }
 }

@@ -6,12 +6,12 @@ use naru_compose::project::Service;
 use naru_image::Image;
 use naru_plan::wait::Target;
 use naru_plan::{Action, ImageFacts, OneOff, Plan, Subject, UpOptions};
-use naru_state::record::Port;
 
 use super::Supervisor;
 use super::control::Client;
 use super::operation::{Operation, Then};
-use crate::protocol::{Cause, Failure, Kind, Reply, Run, Step, Up};
+use super::ports::Publishing;
+use crate::protocol::{Cause, Failure, Kind, Reply, Step, Up};
 
 impl Supervisor {
     /// Plans an `up`, checks images, binds ports, and begins.
@@ -36,6 +36,7 @@ impl Supervisor {
         let mut operation = Operation::new(self.next_operation(), plan, client.clone(), then);
         operation.times = times;
         operation.stop_timeout = up.stop_timeout;
+        operation.auto_ports = up.auto_ports;
         self.begin_to_come_up(operation, &options, client)?;
         if let Some(timeout) = up.wait_timeout {
             self.set_patience(timeout);
@@ -51,7 +52,9 @@ impl Supervisor {
         client: &Client,
     ) -> Result<(), Box<Failure>> {
         operation.comes_up = true;
-        operation.ports = self.bind_all(operation.progress.plan(), operation.run.as_deref())?;
+        let run = operation.run.as_deref();
+        let publishing = Publishing { run, auto: operation.auto_ports, client: Some(client) };
+        operation.ports = self.bind_all(operation.progress.plan(), &publishing)?;
         self.adopt_model();
         if let Err(error) = self.save_model() {
             let ports: Vec<_> = operation.ports.into_values().flatten().collect();
@@ -162,44 +165,6 @@ impl Supervisor {
 
     fn has_image(&self, name: &str) -> Result<bool, naru_image::Error> {
         self.store.find(name).map(|image| image.is_some())
-    }
-
-    /// Binds the ports of all containers that the plan makes or starts; on the first refusal none is kept.
-    pub(super) fn bind_all(
-        &mut self,
-        plan: &Plan,
-        run: Option<&Run>,
-    ) -> Result<BTreeMap<naru_plan::StepId, Vec<Port>>, Box<Failure>> {
-        let mut all: BTreeMap<_, Vec<Port>> = BTreeMap::new();
-        for step in &plan.steps {
-            let bound = match &step.action {
-                // It publishes nothing.
-                Action::CreateContainer { hook: Some(_), .. } => Ok(()),
-                Action::CreateContainer { service, name, replaces, .. } => {
-                    let run = run.filter(|run| run.name == *name).map(|run| &run.definition);
-                    let model = run.or_else(|| self.model.services.get(service)).cloned();
-                    let Some(model) = model else { continue };
-                    let old = replaces.as_ref().and_then(|old| old.id.clone().try_into().ok());
-                    let old = old.and_then(|id| self.containers.get(&id));
-                    let reusable = old.map(|live| live.record.ports.clone()).unwrap_or_default();
-                    self.bind_ports(service, &model, &reusable)
-                        .map(|ports| drop(all.insert(step.id, ports)))
-                }
-                Action::StartContainer { container: Subject::Existing { id, .. }, .. } => {
-                    match id.clone().try_into() {
-                        Ok(id) => self.rebind_ports(&id),
-                        Err(_) => Ok(()),
-                    }
-                }
-                _ => Ok(()),
-            };
-            if let Err(failure) = bound {
-                let ports: Vec<_> = all.into_values().flatten().collect();
-                self.release_unused_ports(&ports);
-                return Err(failure);
-            }
-        }
-        Ok(all)
     }
 
     /// What `--wait` waits for: the services asked for, and what they depend on.

@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Don't start the services after creating them
     #[arg(long, conflicts_with_all = ["wait", "exit_code_from", "abort_on_container_exit", "abort_on_container_failure"])]
     no_start: bool,
+    /// Where ports are published: as the Compose file says, or each at any free one
+    #[arg(long, value_name = "WHERE", default_value = "file", value_parser = ["file", "auto"])]
+    ports: String,
     /// Seconds to wait at most
     #[arg(long, value_name = "SECONDS")]
     wait_timeout: Option<u64>,
@@ -278,6 +281,7 @@ fn request(args: &Args, loaded: &Loaded, settings: &Settings) -> protocol::Up {
         remove_orphans: args.remove_orphans || defaults.remove_orphans,
         scale: args.scale.iter().cloned().collect(),
         no_start: args.no_start,
+        auto_ports: args.ports == "auto",
         wait: args.wait,
         wait_timeout: args.wait_timeout.map(Duration::from_secs),
         stop_timeout: args.timeout.map(Duration::from_secs),
