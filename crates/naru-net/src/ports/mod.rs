@@ -115,6 +115,11 @@ impl Error {
     }
 }
 
+/// The process that keeps this port from being bound, where that can be seen.
+pub fn holder_of(address: SocketAddr, protocol: Protocol) -> Option<Holder> {
+    holder::find(address, protocol)
+}
+
 fn by(holder: Option<&Holder>) -> String {
     holder.map(|holder| format!(" by {holder}")).unwrap_or_default()
 }

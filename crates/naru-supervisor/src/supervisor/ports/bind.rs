@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use naru_compose::project::{self, NetworkMode, Service};
 use naru_net::ports::{self, Free, Publish};
@@ -16,6 +17,10 @@ use super::choose::{self, Wanted};
 use super::{Held, is_of, key};
 use crate::keeper::link::ToKeeper;
 use crate::protocol::{Cause, Failure, Reply, Run};
+
+/// How many milliseconds a port may take to be free after its container has ended: the keeper and the proxy let go of it
+/// when they come to it.
+const LETTING_GO: u32 = 50;
 
 /// What a command says about ports.
 #[derive(Debug, Default)]
@@ -189,7 +194,16 @@ impl Supervisor {
         let mut refused = None;
         for host_port in order {
             let publish = publish(port, host_port)?;
-            match self.bind_one(service, port, &publish, taken) {
+            let mut bound = self.bind_one(service, port, &publish, taken);
+            for _ in 0..LETTING_GO {
+                match &bound {
+                    Err(error) if self.is_being_let_go(&publish, error) => {}
+                    _ => break,
+                }
+                std::thread::sleep(Duration::from_millis(1));
+                bound = self.bind_one(service, port, &publish, taken);
+            }
+            match bound {
                 Ok(port) => return Ok(port),
                 Err(error) => refused = refused.or(Some((publish, error))),
             }

@@ -1,7 +1,7 @@
 //! Who has a port that was asked for, in words.
 
 use naru_net::ports::{Error, Holder, Publish};
-use naru_state::record::{self, Port};
+use naru_state::record::{self, Phase, Port};
 use naru_state::{ProjectName, atomic};
 
 use super::super::Supervisor;
@@ -48,6 +48,20 @@ impl Supervisor {
         Failure { message, ..Failure::default() }.hint(way).hint(auto.to_owned())
     }
 
+    /// Whether a port is in use by naru only, for a container that has ended: it is free in a moment.
+    pub(super) fn is_being_let_go(&self, wanted: &Publish, error: &Error) -> bool {
+        let Error::InUse { address, protocol, .. } = error else { return false };
+        if self.own_holder(wanted).is_some() {
+            return false;
+        }
+        if self.ports.was_let_go(wanted) {
+            return true;
+        }
+        let holder = naru_net::ports::holder_of(*address, *protocol);
+        let owner = holder.as_ref().and_then(|holder| owner(holder, wanted.host_port));
+        owner.is_some_and(|owner| owner.service.is_none())
+    }
+
     /// The service of this project that holds a port.
     fn own_holder(&self, wanted: &Publish) -> Option<String> {
         let clashes = |(_, held): &(&Port, &super::Held)| held.bound.clashes(wanted);
@@ -68,8 +82,10 @@ fn owner(holder: &Holder, host_port: u16) -> Option<Owner> {
     let folder =
         project.map_or_else(|| "its folder is not known".to_owned(), |it| it.working_directory);
     let containers = observe::containers(&own).unwrap_or_default();
-    let has =
-        |seen: &&observe::Seen| seen.record.ports.iter().any(|port| port.host_port == host_port);
+    let has = |seen: &&observe::Seen| {
+        let comes_back = matches!(seen.state.phase, Phase::Running | Phase::Restarting);
+        comes_back && seen.record.ports.iter().any(|port| port.host_port == host_port)
+    };
     let service = containers.iter().find(has).map(|seen| seen.record.service.clone());
     Some(Owner { project: role.project, folder, service })
 }

@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use naru_compose::project;
 use naru_net::firewall::Published;
-use naru_net::ports::{self, Bound};
+use naru_net::ports::{self, Bound, Publish};
 use naru_net::proxy::{Loopback, Notice, Proxy, Target};
 use naru_state::ContainerId;
 use naru_state::record::{Attachment, Driver, Phase, Port};
@@ -28,6 +29,9 @@ use super::event::Event;
 use crate::keeper::link::ToKeeper;
 use crate::protocol::Reply;
 
+/// How long keeper and proxy may take to let go of a port.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
 /// The ports of the project.
 #[derive(Debug)]
 pub(super) struct Ports {
@@ -38,6 +42,8 @@ pub(super) struct Ports {
     served: BTreeMap<Port, Serving>,
     /// Those that the kernel translates addresses for (`x-naru-publish: nat`), while their containers run.
     translated: BTreeMap<Port, Vec<Published>>,
+    /// What was let go of within the last second, and when: keeper and proxy do so when they come to it.
+    let_go: Vec<(Port, Instant)>,
     /// The firewall has other ones.
     is_translation_stale: bool,
 }
@@ -68,6 +74,7 @@ impl Ports {
             held: BTreeMap::new(),
             served: BTreeMap::new(),
             translated: BTreeMap::new(),
+            let_go: Vec::new(),
             is_translation_stale: false,
         })
     }
@@ -97,6 +104,22 @@ impl Ports {
             false => self.translated.insert(port.clone(), published.clone()),
         };
         self.is_translation_stale |= before.unwrap_or_default() != published;
+    }
+
+    fn note_let_go(&mut self, port: &Port) {
+        let now = Instant::now();
+        self.let_go.retain(|(_, at)| now < *at + LETTING_GO);
+        self.let_go.push((port.clone(), now));
+    }
+
+    /// Whether a port was this project's until a moment ago.
+    fn was_let_go(&self, wanted: &Publish) -> bool {
+        let is_it = |port: &Port| {
+            (port.host_port, port.protocol.as_str())
+                == (wanted.host_port, wanted.protocol.to_string().as_str())
+        };
+        let recently = |at: &Instant| at.elapsed() < LETTING_GO;
+        self.let_go.iter().any(|(port, at)| is_it(port) && recently(at))
     }
 
     fn has(&self, port: &Port) -> bool {
@@ -223,7 +246,9 @@ impl Supervisor {
             {
                 tracing::error!(?port, %error, "a port is still served");
             }
-            self.ports.held.remove(port);
+            if self.ports.held.remove(port).is_some() {
+                self.ports.note_let_go(port);
+            }
             self.ports.translate(port, Vec::new());
             // A keeper that is gone holds nothing.
             let _released = self.link.send(&ToKeeper::Release(port.clone()), &[]);
