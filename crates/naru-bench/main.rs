@@ -14,6 +14,7 @@
 mod floor;
 mod names;
 mod runtime;
+mod traffic;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -98,6 +99,41 @@ enum What {
     },
     /// Questions for a name at a steady rate, and the time that all but the slowest of the answers stay below
     Names(names::Questions),
+    /// A server for the clients below; never ends
+    Serve {
+        /// Its port
+        port: u16,
+    },
+    /// The median time of a byte to such a server and back
+    Ping {
+        /// The server's address and port
+        to: std::net::SocketAddr,
+        /// How many bytes
+        #[arg(long, default_value_t = 4000)]
+        times: usize,
+    },
+    /// Bytes from such a server, until all are there
+    Bulk {
+        /// The server's address and port
+        to: std::net::SocketAddr,
+        /// How many
+        #[arg(long, default_value_t = 1 << 30)]
+        bytes: u64,
+    },
+    /// Connections to such a server from several addresses, a byte to and fro on each
+    Burst {
+        /// The server's address and port
+        to: std::net::SocketAddr,
+        /// The eight addresses that they come from
+        #[arg(long, value_delimiter = ',')]
+        from: Vec<std::net::IpAddr>,
+        /// How many there are
+        #[arg(long, default_value_t = 20_000)]
+        connections: usize,
+        /// How many of them are open at the same time
+        #[arg(long, default_value_t = 4_000)]
+        at_once: usize,
+    },
     /// A command that may accept what it is given or refuse it, but has to end by itself
     End {
         /// Prints the most memory that it used, in bytes, in place of times
@@ -149,6 +185,12 @@ fn run(arguments: &Arguments) -> Result<()> {
             return Ok(());
         }
         What::Names(asked) => Box::new(|_| names::ask(asked)),
+        What::Serve { port } => return traffic::serve(*port),
+        What::Ping { to, times } => return exact(traffic::ping(*to, *times)?),
+        What::Bulk { to, bytes } => return exact(traffic::bulk(*to, *bytes)?),
+        What::Burst { to, from, connections, at_once } => {
+            return exact(traffic::burst(*to, from, *connections, *at_once)?);
+        }
         What::Command { words } => Box::new(|number| clocked(|| command(words, number))),
         What::End { memory: true, words } => {
             end(words)?;
@@ -168,6 +210,13 @@ fn clocked(once: impl FnOnce() -> Result<()>) -> Result<Duration> {
     let begin = Instant::now();
     once()?;
     Ok(begin.elapsed())
+}
+
+/// Prints a time of fractions of microseconds.
+#[expect(clippy::unnecessary_wraps, reason = "the last thing that a measurement does")]
+fn exact(microseconds: f64) -> Result<()> {
+    println!("{microseconds:.3}");
+    Ok(())
 }
 
 fn show(time: Duration) {

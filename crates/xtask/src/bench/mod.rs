@@ -15,6 +15,7 @@ mod memory;
 mod names;
 mod order;
 mod peers;
+mod ports;
 mod survival;
 mod table;
 
@@ -34,7 +35,7 @@ const INSIDE: &str = "NARU_BENCH_INSIDE";
 /// What to measure, and how often.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Which groups of rows: container, compose, order, survival, config, logs (default: all)
+    /// Which groups of rows: container, compose, order, survival, config, logs, ports (default: all)
     groups: Vec<Group>,
     /// Rounds per row; fewer than 15 are for trying things out
     #[arg(long, default_value_t = 15)]
@@ -56,6 +57,7 @@ enum Group {
     Config,
     Logs,
     Names,
+    Ports,
 }
 
 /// What every group of rows needs.
@@ -123,6 +125,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wanted(Group::Names) {
         step("names", || names::measure(&bench, &mut table))?;
+    }
+    if wanted(Group::Ports) {
+        step("published ports", || ports::measure(&bench, &mut table))?;
     }
     let text = table.to_string();
     print!("{text}");

@@ -13,6 +13,8 @@ pub(crate) type Samples = Result<Vec<f64>, String>;
 pub(crate) enum Unit {
     /// Given in microseconds, shown in milliseconds.
     Milliseconds,
+    /// Given and shown in microseconds.
+    Microseconds,
     /// Given in bytes, shown in MiB.
     Mebibytes,
 }
@@ -21,6 +23,7 @@ impl Unit {
     fn show(self, value: f64) -> String {
         match self {
             Self::Milliseconds => format!("{:.2} ms", value / 1000.0),
+            Self::Microseconds => format!("{value:.1} µs"),
             Self::Mebibytes => format!("{:.2} MiB", value / 1024.0 / 1024.0),
         }
     }
