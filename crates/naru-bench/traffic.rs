@@ -121,12 +121,12 @@ pub(crate) fn burst(
     at_once: usize,
 ) -> Result<f64> {
     ensure!(!from.is_empty(), "no address to come from");
-    let share = (at_once / from.len()).max(1);
+    let (each, share) = (connections / from.len(), (at_once / from.len()).max(1));
     let begin = Instant::now();
     let workers: Vec<_> = from
         .iter()
         .map(|&from| {
-            let mut left = connections / from.len();
+            let mut left = each;
             thread::spawn(move || -> Result<()> {
                 while left > 0 {
                     let count = left.min(share);
