@@ -4,7 +4,6 @@
 //! The plain link is a pair of interfaces to a namespace with the same server; a neighbour reaches it over the host, as it
 //! reaches containers. Docker translates what a neighbour sends over IPv4, so its proxy is met over IPv6.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -404,7 +403,7 @@ mod tests {
     #[test]
     fn every_way_leads_to_an_address() {
         for way in Way::ALL {
-            assert!(way.to().parse::<SocketAddr>().is_ok(), "{way:?}");
+            assert!(way.to().parse::<std::net::SocketAddr>().is_ok(), "{way:?}");
         }
     }
 }
