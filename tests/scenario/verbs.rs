@@ -42,6 +42,23 @@ fn what_was_stopped_starts_again_as_the_same_container() {
 }
 
 #[test]
+fn how_the_last_run_ended_is_not_told_of_who_is_started_again() {
+    host(|host| {
+        let file = "
+services:
+  db: { image: test, healthcheck: { test: [CMD, 'true'], interval: 100ms } }
+  web: { image: test, depends_on: { db: { condition: service_healthy } } }
+";
+        let project = host.project("again").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        project.naru(["kill"]).succeeds();
+        project.until("db", "exited");
+        let started = project.naru(["start"]).succeeds().says("again-db-1  Healthy");
+        assert!(!started.stderr.contains("Error"), "{started}");
+    });
+}
+
+#[test]
 fn start_makes_nothing_and_says_what_does() {
     host(|host| {
         let project = host.project("two").file("compose.yaml", TWO);

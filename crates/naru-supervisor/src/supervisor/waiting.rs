@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use naru_compose::project::Condition;
+use naru_plan::Gate;
 use naru_plan::observed::{Health, State};
 use naru_state::ContainerId;
 
@@ -36,8 +37,13 @@ impl Supervisor {
     /// Containers behind a gate that takes time, and with `--wait` all that are waited for at the end.
     fn waited_for(&self, operation: &Operation) -> BTreeMap<ContainerId, Until> {
         let gates = operation.progress.plan().steps.iter().flat_map(|step| &step.gates);
+        // Who is yet to be started is not waited for: how its last run ended is no news.
+        let is_due = |gate: &&Gate| {
+            gate.condition != Condition::Started
+                && gate.started_by.iter().all(|step| operation.progress.outcome(*step).is_some())
+        };
         let mut waited = BTreeMap::new();
-        for gate in gates.filter(|gate| gate.condition != Condition::Started) {
+        for gate in gates.filter(is_due) {
             let until = match gate.condition {
                 Condition::CompletedSuccessfully => Until::End,
                 Condition::Started | Condition::Healthy => Until::Ready,
