@@ -355,7 +355,9 @@ impl Keeper {
         let mut output = Output::open(watch, handles, &self.own);
         // Its log is there from now on.
         output.take();
-        let is_gone = output.pidfd.is_none();
+        // For want of descriptors it could not be opened either: of a child the end is told in any case.
+        let is_gone = output.pidfd.is_none()
+            && naru_state::process::stat(pid).is_none_or(|stat| stat.start_time != start_time);
         self.outputs.insert(id, output);
         let stray = self.strays.iter().position(|ended| ended.is(pid, start_time));
         if let Some(stray) = stray {
