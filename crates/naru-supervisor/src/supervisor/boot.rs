@@ -6,10 +6,10 @@ use naru_plan::Plan;
 use naru_state::ContainerId;
 
 use super::Supervisor;
-use super::ports::Publishing;
 use super::container::Live;
 use super::control::Client;
 use super::operation::{Operation, Then};
+use super::ports::Publishing;
 use crate::protocol::Failure;
 
 impl Supervisor {

@@ -4,9 +4,9 @@
 use naru_plan::{Plan, RemoveOptions};
 
 use super::Supervisor;
-use super::ports::Publishing;
 use super::control::Client;
 use super::operation::{Operation, Then};
+use super::ports::Publishing;
 use super::up::plan_failure;
 use crate::protocol::{Failure, Remove, Reply, Request, Restart, Start, Stop};
 
