@@ -105,3 +105,115 @@ fn what_is_wrong_with_a_network_is_told_at_its_place_and_nothing_is_made() {
         check(pinned, "{ link_local_ips: [10.1.1.1] }", "is not a link-local address");
     });
 }
+
+#[test]
+fn a_service_in_anothers_network_has_its_addresses_names_and_files_and_follows_it_when_it_is_made_anew()
+ {
+    host(|host| {
+        let file = |note: &str| {
+            format!(
+                "
+services:
+  vpn: {{ image: test, hostname: gate, environment: {{ NOTE: {note} }}, extra_hosts: ['fixed:10.1.2.3'] }}
+  app: {{ image: test, command: naru-check listen 80, network_mode: 'service:vpn' }}
+  client: {{ image: test }}
+"
+            )
+        };
+        let project = host.project("joined").file("compose.yaml", &file("one"));
+        project.naru(["up", "-d"]).succeeds();
+        let namespace = |service| super::report(&project, service)["namespaces"]["net"].clone();
+        assert_eq!(namespace("app"), namespace("vpn"));
+        assert_ne!(namespace("app"), namespace("client"));
+        reaches(&project, "client", "vpn");
+        reaches(&project, "app", "localhost");
+        let report = super::report(&project, "app");
+        assert_eq!(report["hostname"], "gate");
+        assert!(report["hosts"].as_str().unwrap().contains("10.1.2.3\tfixed"), "{report}");
+        project.naru(["exec", "-T", "app", "naru-check", "resolve", "client"]).succeeds();
+
+        let project = project.file("compose.yaml", &file("two"));
+        project.naru(["up", "-d"]).succeeds();
+        assert_eq!(namespace("app"), namespace("vpn"), "the new one's");
+        reaches(&project, "client", "vpn");
+
+        project.naru(["restart", "vpn"]).succeeds();
+        eventually("the one in its network follows", || {
+            let [app, vpn] = [namespace("app"), namespace("vpn")];
+            if app == vpn { Ok(()) } else { Err(format!("{app} {vpn}")) }
+        });
+    });
+}
+
+#[test]
+fn a_container_of_another_project_lends_its_network() {
+    host(|host| {
+        let one = "services: { vpn: { image: test, container_name: the-vpn } }";
+        let one = host.project("one").file("compose.yaml", one);
+        one.naru(["up", "-d"]).succeeds();
+        let file = "services: { app: { image: test, network_mode: 'container:the-vpn' } }";
+        let two = host.project("two").file("compose.yaml", file);
+        two.naru(["up", "-d"]).succeeds();
+        let namespace =
+            |project, service| super::report(project, service)["namespaces"]["net"].clone();
+        assert_eq!(namespace(&two, "app"), namespace(&one, "vpn"));
+        one.naru(["stop"]).succeeds();
+        let refused = two.naru(["restart", "app"]);
+        assert_ne!(refused.code, 0, "{refused}");
+        assert!(refused.stderr.contains("the-vpn, which is not running"), "{refused}");
+        one.naru(["down"]).succeeds();
+        let refused = two.naru(["up", "-d", "--force-recreate"]);
+        assert!(refused.stderr.contains("No such container: the-vpn"), "{refused}");
+    });
+}
+
+#[test]
+fn ports_in_anothers_network_are_refused_in_dockers_words_before_anything_is_made() {
+    host(|host| {
+        let file = "
+services:
+  vpn: { image: test }
+  app: { image: test, network_mode: 'service:vpn', ports: ['8080:80'] }
+";
+        let project = host.project("refused").file("compose.yaml", file);
+        let refused = project.naru(["up", "-d"]).exits_with(1);
+        let text = "conflicting options: port publishing and the container type network mode";
+        assert!(refused.stderr.contains(text), "{refused}");
+        assert_eq!(project.naru(["ps", "-aq"]).succeeds().stdout, "");
+    });
+}
+
+#[test]
+fn fixed_addresses_are_kept_for_who_asks_for_them_and_survive_a_recreate() {
+    host(|host| {
+        let file = |note: &str, other: &str| {
+            format!(
+                "
+services:
+  a: {{ image: test, environment: {{ NOTE: {note} }}, networks: [front] }}
+  b: {{ image: test, environment: {{ NOTE: {note} }}, networks: {{ front: {{ ipv4_address: 10.77.0.2 }} }} }}
+  c: {{ image: test, networks: {{ front: {{ ipv4_address: {other} }} }} }}
+networks: {{ front: {{ ipam: {{ config: [{{ subnet: 10.77.0.0/24 }}] }} }} }}
+"
+            )
+        };
+        let project = host.project("fixed").file("compose.yaml", &file("one", "10.77.0.2"));
+        let refused = project.naru(["up", "-d"]).exits_with(1);
+        assert!(
+            refused.stderr.contains("10.77.0.2 is taken already, by container fixed-b-1"),
+            "{refused}"
+        );
+        assert_eq!(project.naru(["ps", "-aq"]).succeeds().stdout, "");
+        let project = project.file("compose.yaml", &file("one", "10.77.0.7"));
+        project.naru(["up", "-d"]).succeeds();
+        assert!(ip(&project, "b", "addr").contains("inet 10.77.0.2/24"));
+        let before = ip(&project, "a", "addr");
+        let project = project.file("compose.yaml", &file("two", "10.77.0.7"));
+        project.naru(["up", "-d"]).succeeds();
+        assert!(ip(&project, "b", "addr").contains("inet 10.77.0.2/24"));
+        assert!(
+            before.contains("inet 10.77.0.3/24") || before.contains("inet 10.77.0.4/24"),
+            "{before}"
+        );
+    });
+}

@@ -53,6 +53,34 @@ pub fn containers(directories: &ProjectDirectories) -> Result<Vec<Seen>, atomic:
     Ok(seen)
 }
 
+/// Whether a container is meant by a word: its name, or at least three digits that its id begins with.
+pub fn is_called(record: &record::Container, word: &str) -> bool {
+    let is_id = word.len() >= 3 && record.id.as_str().starts_with(word);
+    record.name == word || is_id
+}
+
+/// The container of any project that a word means; a name goes before the beginning of an id.
+///
+/// # Errors
+/// When records cannot be read.
+pub fn find(
+    directories: &Directories,
+    word: &str,
+) -> Result<Option<(ProjectName, Seen)>, atomic::Error> {
+    let mut by_id = None;
+    for project in recorded_projects(directories).map_err(atomic::Error::File)? {
+        for seen in containers(&directories.project(&project))? {
+            if seen.record.name == word {
+                return Ok(Some((project, seen)));
+            }
+            if is_called(&seen.record, word) {
+                by_id = Some((project.clone(), seen));
+            }
+        }
+    }
+    Ok(by_id)
+}
+
 /// A container as it is written down, for a supervisor that takes over.
 #[derive(Debug)]
 pub(crate) struct Recorded {

@@ -105,7 +105,7 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("services.*.environment", Done),
     ("services.*.expose", Done),
     ("services.*.extends", Done),
-    ("services.*.external_links", NotYet("")),
+    ("services.*.external_links", Done),
     ("services.*.extra_hosts", Done),
     ("services.*.gpus", NotYet("")),
     ("services.*.group_add", Done),
@@ -135,7 +135,10 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("services.*.mem_swappiness", Done),
     ("services.*.memswap_limit", Done),
     ("services.*.models", NotYet("")),
-    ("services.*.network_mode", Partly(values::network_mode, "`none`, `host`")),
+    (
+        "services.*.network_mode",
+        Partly(values::network_mode, "`none`, `host`, `service:NAME`, `container:NAME`"),
+    ),
     ("services.*.networks", Done),
     (
         "services.*.networks.*.driver_opts",

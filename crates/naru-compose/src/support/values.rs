@@ -44,7 +44,9 @@ pub(super) fn isolation(node: &Node) -> Option<String> {
 }
 
 pub(super) fn network_mode(node: &Node) -> Option<String> {
-    only(node, &["none", "host"])
+    let text = node.as_text()?;
+    let is_anothers = text.starts_with("service:") || text.starts_with("container:");
+    if is_anothers { None } else { only(node, &["none", "host"]) }
 }
 
 pub(super) fn protocol(node: &Node) -> Option<String> {

@@ -194,10 +194,9 @@ pub struct Attachment {
     /// Kernel parameters of the interface: name, with `IFNAME` for that of the interface, and value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<(String, String)>,
-    /// Names by which this container alone knows others there (`links`): alias, and the service or container it
-    /// stands for.
+    /// Names by which this container alone knows others there: each the other's name or service, `:`, and the alias.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub links: Vec<(String, String)>,
+    pub links: Vec<String>,
 }
 
 impl Attachment {

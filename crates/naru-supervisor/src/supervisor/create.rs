@@ -1,20 +1,17 @@
 //! Making a container: everything that it is, on disk, and nothing that runs.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use fs_err as fs;
-use naru_compose::project::{Attachment, MountKind, NetworkMode, Service};
+use naru_compose::project::{MountKind, Service};
 use naru_image::Image;
-use naru_net::MacAddress;
 use naru_plan::Replaced;
 use naru_state::{ContainerId, atomic, record};
 
 use super::Supervisor;
 use super::container::Live;
 use super::operation::StepOf;
-use crate::network::{Asked, Problem};
 use crate::protocol::{Failure, Run};
 use crate::{logging, spec};
 
@@ -51,7 +48,8 @@ impl Supervisor {
             .map_err(|error| failed(&error).at(format!("services.{service}.image")))?;
         let facts = spec::Image::from(&image);
         let id = ContainerId::random().map_err(|error| failed(&error))?;
-        let old = replaces.and_then(|old| old.id.clone().try_into().ok());
+        let old: Option<ContainerId> = replaces.and_then(|old| old.id.clone().try_into().ok());
+        let replaced = old.clone();
         let old = old.filter(|_| replaces.is_some_and(|old| old.inherit_anonymous_volumes));
         let (volumes, anonymous_volumes) = match hook {
             Some(_) => (self.volumes_of_first(service), Vec::new()),
@@ -76,7 +74,7 @@ impl Supervisor {
             command: spec::command(&model, &facts),
             hostname: spec::hostname(&model, id.as_str()).to_owned(),
             created_ns: record::now_ns(),
-            attachments: self.choose_attachments(service, &model)?,
+            attachments: self.choose_attachments(service, &model, replaced.as_ref())?,
             ports,
             volumes,
             anonymous_volumes,
@@ -145,58 +143,6 @@ impl Supervisor {
         self.save(&self.own.container_file(&record.id), record)
     }
 
-    /// Its networks in the order of its interfaces: by priority, then by name, as docker compose connects.
-    fn choose_attachments(
-        &self,
-        name: &str,
-        model: &Service,
-    ) -> Result<Vec<record::Attachment>, Failure> {
-        if matches!(model.network_mode, Some(NetworkMode::Host | NetworkMode::None)) {
-            return Ok(Vec::new());
-        }
-        let mut networks: Vec<(&String, Box<Attachment>)> =
-            model.networks.iter().map(|(key, a)| (key, a.clone().unwrap_or_default())).collect();
-        networks.sort_by_key(|(_, attachment)| std::cmp::Reverse(attachment.priority));
-        let mut chosen = Vec::new();
-        for (index, (key, attachment)) in networks.into_iter().enumerate() {
-            let at = format!("services.{name}.networks.{key}");
-            let failed = |Problem { attribute, message }: Problem| {
-                let failure = Failure { message, ..Failure::default() };
-                failure.at(if attribute.is_empty() {
-                    at.clone()
-                } else {
-                    format!("{at}.{attribute}")
-                })
-            };
-            let asked = Asked { v4: &attachment.ipv4_address, v6: &attachment.ipv6_address };
-            let chosen_here = self.choose_addresses(key, asked).map_err(failed)?;
-            let sysctls = crate::network::parameters(&attachment.driver_opts)
-                .map_err(|message| failed(Problem { attribute: "driver_opts", message }))?;
-            let Attachment { aliases, interface_name, mac_address, .. } = *attachment.clone();
-            chosen.push(record::Attachment {
-                network: key.clone(),
-                address: chosen_here.v4,
-                address6: chosen_here.v6,
-                aliases,
-                interface: interface_name,
-                // That of the service is that of its first interface.
-                mac: match mac_address.is_empty() && index == 0 {
-                    true => model.mac_address.clone(),
-                    false => mac_address,
-                },
-                gw_priority: attachment.gw_priority,
-                sysctls,
-                link_local: link_local(&attachment).map_err(failed)?,
-                links: Vec::new(),
-            });
-        }
-        check_interfaces(&chosen).map_err(|(key, attribute, message)| {
-            let failure = Failure { message, ..Failure::default() };
-            failure.at(format!("services.{name}.networks.{key}.{attribute}"))
-        })?;
-        Ok(chosen)
-    }
-
     /// Volume names by mount target, and which of them are the container's own.
     fn choose_volumes(
         &self,
@@ -238,42 +184,6 @@ impl Supervisor {
         }
         Ok((volumes, anonymous))
     }
-}
-
-/// The link-local addresses that an attachment asks for.
-fn link_local(attachment: &Attachment) -> Result<Vec<IpAddr>, Problem> {
-    let parse = |text: &String| {
-        let address: Option<IpAddr> = text.parse().ok();
-        let is_local = |address: &IpAddr| match address {
-            IpAddr::V4(address) => address.is_link_local(),
-            IpAddr::V6(address) => address.is_unicast_link_local(),
-        };
-        let message = || format!("{text} is not a link-local address");
-        let wrong = || Problem { attribute: "link_local_ips", message: message() };
-        address.filter(is_local).ok_or_else(wrong)
-    };
-    attachment.link_local_ips.iter().map(parse).collect()
-}
-
-/// Names of interfaces are possible and differ, hardware addresses are such; else the network's key, the attribute
-/// and the problem.
-fn check_interfaces(all: &[record::Attachment]) -> Result<(), (String, &'static str, String)> {
-    let names = crate::network::interface_names(all, |_| "eth");
-    for (index, (own, name)) in all.iter().zip(&names).enumerate() {
-        let refuse = |attribute, message| Err((own.network.clone(), attribute, message));
-        if !crate::network::is_interface_name(name) {
-            return refuse("interface_name", format!("{name:?} is not the name of an interface"));
-        }
-        if names[..index].contains(name) {
-            return refuse("interface_name", format!("two interfaces are called {name}"));
-        }
-        if !own.mac.is_empty()
-            && let Err(error) = own.mac.parse::<MacAddress>()
-        {
-            return refuse("mac_address", error.to_string());
-        }
-    }
-    Ok(())
 }
 
 /// What is to be known of the container of a `pre_start` hook.

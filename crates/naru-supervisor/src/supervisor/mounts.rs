@@ -55,7 +55,10 @@ pub(super) fn prepare(
             prepared.files.push(spec::FileMount { target: file_target(kind, reference), source });
         }
     }
-    prepared.made = Some(make_files(job)?);
+    prepared.made = Some(match &job.joined {
+        Some(joined) => joined.files.clone(),
+        None => make_files(job)?,
+    });
     Ok(prepared)
 }
 

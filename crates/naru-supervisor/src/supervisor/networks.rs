@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::Supervisor;
 use super::operation::StepOf;
-use crate::network::{Asked, Choice, Chosen, Options, Problem, Wrong, choose_subnets};
+use crate::network::{Choice, Options, Wrong, choose_subnets};
 use crate::observe;
 use crate::protocol::{Failure, Reply};
 
@@ -155,7 +155,7 @@ impl Supervisor {
     }
 
     /// The record of a network as it is to be made; nothing is made yet.
-    fn describe_network(
+    pub(super) fn describe_network(
         &self,
         key: &str,
         model: &naru_compose::project::Network,
@@ -228,17 +228,6 @@ impl Supervisor {
         }
         let record = self.networks.record.clone();
         self.save(&self.own.networks_file(), &record)
-    }
-
-    /// Free addresses of the network, or those that the file asks for.
-    pub(super) fn choose_addresses(&self, key: &str, asked: Asked<'_>) -> Result<Chosen, Problem> {
-        let network = self.networks.record.networks.get(key);
-        let message = || format!("network {key} does not exist");
-        let network = network.ok_or_else(|| Problem { attribute: "", message: message() })?;
-        let attachments = self.containers.values().flat_map(|live| &live.record.attachments);
-        let there = attachments.filter(|attachment| attachment.network == key);
-        let taken = there.flat_map(record::Attachment::addresses).collect();
-        crate::network::choose_addresses(network, asked, &taken)
     }
 
     /// A sentence for whoever waits for the command under way.

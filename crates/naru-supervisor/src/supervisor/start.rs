@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::container::{Running, Starting};
 use super::event::Event;
+use super::joined::Joined;
 use super::operation::StepOf;
 use super::timeline::Lap;
 use crate::keeper::link::{Handles, Link, Watch};
@@ -52,6 +53,8 @@ pub(super) struct Job {
     pub(super) model: Project,
     pub(super) caller: Option<Caller>,
     pub(super) networks: Vec<(naru_net::Network, record::Attachment)>,
+    /// The network of another container, instead of any of its own.
+    pub(super) joined: Option<Joined>,
     cgroup: Cgroup,
     store: Arc<Store>,
     binary: Arc<Binary>,
@@ -117,6 +120,9 @@ impl Supervisor {
             let message = format!("service {} is no longer in the file", live.record.service);
             return Err(Box::new(Failure { message, ..Failure::default() }));
         };
+        let joined = self.joined(&service).map_err(|failure| {
+            Box::new(failure.at(format!("services.{}.network_mode", live.record.service)))
+        })?;
         let networks = live.record.attachments.iter().filter_map(|attachment| {
             Some((self.networks.get(&kernel_id, &attachment.network)?, attachment.clone()))
         });
@@ -129,6 +135,7 @@ impl Supervisor {
             model: definitions(&self.model),
             caller: self.caller,
             networks: networks.collect(),
+            joined,
             cgroup: self.cgroup(id),
             store: Arc::clone(&self.store),
             binary: Arc::clone(&self.binary),
@@ -231,6 +238,9 @@ fn definitions(model: &Project) -> Project {
 
 impl Job {
     pub(super) fn hostname(&self) -> String {
+        if let Some(joined) = &self.joined {
+            return joined.hostname.clone();
+        }
         if !matches!(self.service.network_mode, Some(NetworkMode::Host))
             || !self.service.hostname.is_empty()
         {

@@ -24,6 +24,7 @@ use super::{Job, Started};
 use crate::keeper::link::{Handles, ToKeeper};
 use crate::protocol::Failure;
 use crate::spec;
+use crate::supervisor::joined::Joined;
 use crate::supervisor::mounts;
 use crate::supervisor::plug::plugs;
 use crate::supervisor::timeline::Lap;
@@ -45,7 +46,10 @@ pub(super) fn run(job: &Job) -> Result<Started, Box<Failure>> {
         user: &user,
         hostname: &job.hostname(),
         prepared: &prepared,
-        shared: &spec::Shared::default(),
+        shared: &spec::Shared {
+            network: job.joined.as_ref().map(Joined::path),
+            ..spec::Shared::default()
+        },
     })
     .map_err(|error| job.failed(&error, error.attribute()))?;
     spec::limit_files(&mut spec, job.files);
@@ -158,7 +162,7 @@ fn create(
 
 /// Links into each of its networks, and its resolver's sockets.
 fn connect(job: &Job, created: &Created) -> Result<Option<dns::Sockets>, Box<Failure>> {
-    if matches!(job.service.network_mode, Some(NetworkMode::Host)) {
+    if job.joined.is_some() || matches!(job.service.network_mode, Some(NetworkMode::Host)) {
         return Ok(None);
     }
     let netns = created.netns.as_fd();
