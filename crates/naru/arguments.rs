@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    analyze, attach, config, create, down, events, exec, image, kill, logs, ls, port, ps, remove,
-    restart, run, scale, start, stop, system, up, version, volume, wait,
+    analyze, attach, config, create, down, events, exec, image, kill, logs, ls, network, port, ps,
+    remove, restart, run, scale, start, stop, system, up, version, volume, wait,
 };
 use crate::refused;
 use crate::ui::{Ansi, Printer, ProgressMode};
@@ -75,6 +75,9 @@ pub(crate) enum Command {
     /// Images of this machine
     #[command(subcommand)]
     Image(image::Command),
+    /// Networks of this machine
+    #[command(subcommand)]
+    Network(network::Command),
     /// Named volumes of this machine
     #[command(subcommand)]
     Volume(volume::Command),

@@ -19,6 +19,11 @@ fn reaches(project: &Project<'_>, service: &str, to: &str) {
     });
 }
 
+/// The network namespace that a service's container runs in.
+fn namespace(project: &Project<'_>, service: &str) -> serde_json::Value {
+    super::report(project, service)["namespaces"]["net"].clone()
+}
+
 #[test]
 fn a_network_has_the_subnets_ranges_and_addresses_that_the_file_asks_for() {
     host(|host| {
@@ -122,9 +127,8 @@ services:
         };
         let project = host.project("joined").file("compose.yaml", &file("one"));
         project.naru(["up", "-d"]).succeeds();
-        let namespace = |service| super::report(&project, service)["namespaces"]["net"].clone();
-        assert_eq!(namespace("app"), namespace("vpn"));
-        assert_ne!(namespace("app"), namespace("client"));
+        assert_eq!(namespace(&project, "app"), namespace(&project, "vpn"));
+        assert_ne!(namespace(&project, "app"), namespace(&project, "client"));
         reaches(&project, "client", "vpn");
         reaches(&project, "app", "localhost");
         let report = super::report(&project, "app");
@@ -134,12 +138,12 @@ services:
 
         let project = project.file("compose.yaml", &file("two"));
         project.naru(["up", "-d"]).succeeds();
-        assert_eq!(namespace("app"), namespace("vpn"), "the new one's");
+        assert_eq!(namespace(&project, "app"), namespace(&project, "vpn"), "the new one's");
         reaches(&project, "client", "vpn");
 
         project.naru(["restart", "vpn"]).succeeds();
         eventually("the one in its network follows", || {
-            let [app, vpn] = [namespace("app"), namespace("vpn")];
+            let [app, vpn] = [namespace(&project, "app"), namespace(&project, "vpn")];
             if app == vpn { Ok(()) } else { Err(format!("{app} {vpn}")) }
         });
     });
@@ -215,5 +219,155 @@ networks: {{ front: {{ ipam: {{ config: [{{ subnet: 10.77.0.0/24 }}] }} }} }}
             before.contains("inet 10.77.0.3/24") || before.contains("inet 10.77.0.4/24"),
             "{before}"
         );
+    });
+}
+
+#[test]
+fn a_network_that_was_made_by_hand_is_shared_by_projects_and_outlives_them() {
+    host(|host| {
+        let before = host.snapshot();
+        let id = host.naru(["network", "create", "--ipv6", "--label", "tier=front", "proxy"]);
+        let id = id.succeeds().stdout.trim().to_owned();
+        assert_eq!(id.len(), 64);
+        let again = host.naru(["network", "create", "proxy"]).exits_with(1);
+        assert!(again.stderr.contains("network with name proxy already exists"), "{again}");
+
+        let web = "
+services: { web: { image: test, command: naru-check listen 80, networks: { shared: { aliases: [site] } } } }
+networks: { shared: { external: true, name: proxy } }
+";
+        let client = "
+services: { client: { image: test, networks: [default, proxy] } }
+networks: { proxy: { external: true } }
+";
+        let one = host.project("one").file("compose.yaml", web);
+        let two = host.project("two").file("compose.yaml", client);
+        two.naru(["up", "-d"]).succeeds();
+        one.naru(["up", "-d"]).succeeds();
+        for name in ["web", "site", "one-web-1"] {
+            reaches(&two, "client", name);
+        }
+        let addresses = [ip(&one, "web", "addr show eth0"), ip(&two, "client", "addr")];
+        assert_ne!(addresses[0], addresses[1]);
+
+        let inspected = host.naru(["network", "inspect", "proxy"]).succeeds().stdout;
+        let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+        assert_eq!(inspected[0]["Id"], id.as_str());
+        assert_eq!(inspected[0]["EnableIPv6"], true);
+        assert_eq!(inspected[0]["Labels"]["tier"], "front");
+        let mut names: Vec<_> = inspected[0]["Containers"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|container| container["Name"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["one-web-1", "two-client-1"]);
+        let refused = host.naru(["network", "rm", "proxy"]).exits_with(1);
+        assert!(refused.stderr.contains("network proxy has active endpoints"), "{refused}");
+
+        one.naru(["restart"]).succeeds();
+        reaches(&two, "client", "web");
+        one.naru(["down"]).succeeds();
+        eventually("its name is gone", || {
+            let outcome = two.naru(["exec", "-T", "client", "naru-check", "resolve", "web"]);
+            if outcome.code == 1 { Ok(()) } else { Err(outcome.to_string()) }
+        });
+        two.naru(["down"]).succeeds();
+        let listed = host.naru(["network", "ls", "--format", "{{.Name}} {{.Driver}}"]);
+        assert_eq!(listed.succeeds().stdout, "proxy bridge\n");
+        assert_eq!(host.naru(["network", "rm", &id[..12]]).succeeds().stdout.trim(), &id[..12]);
+        assert_eq!(host.naru(["network", "ls", "-q"]).succeeds().stdout, "");
+        before.assert_nothing_left();
+    });
+}
+
+#[test]
+fn an_external_network_that_is_missing_is_told_in_composes_words() {
+    host(|host| {
+        let file = "
+services: { web: { image: test, networks: [proxy] } }
+networks: { proxy: { external: true } }
+";
+        let project = host.project("lost").file("compose.yaml", file);
+        let refused = project.naru(["up", "-d"]).exits_with(1);
+        let text = "network proxy declared as external, but could not be found";
+        assert!(refused.stderr.contains(text), "{refused}");
+    });
+}
+
+#[test]
+fn a_network_of_another_project_stays_while_this_ones_containers_are_in_it() {
+    host(|host| {
+        let before = host.snapshot();
+        let owner = "services: { web: { image: test, command: naru-check listen 80 } }";
+        let guest = "
+services: { client: { image: test, networks: [theirs] } }
+networks: { theirs: { external: true, name: owner_default } }
+";
+        let owner = host.project("owner").file("compose.yaml", owner);
+        let guest = host.project("guest").file("compose.yaml", guest);
+        owner.naru(["up", "-d"]).succeeds();
+        guest.naru(["up", "-d"]).succeeds();
+        reaches(&guest, "client", "web");
+        let down = owner.naru(["down"]).succeeds();
+        assert!(
+            down.stderr.contains("owner_default") && down.stderr.contains("still in use"),
+            "{down}"
+        );
+        owner.naru(["up", "-d"]).succeeds();
+        reaches(&guest, "client", "web");
+        guest.naru(["down"]).succeeds();
+        owner.naru(["down"]).succeeds();
+        before.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_running_container_is_connected_to_a_network_and_disconnected_again() {
+    host(|host| {
+        let before = host.snapshot();
+        host.naru(["network", "create", "--subnet", "10.88.0.0/24", "side"]).succeeds();
+        let file = "
+services:
+  web: { image: test, command: naru-check listen 80 }
+  client: { image: test, networks: [other] }
+networks: { default: {}, other: {} }
+";
+        let project = host.project("live").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let connect = |words: &[&str]| {
+            let mut all = vec!["network", "connect"];
+            all.extend(words);
+            host.naru(all)
+        };
+        let missing = connect(&["nothing", "live-web-1"]).exits_with(1);
+        assert!(missing.stderr.contains("network nothing not found"), "{missing}");
+        let missing = connect(&["side", "nobody"]).exits_with(1);
+        assert!(missing.stderr.contains("No such container: nobody"), "{missing}");
+        connect(&["--ip", "10.88.0.9", "--alias", "site", "side", "live-web-1"]).succeeds();
+        connect(&["side", "live-client-1"]).succeeds();
+        let twice = connect(&["side", "live-web-1"]).exits_with(1);
+        let text = "endpoint with name live-web-1 already exists in network side";
+        assert!(twice.stderr.contains(text), "{twice}");
+        let addresses = ip(&project, "web", "addr show eth1");
+        assert!(addresses.contains("inet 10.88.0.9/24"), "{addresses}");
+        assert!(super::report(&project, "web")["hosts"].as_str().unwrap().contains("10.88.0.9\t"));
+        reaches(&project, "client", "site");
+        assert!(ip(&project, "web", "route").contains("dev eth0"));
+
+        host.naru(["network", "disconnect", "live_default", "live-web-1"]).succeeds();
+        let links = ip(&project, "web", "addr");
+        assert!(!links.contains("eth0") && links.contains("eth1"), "{links}");
+        assert!(ip(&project, "web", "route").contains("default via 10.88.0.1 dev eth1"));
+        reaches(&project, "client", "site");
+        let not = host.naru(["network", "disconnect", "live_default", "live-web-1"]).exits_with(1);
+        assert!(not.stderr.contains("is not connected to network live_default"), "{not}");
+
+        project.naru(["restart", "web"]).succeeds();
+        reaches(&project, "client", "site");
+        project.naru(["down"]).succeeds();
+        host.naru(["network", "prune", "-f"]).succeeds().prints("side");
+        before.assert_nothing_left();
     });
 }

@@ -21,6 +21,7 @@
 //!     internal: false,
 //!     mtu: None,
 //!     interface_prefix: "eth".into(),
+//!     isolated: false,
 //! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

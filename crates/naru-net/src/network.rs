@@ -31,6 +31,8 @@ pub struct Network {
     pub mtu: Option<u32>,
     /// What interfaces inside containers are called before their number.
     pub interface_prefix: String,
+    /// Containers reach the host and what is beyond it, but not each other.
+    pub isolated: bool,
 }
 
 /// Addresses of a network.
@@ -342,10 +344,14 @@ fn set_up_pair(
     endpoint: &Endpoint<'_>,
     refused: impl Fn(Refused) -> Error + Copy,
 ) -> Result<(), Error> {
+    if network.isolated {
+        link::isolate(socket, endpoint.host_side).map_err(refused)?;
+    }
     link::set_up(socket, endpoint.host_side, link::LinkLocal::None).map_err(refused)?;
     set_up_inside(endpoint, refused)?;
     let port = wait_operational(socket, endpoint.host_side).map_err(refused)?;
     wait_operational(socket, &network.bridge).map_err(refused)?;
+    wait_reachable(endpoint);
     // After a restart the bridge would send to the old link, which the kernel takes its time to
     // delete, until the new one has sent something by itself.
     match port {
@@ -371,6 +377,35 @@ fn wait_operational(socket: &mut Socket, name: &str) -> Result<Option<u32>, Refu
         thread::sleep(PAUSE);
     }
     Ok(index)
+}
+
+/// Waits until the container hears who asks for its IPv6 addresses: the kernel joins their groups of neighbours
+/// (RFC 4291, 2.7.1) by deferred work. Until then the first packet to it would wait for a second.
+fn wait_reachable(endpoint: &Endpoint<'_>) {
+    const PAUSE: Duration = Duration::from_micros(100);
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let deadline = Instant::now() + PATIENCE;
+    let groups: Vec<_> = endpoint.addresses.iter().filter_map(|own| group_of(own.ip())).collect();
+    let hears = || {
+        // Without the file there is nothing to wait for.
+        let Ok(text) = fs::read_to_string("/proc/thread-self/net/igmp6") else { return true };
+        let own: Vec<_> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|words| words.get(1) == Some(&endpoint.interface))
+            .collect();
+        groups.iter().all(|group| own.iter().any(|words| words.get(2) == Some(&group.as_str())))
+    };
+    while !groups.is_empty() && !hears() && Instant::now() < deadline {
+        thread::sleep(PAUSE);
+    }
+}
+
+/// The group of neighbours that an IPv6 address is asked for in, as 32 hexadecimal digits.
+fn group_of(address: IpAddr) -> Option<String> {
+    let IpAddr::V6(address) = address else { return None };
+    let [.., a, b, c] = address.octets();
+    Some(format!("ff0200000000000000000001ff{a:02x}{b:02x}{c:02x}"))
 }
 
 /// The container's side of [`attach`], run by a thread inside its namespace.
@@ -405,9 +440,40 @@ pub fn rejoin(network: &Network, host_side: &str) -> Result<bool, Error> {
     }
     let bridge = bridge_index(&mut socket, network)?;
     link::set_master(&mut socket, host_side, bridge)
+        .and_then(|()| match network.isolated {
+            true => link::isolate(&mut socket, host_side),
+            false => Ok(()),
+        })
         .and_then(|()| link::set_up(&mut socket, host_side, link::LinkLocal::None))
         .map_err(|source| refused(network, source))?;
     Ok(true)
+}
+
+/// Makes an interface of a container its way out, instead of the one that is; nothing where it is none.
+///
+/// # Errors
+/// When the namespace cannot be entered or the kernel refuses.
+pub fn set_default_routes(
+    netns: BorrowedFd<'_>,
+    interface: &str,
+    routes: DefaultRoutes,
+) -> Result<(), Error> {
+    let refused = |source| Error::Attach {
+        network: "of the default route".to_owned(),
+        end: interface.to_owned(),
+        source,
+    };
+    let visit = || {
+        let mut socket = Socket::new();
+        let index = link::index_of(&mut socket, interface).map_err(refused)?;
+        let Some(index) = index else { return Ok(()) };
+        let DefaultRoutes { v4, v6 } = routes;
+        for gateway in v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6)) {
+            route::replace_default(&mut socket, index, gateway).map_err(refused)?;
+        }
+        Ok(())
+    };
+    namespace::within(netns, visit).map_err(Error::Namespace)?
 }
 
 /// Takes a container off a network by deleting its link; that it is gone already is no error.

@@ -86,7 +86,8 @@ fn networks(
         }
         // Nobody starts a container again that `run` made: one that has ended needs no network.
         let is_done = |c: &Container| c.is_run() && !c.state.is_active();
-        if staying.iter().any(|c| c.networks.contains(name) && !is_done(c)) {
+        let stays = |c: &&Container| c.networks.contains(name) && !is_done(c);
+        if network.is_used_by_others || staying.iter().any(stays) {
             if whole {
                 plan.notices.push(Notice::NetworkInUse { name: name.clone() });
             }

@@ -122,7 +122,12 @@ fn carry_out(
         Action::CreateNetwork { key, name } => {
             assert!(!seen.networks.iter().any(|n| n.name == *name), "{name} exists");
             let config_hash = hash::network(&project.networks[key]);
-            seen.networks.push(Network { key: key.clone(), name: name.clone(), config_hash });
+            seen.networks.push(Network {
+                key: key.clone(),
+                name: name.clone(),
+                config_hash,
+                is_used_by_others: false,
+            });
         }
         Action::RemoveNetwork { name } => {
             let busy = |c: &Container| c.networks.contains(name) && c.state.is_active();

@@ -33,6 +33,9 @@ pub struct Network {
     pub name: String,
     /// [`crate::hash::network`] of the definition it was made from.
     pub config_hash: String,
+    /// Containers of other projects that run are in it.
+    #[serde(default)]
+    pub is_used_by_others: bool,
 }
 
 /// A named volume of the project as it was created.

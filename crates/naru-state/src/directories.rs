@@ -63,6 +63,17 @@ impl Directories {
         self.data.join("volumes")
     }
 
+    /// What is known of a network that several projects can use: its record if it belongs to none of them, and which
+    /// projects have containers in it.
+    pub fn network(&self, name: &str) -> PathBuf {
+        self.networks().join(name)
+    }
+
+    /// All such networks.
+    pub fn networks(&self) -> PathBuf {
+        self.data.join("networks")
+    }
+
     /// All projects.
     pub fn projects(&self) -> PathBuf {
         self.data.join("projects")

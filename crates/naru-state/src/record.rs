@@ -11,7 +11,7 @@ use crate::{ContainerId, ProjectName};
 
 mod network;
 
-pub use network::{Attachment, Driver, Network, Networks, Subnet};
+pub use network::{Attachment, Driver, Network, Networks, SharedNetwork, Subnet};
 
 /// The version that this program writes.
 pub const VERSION: u32 = 2;

@@ -185,6 +185,15 @@ impl Client {
     }
 }
 
+/// Asks a project's supervisor for something, if there is one, and waits until it is done. That it is not done is of no
+/// interest: a supervisor that begins looks at everything itself.
+pub(crate) fn tell(directories: &ProjectDirectories, request: &Request) {
+    let Ok(Some(mut client)) = Client::connect(directories) else { return };
+    if client.send(request).is_ok() {
+        drop(client.next_reply());
+    }
+}
+
 /// Connects to the socket; `None` when nobody listens there.
 fn open(directories: &ProjectDirectories) -> io::Result<Option<UnixStream>> {
     // By way of a descriptor of the directory: a socket's path may have 108 bytes only (unix(7)).

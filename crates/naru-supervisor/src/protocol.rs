@@ -91,6 +91,35 @@ pub enum Request {
     Watch,
     /// Let the client's own program take the place of the project's two processes.
     Upgrade,
+    /// Another project has changed names or addresses in a network that this one is in.
+    Names,
+    /// Give a container a place in one more network.
+    Connect(Box<Connect>),
+    /// Take a container from a network.
+    Disconnect {
+        /// The container's id.
+        container: String,
+        /// The network's name.
+        network: String,
+    },
+    /// Take one of the project's networks away.
+    RemoveNetwork {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// `naru network connect`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Connect {
+    /// The container's id.
+    pub container: String,
+    /// The network's name.
+    pub network: String,
+    /// What the container asks of its place there.
+    pub place: naru_compose::project::Attachment,
+    /// Names for others there that the container alone has: `NAME:ALIAS`.
+    pub links: Vec<String>,
 }
 
 /// `naru up`.

@@ -14,6 +14,7 @@ pub(crate) mod kill;
 mod labels;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod network;
 pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod remove;
@@ -48,6 +49,7 @@ pub(crate) fn run(
     match command {
         Command::Compose(compose) => run(Command::Verb(compose.verb), settings, printer),
         Command::Image(command) => image::run(&command, settings, printer),
+        Command::Network(command) => network::run(&command, settings, printer),
         Command::Volume(command) => volume::run(&command, settings, printer),
         Command::System(command) => system::run(&command, settings, printer),
         Command::Verb(verb) => match verb {

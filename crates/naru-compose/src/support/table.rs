@@ -39,7 +39,7 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ),
     ("networks.*.enable_ipv4", Done),
     ("networks.*.enable_ipv6", Done),
-    ("networks.*.external", NotYet("a network belongs to one project")),
+    ("networks.*.external", Done),
     ("networks.*.ipam.config.*.aux_addresses", Done),
     ("networks.*.ipam.config.*.ip_range", Done),
     ("networks.*.ipam.config.*.subnet", Done),

@@ -12,6 +12,9 @@ use crate::MacAddress;
 
 /// Attribute numbers of `linux/if_link.h` and `linux/veth.h` that the typed encoder has no words for.
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -117,6 +120,20 @@ fn push_attribute(buffer: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(value.len()).expect("link attributes are shorter than 64 KiB");
     push_header(buffer, kind, length);
     buffer.extend_from_slice(value);
+}
+
+/// Keeps a port of a bridge from every other port that is kept so (bridge(8): `isolated`, Linux 4.18).
+pub(crate) fn isolate(socket: &mut Socket, name: &str) -> Result<(), Refused> {
+    let mut request = Request::new().op_newlink_do(&Ifinfomsg::new());
+    let attributes = request.encode().push_ifname_bytes(name.as_bytes());
+    let mut info = attributes.nested_linkinfo();
+    let buffer = info.as_vec_mut();
+    push_attribute(buffer, IFLA_INFO_SLAVE_KIND, b"bridge\0");
+    let data = push_nested_header(buffer, IFLA_INFO_SLAVE_DATA);
+    push_attribute(buffer, IFLA_BRPORT_ISOLATED, &[1]);
+    finalize_nested_header(buffer, data);
+    drop(info);
+    socket.acknowledged(&request)
 }
 
 /// Brings a link up.

@@ -10,17 +10,31 @@ use super::{INET, INET6, Refused, Socket};
 
 /// Sends everything without a closer route to `gateway` through the link.
 pub(crate) fn add_default(socket: &mut Socket, index: u32, gateway: IpAddr) -> Result<(), Refused> {
-    let header = Rtmsg {
+    let mut request = Request::new().set_create().set_excl().op_newroute_do(&default(gateway));
+    drop(request.encode().push_gateway(gateway).push_oif(index));
+    socket.acknowledged(&request)
+}
+
+/// The same, instead of what is there.
+pub(crate) fn replace_default(
+    socket: &mut Socket,
+    index: u32,
+    gateway: IpAddr,
+) -> Result<(), Refused> {
+    let mut request = Request::new().set_create().set_replace().op_newroute_do(&default(gateway));
+    drop(request.encode().push_gateway(gateway).push_oif(index));
+    socket.acknowledged(&request)
+}
+
+fn default(gateway: IpAddr) -> Rtmsg {
+    Rtmsg {
         rtm_family: if gateway.is_ipv6() { INET6 } else { INET },
         rtm_table: libc::RT_TABLE_MAIN,
         rtm_protocol: libc::RTPROT_BOOT,
         rtm_scope: libc::RT_SCOPE_UNIVERSE,
         rtm_type: libc::RTN_UNICAST,
         ..Default::default()
-    };
-    let mut request = Request::new().set_create().set_excl().op_newroute_do(&header);
-    drop(request.encode().push_gateway(gateway).push_oif(index));
-    socket.acknowledged(&request)
+    }
 }
 
 /// The destination of every route of every table except the kernel's own `local` one, with the

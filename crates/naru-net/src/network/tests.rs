@@ -22,6 +22,7 @@ pub(crate) fn network(number: u8, internal: bool) -> Network {
         internal,
         mtu: None,
         interface_prefix: "eth".into(),
+        isolated: false,
     }
 }
 
@@ -174,6 +175,45 @@ fn addresses_of_ipv6_work_the_moment_they_are_there_and_no_router_is_believed() 
         });
         let path = format!("/proc/sys/net/ipv6/conf/{}/accept_ra", network.bridge);
         assert_eq!(fs::read_to_string(path).unwrap().trim(), "0");
+    });
+}
+
+#[test]
+fn containers_of_an_isolated_network_reach_the_host_and_not_each_other() {
+    sandbox::run(|| {
+        let network = Network { isolated: true, ..network(1, false) };
+        create(&network).unwrap();
+        let (one, address) = container(&network, 2);
+        let (two, _) = container(&network, 3);
+        talk(&one, address, &Netns(current())).unwrap();
+        talk(&one, address, &two).unwrap_err();
+        let host_side = names::host_side("2", &network.id);
+        assert!(rejoin(&network, &host_side).unwrap());
+        talk(&one, address, &two).unwrap_err();
+    });
+}
+
+#[test]
+fn the_way_out_moves_to_another_interface() {
+    sandbox::run(|| {
+        let (first, second) = (network(1, false), network(2, false));
+        create(&first).unwrap();
+        create(&second).unwrap();
+        let netns = Netns::new();
+        join(&first, 2, "eth0", &netns);
+        join(&second, 2, "eth1", &netns);
+        let through = || netns.run(|| fs::read_to_string("/proc/thread-self/net/route").unwrap());
+        let is_default = |line: &&str| line.split_whitespace().nth(1) == Some("00000000");
+        let way = |text: &str| {
+            let lines: Vec<_> = text.lines().filter(is_default).collect();
+            assert_eq!(lines.len(), 1, "{text}");
+            lines[0].split_whitespace().next().unwrap().to_owned()
+        };
+        assert_eq!(way(&through()), "eth0");
+        set_default_routes(netns.as_fd(), "eth1", second.routes()).unwrap();
+        assert_eq!(way(&through()), "eth1");
+        set_default_routes(netns.as_fd(), "eth7", second.routes()).unwrap();
+        assert_eq!(way(&through()), "eth1");
     });
 }
 

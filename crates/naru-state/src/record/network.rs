@@ -18,6 +18,15 @@ pub struct Networks {
     pub networks: BTreeMap<String, Network>,
 }
 
+/// `network.json` of a network that belongs to no project.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SharedNetwork {
+    /// Form of this record.
+    pub version: u32,
+    /// The network.
+    pub network: Network,
+}
+
 /// One network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]

@@ -35,6 +35,17 @@ impl Wrong {
     fn new(attribute: impl Into<String>, message: impl Into<String>) -> Self {
         Self { message: message.into(), attribute: attribute.into(), source: None }
     }
+
+    /// Another error, about an attribute.
+    pub(super) fn of(attribute: &str, error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        Self::new(attribute, message)
+    }
 }
 
 /// The driver that a name stands for.

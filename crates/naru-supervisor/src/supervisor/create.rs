@@ -12,6 +12,7 @@ use naru_state::{ContainerId, atomic, record};
 use super::Supervisor;
 use super::container::Live;
 use super::operation::StepOf;
+use crate::network::choose_alone;
 use crate::protocol::{Failure, Run};
 use crate::{logging, spec};
 
@@ -55,6 +56,8 @@ impl Supervisor {
             Some(_) => (self.volumes_of_first(service), Vec::new()),
             None => self.choose_volumes(service, &model, &image, old.as_ref())?,
         };
+        // Until its record is written nobody else may choose an address.
+        let choosing = choose_alone(&self.directories).map_err(|error| failed(&error))?;
         let ports = self
             .operation
             .as_ref()
@@ -95,6 +98,7 @@ impl Supervisor {
             drop(super::remove::remove_files(&self.own, &self.cgroup(&id), &id));
             return Err(failed(&error));
         }
+        drop(choosing);
         if let Some(operation) = &mut self.operation {
             operation.created.insert(of.step, id.clone());
         }

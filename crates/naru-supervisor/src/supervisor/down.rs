@@ -53,6 +53,7 @@ impl Supervisor {
             .filter(|volume| !volume.anonymous)
             .partition(|volume| volume.project.as_ref().is_some_and(|(project, _)| project == own));
         let networks = self.networks.record.networks.iter();
+        let networks = networks.filter(|(_, network)| !network.external);
         Observed {
             project: own.as_str().to_owned(),
             containers: self
@@ -65,6 +66,7 @@ impl Supervisor {
                     key: key.clone(),
                     name: network.name.clone(),
                     config_hash: network.config_hash.clone(),
+                    is_used_by_others: self.is_used_by_others(network),
                 })
                 .collect(),
             volumes: ours
@@ -75,7 +77,7 @@ impl Supervisor {
                     config_hash: volume.config_hash,
                 })
                 .collect(),
-            foreign_networks: Default::default(),
+            foreign_networks: self.foreign_networks(),
             foreign_volumes: foreign.into_iter().map(|volume| volume.name).collect(),
         }
     }
@@ -113,20 +115,28 @@ impl Supervisor {
         // Before its lock goes: a keeper that started another supervisor afterwards would be a second one beside that of
         // the next command.
         let _told = self.link.send(&ToKeeper::Finish, &[]);
-        if let Err(error) = remove_project_files(&self.own) {
+        let has_networks = !self.networks.record.networks.is_empty();
+        if let Err(error) = remove_project_files(&self.own, has_networks) {
             tracing::warn!(%error, "files of the project are left");
         }
     }
 
+    /// Takes all networks away but those that containers of other projects are in.
     fn remove_left_networks(&mut self) {
+        let mut kept = self.networks.record.networks.clone();
+        kept.retain(|_, network| !network.external && self.is_used_by_others(network));
+        self.leave_networks(&kept);
         let keys: Vec<_> = self.networks.record.networks.keys().cloned().collect();
-        for key in keys {
+        for key in keys.into_iter().filter(|key| !kept.contains_key(key)) {
             let network = self.networks.get(&self.kernel_id(), &key);
             let removed = network.map_or(Ok(()), |network| naru_net::network::remove(&network));
             if let Err(error) = removed {
                 tracing::warn!(%error, key, "a network is left");
             }
-            self.networks.record.networks.remove(&key);
+        }
+        self.networks.record.networks = kept;
+        if let Err(error) = self.save_networks() {
+            tracing::warn!(%error, "the networks that others use could not be recorded");
         }
         if let Err(failure) = self.remove_firewall() {
             tracing::warn!(message = failure.message, "firewall rules are left");
@@ -179,10 +189,16 @@ fn dependency(
     Some((service.clone(), dependency))
 }
 
-/// Everything of a project that is down but its logs.
-fn remove_project_files(own: &naru_state::ProjectDirectories) -> std::io::Result<()> {
-    for file in [own.project_file(), own.networks_file(), own.states_file(), own.timeline_file()] {
+/// Everything of a project that is down but its logs, and its networks where others use them.
+fn remove_project_files(
+    own: &naru_state::ProjectDirectories,
+    has_networks: bool,
+) -> std::io::Result<()> {
+    for file in [own.project_file(), own.states_file(), own.timeline_file()] {
         ignore_missing(fs::remove_file(file))?;
+    }
+    if !has_networks {
+        ignore_missing(fs::remove_file(own.networks_file()))?;
     }
     ignore_missing(fs::remove_dir_all(own.containers()))?;
     atomic::remove_half_written(own.data(), |_| true)?;

@@ -86,6 +86,10 @@ impl Supervisor {
             | Request::Leave { .. }
             | Request::Watch
             | Request::Upgrade
+            | Request::Names
+            | Request::Connect(_)
+            | Request::Disconnect { .. }
+            | Request::RemoveNetwork { .. }
             | Request::Rewrite
             | Request::DryRun(_) => Plan::default(),
         };
@@ -95,7 +99,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn begin_plan(&mut self, plan: Plan, client: &Client, then: Then) -> &mut Operation {
+    pub(super) fn begin_plan(&mut self, plan: Plan, client: &Client, then: Then) -> &mut Operation {
         let id = self.next_operation();
         self.operation.insert(Operation::new(id, plan, client.clone(), then))
     }

@@ -9,6 +9,7 @@ mod apply;
 mod attend;
 mod boot;
 mod commit;
+mod connect;
 mod container;
 mod control;
 mod create;
@@ -17,6 +18,7 @@ mod event;
 mod events;
 mod exits;
 mod firewall;
+mod foreign;
 mod forwarding;
 mod handover;
 mod healing;
@@ -49,7 +51,7 @@ mod waiting;
 
 pub(crate) use firewall::remove_table;
 pub use networks::has_bridges;
-pub(crate) use networks::{kernel_id, unlink};
+pub(crate) use networks::{in_kernel, kernel_id, unlink};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -318,6 +320,7 @@ impl Supervisor {
     fn changed(&mut self, id: &ContainerId) {
         self.save_state(id);
         self.may_last();
+        self.tell_neighbours();
         let Some(live) = self.containers.get(id) else { return };
         let changed = Changed {
             name: live.record.name.clone(),

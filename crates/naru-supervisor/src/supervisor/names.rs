@@ -56,6 +56,7 @@ impl Supervisor {
                 }
             }
         }
+        self.add_neighbours(&mut zone);
         self.names.zone.send_replace(Arc::new(zone));
         // Who was connected to a network, or taken from one, sees something else from now on.
         for live in self.containers.values() {
@@ -75,9 +76,10 @@ impl Supervisor {
         let has_servers = service.is_some_and(|service| !service.dns.is_empty());
         let attached = live.record.attachments.iter().flat_map(|attachment| &attachment.links);
         let mut aliases = links(service.map_or(&[], |service| service.links.as_slice()));
-        aliases.extend(
-            attached.map(|(alias, name)| (alias.to_ascii_lowercase(), name.to_ascii_lowercase())),
-        );
+        aliases.extend(attached.filter_map(|link| {
+            let (name, alias) = link.split_once(':')?;
+            Some((alias.to_ascii_lowercase(), name.to_ascii_lowercase()))
+        }));
         View { aliases, host: host(entries()), forward: has_way_out || has_servers, networks }
     }
 

@@ -2,21 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use naru_net::{names, network, occupied};
-use naru_state::{ContainerId, Directories, ProjectDirectories, ProjectName, atomic, record};
-use rustix::fs::{FlockOperation, flock};
+use naru_net::{names, network};
+use naru_state::{Directories, ProjectDirectories, ProjectName, atomic, record};
 
 use super::Supervisor;
 use super::operation::StepOf;
-use crate::network::{Choice, Options, Wrong, choose_subnets};
+use crate::network::{Options, choose_alone, describe};
 use crate::observe;
 use crate::protocol::{Failure, Reply};
-
-/// How long one project waits for another that is choosing a subnet.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the kernel may take to unlist links.
 const UNLIST_PATIENCE: Duration = Duration::from_secs(5);
@@ -82,6 +78,7 @@ pub(crate) fn in_kernel(record: &record::Network, group: u32) -> naru_net::Netwo
         internal: record.internal,
         mtu: options.mtu,
         interface_prefix: options.interface_prefix,
+        isolated: !options.icc,
     }
 }
 
@@ -118,8 +115,9 @@ impl Supervisor {
         let failed = |error: &dyn std::error::Error| Failure::from_error(error);
         let id = self.kernel_id();
         let mut bridges = bridges(&id).map_err(|error| failed(&error))?;
-        let keys = self.networks.record.networks.keys();
-        let recorded: Vec<_> = keys.filter_map(|key| self.networks.get(&id, key)).collect();
+        self.restore_foreign();
+        let own = self.networks.record.networks.iter().filter(|(_, record)| !record.external);
+        let recorded: Vec<_> = own.filter_map(|(key, _)| self.networks.get(&id, key)).collect();
         bridges.retain(|link| {
             let is_recorded = recorded.iter().any(|network| network.bridge == link.name);
             if !is_recorded && let Err(error) = network::detach(&link.name) {
@@ -127,7 +125,7 @@ impl Supervisor {
             }
             is_recorded
         });
-        if recorded.is_empty() {
+        if self.networks.record.networks.is_empty() {
             return Ok(());
         }
         self.watch_networks();
@@ -135,13 +133,14 @@ impl Supervisor {
         self.replace_firewall()
     }
 
-    /// Makes recorded bridges that are gone or down; returns the names of their networks.
+    /// Makes recorded bridges of the project that are gone or down; returns the names of their networks.
     pub(super) fn restore_bridges(&self) -> Result<Vec<String>, Failure> {
         let failed = |error: &dyn std::error::Error| Failure::from_error(error);
         let id = self.kernel_id();
         let bridges = network::links_of_group(names::group(&id)).map_err(|error| failed(&error))?;
         let entries = self.networks.record.networks.iter();
-        let with_bridge = entries.filter(|(_, entry)| entry.driver == record::Driver::Bridge);
+        let with_bridge =
+            entries.filter(|(_, entry)| entry.driver == record::Driver::Bridge && !entry.external);
         let recorded: Vec<_> =
             with_bridge.filter_map(|(key, _)| self.networks.get(&id, key)).collect();
         let is_whole = |network: &naru_net::Network| {
@@ -160,52 +159,30 @@ impl Supervisor {
         key: &str,
         model: &naru_compose::project::Network,
     ) -> Result<record::Network, Failure> {
-        let at = |attribute: &str| match attribute {
-            "" => format!("networks.{key}"),
-            attribute => format!("networks.{key}.{attribute}"),
-        };
-        let failed = |error: &dyn std::error::Error| Failure::from_error(error).at(at(""));
-        let wrong = |wrong: Wrong| Failure::from_error(&wrong).at(at(&wrong.attribute));
-        let driver = crate::network::driver(&model.driver).map_err(wrong)?;
-        let options = Options::parse(driver, &model.driver_opts)
-            .map_err(|error| failed(&error).at(at("driver_opts")))?;
-        let own = names::bridge(&format!("{}/{}", self.kernel_id(), model.name));
-        let bridge = options.parent.or(options.bridge).unwrap_or(own);
-        let recorded = recorded_subnets(&self.directories, &self.project);
-        let occupied = occupied::occupied(&recorded).map_err(|error| failed(&error))?;
-        let id = ContainerId::random().map_err(|error| failed(&error))?;
-        let random = u64::from_str_radix(&id.as_str()[..16], 16).unwrap_or_default();
-        let choice = Choice { occupied: &occupied, own: Some(&bridge), random };
-        Ok(record::Network {
-            name: model.name.clone(),
-            id: id.as_str().to_owned(),
-            driver,
-            subnets: choose_subnets(model, &choice).map_err(wrong)?,
-            bridge,
-            internal: model.internal,
-            attachable: model.attachable,
-            external: false,
-            options: model.driver_opts.clone(),
-            labels: model.labels.clone(),
-            created_ns: record::now_ns(),
-            config_hash: naru_plan::hash::network(model),
+        describe(&self.directories, Some(&self.project), model).map_err(|wrong| {
+            let failure = Failure::from_error(&wrong);
+            failure.at(match wrong.attribute.as_str() {
+                "" => format!("networks.{key}"),
+                attribute => format!("networks.{key}.{attribute}"),
+            })
         })
     }
 
     /// Takes a network away: its record and rules at once, its links when no container's are left.
     pub(super) fn remove_network(&mut self, name: &str, step: StepOf) {
-        let is_it = |entry: &record::Network| entry.name == name;
+        let is_it = |entry: &record::Network| entry.name == name && !entry.external;
         let found = self.networks.record.networks.iter().find(|(_, entry)| is_it(entry));
         let Some(key) = found.map(|(key, _)| key.clone()) else {
             return self.end_step(step, Ok(()));
         };
         let network = self.networks.get(&self.kernel_id(), &key);
         self.networks.record.networks.remove(&key);
+        crate::network::shared::leave(&self.directories, name, &self.project);
         let rules = match self.networks.record.networks.is_empty() {
             true => self.remove_firewall(),
             false => self.replace_firewall(),
         };
-        let last = self.networks.record.networks.is_empty();
+        let last = self.networks.record.networks.values().all(|left| left.external);
         let saved = self.save_networks().map_err(|error| Failure::from_error(&error)).and(rules);
         let events = self.events.clone();
         // Plain, short-lived: it waits for the kernel.
@@ -341,30 +318,4 @@ fn recovered(
         found.insert(key.clone(), entry);
     }
     Ok(found)
-}
-
-/// Subnets that other projects of this root have recorded; their bridges may be gone for a moment.
-fn recorded_subnets(directories: &Directories, own: &ProjectName) -> Vec<IpNetwork> {
-    let projects = observe::recorded_projects(directories).unwrap_or_default();
-    let others = projects.iter().filter(|project| *project != own);
-    others
-        .filter_map(|project| Networks::load(&directories.project(project)).ok())
-        .flat_map(|networks| networks.record.networks.into_values())
-        .flat_map(|entry| entry.subnets.into_iter().map(|subnet| subnet.subnet))
-        .collect()
-}
-
-/// Locks the run directory of all projects: a file for it would be left behind.
-fn choose_alone(directories: &Directories) -> std::io::Result<fs_err::File> {
-    let directory = fs_err::File::open(directories.run())?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(directory),
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
 }

@@ -106,27 +106,19 @@ impl Supervisor {
     /// A container's networks in the order of its interfaces: by priority, then by name, as docker compose connects.
     /// What the container that it replaces has is free for it.
     pub(super) fn choose_attachments(
-        &mut self,
+        &self,
         name: &str,
         model: &Service,
         replaced: Option<&ContainerId>,
     ) -> Result<Vec<record::Attachment>, Failure> {
+        let links = self.links(model);
         let mut chosen = Vec::new();
         for (index, (key, attachment)) in sorted(model).into_iter().enumerate() {
             let at = format!("services.{name}.networks.{key}");
-            let failed = |problem| *failure(problem, &at);
-            let asked = Asked { v4: &attachment.ipv4_address, v6: &attachment.ipv6_address };
-            let Chosen { v4, v6 } = self.choose_addresses(key, asked, replaced).map_err(failed)?;
-            let sysctls = parameters(&attachment.driver_opts);
-            let about = |message| failed(Problem { attribute: "driver_opts", message });
-            let mut place = record::Attachment {
-                address: v4,
-                address6: v6,
-                sysctls: sysctls.map_err(about)?,
-                link_local: link_local(&attachment).map_err(failed)?,
-                links: self.links(model),
-                ..place(key, &attachment)
-            };
+            let mut place = self
+                .choose_place(key, &attachment, replaced)
+                .map_err(|problem| *failure(problem, &at))?;
+            place.links.clone_from(&links);
             if place.mac.is_empty() && index == 0 {
                 // That of the service is that of its first interface.
                 place.mac.clone_from(&model.mac_address);
@@ -135,6 +127,25 @@ impl Supervisor {
         }
         check_interfaces(&chosen).map_err(|problem| *of_interface(problem, name))?;
         Ok(chosen)
+    }
+
+    /// A place in one network; its interface is yet to be checked against the container's others.
+    pub(super) fn choose_place(
+        &self,
+        key: &str,
+        attachment: &Attachment,
+        replaced: Option<&ContainerId>,
+    ) -> Result<record::Attachment, Problem> {
+        let asked = Asked { v4: &attachment.ipv4_address, v6: &attachment.ipv6_address };
+        let Chosen { v4, v6 } = self.choose_addresses(key, asked, replaced)?;
+        let about = |message| Problem { attribute: "driver_opts", message };
+        Ok(record::Attachment {
+            address: v4,
+            address6: v6,
+            sysctls: parameters(&attachment.driver_opts).map_err(about)?,
+            link_local: link_local(attachment)?,
+            ..place(key, attachment)
+        })
     }
 
     /// Free addresses of the network, or those that the file asks for. What other services ask for is kept for them.
@@ -159,11 +170,6 @@ impl Supervisor {
         taken.extend(fixed.filter(|address| !wanted.contains(&Some(*address))));
         taken.extend(self.taken_by_others(network));
         crate::network::choose_addresses(network, asked, &taken)
-    }
-
-    /// Addresses that containers of other projects have in a network.
-    fn taken_by_others(&self, _network: &record::Network) -> BTreeSet<IpAddr> {
-        BTreeSet::new()
     }
 
     /// What a service calls others besides the aliases in `links`: replicas of those by service and number, as docker
@@ -240,7 +246,7 @@ fn link_local(attachment: &Attachment) -> Result<Vec<IpAddr>, Problem> {
 }
 
 /// Names of interfaces are possible and differ, hardware addresses are such; else the problem and the network's key.
-fn check_interfaces(all: &[record::Attachment]) -> Result<(), (String, Problem)> {
+pub(super) fn check_interfaces(all: &[record::Attachment]) -> Result<(), (String, Problem)> {
     let names = interface_names(all, |_| "eth");
     for (index, (own, name)) in all.iter().zip(&names).enumerate() {
         let refuse =

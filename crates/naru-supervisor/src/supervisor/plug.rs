@@ -81,9 +81,27 @@ fn plug(
 }
 
 impl Plug {
+    /// Whether two are one and the same link.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.host_side == other.host_side
+    }
+
     /// The name of the host's end.
     pub(super) fn host_side(&self) -> &str {
         &self.host_side
+    }
+
+    pub(super) fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    pub(super) fn routes(&self) -> DefaultRoutes {
+        self.routes
+    }
+
+    /// The same without a way out: where there is one already, it has to be replaced.
+    pub(super) fn without_routes(&self) -> Self {
+        Self { routes: DefaultRoutes::default(), ..self.clone() }
     }
 
     /// The end in a container's network namespace.
@@ -110,7 +128,7 @@ mod tests {
         let subnets = subnets.iter().map(|subnet| Subnet::new(subnet.parse().unwrap())).collect();
         let (bridge, interface_prefix) = (format!("nb-{id}"), "eth".into());
         let id = id.to_owned();
-        Network { id, bridge, group: 7, subnets, internal, mtu: None, interface_prefix }
+        Network { id, bridge, group: 7, subnets, internal, mtu: None, interface_prefix, isolated: false }
     }
 
     fn place(address: Option<[u8; 4]>, address6: Option<&str>, gw_priority: i64) -> Attachment {

@@ -12,6 +12,10 @@ impl Supervisor {
     pub(super) fn asked(&mut self, request: Request, client: Client) {
         match request {
             Request::Watch => self.watchers.push(client),
+            Request::Names => {
+                self.refresh_names();
+                drop(client.send(Reply::Done));
+            }
             Request::Kill { services, signal } => self.kill(&services, signal, &client),
             Request::Signal { id, signal } => self.signal_one(&id, signal, &client),
             Request::Attach { id } => self.attach(&id, client),
@@ -56,10 +60,16 @@ impl Supervisor {
             Request::Boot => self.begin_boot(&client),
             Request::Rewrite => self.rewrite(&client),
             Request::DryRun(request) => self.tell_plan(&request, &client),
+            Request::Connect(connect) => self.connect(&connect, &client),
+            Request::Disconnect { container, network } => {
+                self.disconnect(&container, &network, &client)
+            }
+            Request::RemoveNetwork { name } => self.begin_remove_network(&name, &client),
             Request::Kill { .. }
             | Request::Signal { .. }
             | Request::Attach { .. }
             | Request::Leave { .. }
+            | Request::Names
             | Request::Watch
             | Request::Upgrade => Ok(()),
         };

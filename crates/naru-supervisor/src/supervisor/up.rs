@@ -54,6 +54,7 @@ impl Supervisor {
         operation.comes_up = true;
         let run = operation.run.as_deref();
         let publishing = Publishing { run, auto: operation.auto_ports, client: Some(client) };
+        self.enter_networks(operation.progress.plan())?;
         self.check_places(operation.progress.plan(), publishing.run)?;
         operation.ports = self.bind_all(operation.progress.plan(), &publishing)?;
         self.adopt_model();

@@ -1,0 +1,104 @@
+//! A network as it is to be made: what was asked for, held against the host and all other networks.
+
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use ipnetwork::IpNetwork;
+use naru_compose::project::Network;
+use naru_net::{names, occupied};
+use naru_state::{ContainerId, Directories, ProjectName, atomic, record};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Choice, Options, Wrong, choose_subnets, shared};
+use crate::observe;
+
+/// How long one waits for another that is choosing a subnet or an address.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The record of a network that is to be made for `owner` (nobody: for every project). Nothing is made yet: hold
+/// [`choose_alone`] until it is.
+///
+/// # Errors
+/// When what was asked for is not possible; the attribute is told.
+pub fn describe(
+    directories: &Directories,
+    owner: Option<&ProjectName>,
+    model: &Network,
+) -> Result<record::Network, Wrong> {
+    let failed = |error: &dyn std::error::Error| Wrong::of("", error);
+    let driver = super::driver(&model.driver)?;
+    let options = Options::parse(driver, &model.driver_opts)
+        .map_err(|error| Wrong::of("driver_opts", &error))?;
+    let own = bridge_name(directories, owner, &model.name);
+    let bridge = options.parent.or(options.bridge).unwrap_or(own);
+    let recorded = recorded_subnets(directories, owner, &model.name);
+    let occupied = occupied::occupied(&recorded).map_err(|error| failed(&error))?;
+    let id = ContainerId::random().map_err(|error| failed(&error))?;
+    let random = u64::from_str_radix(&id.as_str()[..16], 16).unwrap_or_default();
+    let choice = Choice { occupied: &occupied, own: Some(&bridge), random };
+    Ok(record::Network {
+        name: model.name.clone(),
+        id: id.as_str().to_owned(),
+        driver,
+        subnets: choose_subnets(model, &choice)?,
+        bridge,
+        internal: model.internal,
+        attachable: model.attachable,
+        external: false,
+        options: model.driver_opts.clone(),
+        labels: model.labels.clone(),
+        created_ns: record::now_ns(),
+        config_hash: naru_plan::hash::network(model),
+    })
+}
+
+/// The bridge of a network that has not asked for a name of its own.
+fn bridge_name(directories: &Directories, owner: Option<&ProjectName>, name: &str) -> String {
+    let id = match owner {
+        Some(project) => crate::supervisor::kernel_id(directories, project),
+        None => shared::kernel_id(directories, name),
+    };
+    names::bridge(&format!("{id}/{name}"))
+}
+
+/// Subnets that all others have recorded; their bridges may be gone for a moment.
+fn recorded_subnets(
+    directories: &Directories,
+    owner: Option<&ProjectName>,
+    name: &str,
+) -> Vec<IpNetwork> {
+    let projects = observe::recorded_projects(directories).unwrap_or_default();
+    let others = projects.iter().filter(|project| Some(*project) != owner);
+    let of_projects = others
+        .filter_map(|project| {
+            let path = directories.project(project).networks_file();
+            atomic::load::<record::Networks>(&path).ok().flatten()
+        })
+        .flat_map(|networks| networks.networks.into_values())
+        .filter(|entry| !entry.external);
+    let shared = shared::unowned(directories).unwrap_or_default().into_iter();
+    of_projects
+        .chain(shared.filter(|entry| owner.is_some() || entry.name != name))
+        .flat_map(|entry| entry.subnets.into_iter().map(|subnet| subnet.subnet))
+        .collect()
+}
+
+/// Makes sure that nobody else of this root chooses a subnet or an address meanwhile. It is the run directory of all
+/// projects that is locked: a file for it would be left behind.
+///
+/// # Errors
+/// When it takes too long, or there is no such directory.
+pub fn choose_alone(directories: &Directories) -> std::io::Result<fs::File> {
+    fs::create_dir_all(directories.run())?;
+    let directory = fs::File::open(directories.run())?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(directory),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

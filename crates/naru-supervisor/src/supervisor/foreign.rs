@@ -1,0 +1,181 @@
+//! Networks of others that containers of this project are in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use naru_plan::Plan;
+use naru_state::{ProjectName, record};
+
+use super::Supervisor;
+use crate::network::shared::{self, Known};
+use crate::protocol::Failure;
+
+impl Supervisor {
+    /// The names of the networks of others, where the model has one that is not the project's own yet; else none, for
+    /// nobody asks.
+    pub(super) fn foreign_networks(&self) -> BTreeSet<String> {
+        let own = |name: &str| {
+            let mut records = self.networks.record.networks.values();
+            records.any(|record| record.name == name && !record.external)
+        };
+        let mut models = self.model.networks.values();
+        if models.all(|model| !model.external && own(&model.name)) {
+            return BTreeSet::new();
+        }
+        let all = shared::all(&self.directories).unwrap_or_else(|failure| {
+            tracing::error!(error = %failure.message, "networks of others cannot be read");
+            Vec::new()
+        });
+        let others = all.into_iter().filter(|known| self.is_foreign(known));
+        others.map(|known| known.record.name).collect()
+    }
+
+    fn is_foreign(&self, known: &Known) -> bool {
+        known.project.as_ref().is_none_or(|(project, _)| *project != self.project)
+    }
+
+    /// Takes over what there is to know of the networks of others that the services of the model are in, and makes
+    /// their bridges where a restart of the machine has taken them.
+    pub(super) fn enter_networks(&mut self, plan: &Plan) -> Result<(), Box<Failure>> {
+        let made: BTreeSet<&str> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                naru_plan::Action::CreateNetwork { key, .. } => Some(key.as_str()),
+                _ => None,
+            })
+            .collect();
+        let used = self.model.services.values().flat_map(|service| service.networks.keys());
+        let used: BTreeSet<_> = used.filter(|key| !made.contains(key.as_str())).cloned().collect();
+        let mut entered = false;
+        for key in used {
+            let Some(model) = self.model.networks.get(&key) else { continue };
+            let own = self.networks.record.networks.get(&key);
+            if own.is_some_and(|own| !own.external && own.name == model.name) {
+                continue;
+            }
+            let failed = |failure: Failure| Box::new(failure.at(format!("networks.{key}")));
+            let name = model.name.clone();
+            let known = match shared::find(&self.directories, &name) {
+                Ok(known) if known.record.name == name && self.is_foreign(&known) => known,
+                // A network that is kept although it is called otherwise now.
+                _ if !model.external => continue,
+                Ok(_) => return Err(failed(not_found(&name))),
+                Err(failure) => return Err(failed(failure)),
+            };
+            self.enter_network(&key, known).map_err(failed)?;
+            entered = true;
+        }
+        if entered {
+            self.save_networks().map_err(|error| Box::new(Failure::from_error(&error)))?;
+            self.replace_firewall().map_err(Box::new)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what there is to know of one such network.
+    pub(super) fn enter_network(&mut self, key: &str, known: Known) -> Result<(), Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::from_error(error);
+        shared::restore(&self.directories, &known)?;
+        shared::enter(&self.directories, &known, &self.project).map_err(|error| failed(&error))?;
+        let record = record::Network { external: true, ..known.record };
+        self.networks.record.networks.insert(key.to_owned(), record);
+        Ok(())
+    }
+
+    /// Makes the bridges of networks of others again, after a restart of the machine.
+    pub(super) fn restore_foreign(&self) {
+        for record in self.networks.record.networks.values().filter(|record| record.external) {
+            let found = shared::find(&self.directories, &record.name);
+            let restored = found.and_then(|known| shared::restore(&self.directories, &known));
+            if let Err(failure) = restored {
+                tracing::error!(network = record.name, error = %failure.message, "is not there");
+            }
+        }
+    }
+
+    /// Addresses that containers of other projects have in a network.
+    pub(super) fn taken_by_others(&self, network: &record::Network) -> BTreeSet<IpAddr> {
+        let users = self.neighbours(network);
+        users.iter().flat_map(|user| user.place.addresses()).collect()
+    }
+
+    /// The containers of other projects in a network.
+    pub(super) fn neighbours(&self, network: &record::Network) -> Vec<shared::User> {
+        let projects = self.neighbour_projects(network);
+        let of = |project| shared::of(&self.directories, &network.name, project);
+        projects.iter().filter_map(|project| of(project).ok()).flatten().collect()
+    }
+
+    /// The other projects that may have containers in a network.
+    pub(super) fn neighbour_projects(&self, network: &record::Network) -> BTreeSet<ProjectName> {
+        let mut projects: BTreeSet<_> =
+            shared::using(&self.directories, &network.name).into_iter().collect();
+        projects.remove(&self.project);
+        projects
+    }
+
+    /// Whether a container of another project that runs is in a network of this one.
+    pub(super) fn is_used_by_others(&self, network: &record::Network) -> bool {
+        self.neighbours(network).iter().any(|user| user.container.is_running())
+    }
+
+    /// Forgets the networks of others, and that others are in those of this project but for some: no container is left.
+    pub(super) fn leave_networks(&mut self, but: &BTreeMap<String, record::Network>) {
+        let records = std::mem::take(&mut self.networks.record.networks);
+        for (_, record) in records.iter().filter(|(key, _)| !but.contains_key(*key)) {
+            shared::leave(&self.directories, &record.name, &self.project);
+        }
+        let own = records.into_iter().filter(|(_, record)| !record.external);
+        self.networks.record.networks = own.collect();
+    }
+
+    /// Adds the names of other projects' containers in shared networks, as far as they run.
+    pub(super) fn add_neighbours(&self, zone: &mut naru_net::dns::Zone) {
+        for (key, network) in &self.networks.record.networks {
+            let users = self.neighbours(network);
+            for user in users.iter().filter(|user| user.container.is_running()) {
+                let record = &user.container.record;
+                let canonical = format!("{}.{}", record.name, network.name);
+                // As for the project's own: what `run` made answers for its service only where it was told to.
+                let has_aliases = record.one_off.as_ref().is_none_or(|own| own.use_aliases);
+                let service = has_aliases.then_some(&record.service);
+                let aliases = user.place.aliases.iter().filter(|_| has_aliases);
+                let own = [&record.name, &record.hostname];
+                let names = own.into_iter().chain(service).chain(aliases).map(String::as_str);
+                let names: Vec<_> = names.collect();
+                for address in user.place.addresses() {
+                    zone.add(key, address, &canonical, names.iter().copied());
+                }
+            }
+        }
+    }
+
+    /// Lets the other projects in this one's networks know that names or addresses have changed.
+    pub(super) fn tell_neighbours(&self) {
+        let records = self.networks.record.networks.values();
+        let projects: BTreeSet<_> =
+            records.flat_map(|record| self.neighbour_projects(record)).collect();
+        if projects.is_empty() {
+            return;
+        }
+        let directories = self.directories.clone();
+        // It may have to wait for each of them, and nobody waits for it.
+        drop(std::thread::Builder::new().stack_size(STACK).spawn(move || {
+            for project in projects {
+                crate::client::tell(
+                    &directories.project(&project),
+                    &crate::protocol::Request::Names,
+                );
+            }
+        }));
+    }
+}
+
+/// Stack of a thread that writes a line.
+const STACK: usize = 256 * 1024;
+
+fn not_found(name: &str) -> Failure {
+    let message = format!("network {name} declared as external, but could not be found");
+    Failure { message, ..Failure::default() }
+}
