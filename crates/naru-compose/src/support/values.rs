@@ -72,19 +72,17 @@ pub(super) fn pull_policy(node: &Node) -> Option<String> {
 /// Options that a driver of naru has, by Docker's names.
 pub(super) fn driver_opts(node: &Node) -> Option<String> {
     let known = |name: &str| {
-        let of_docker = name.strip_prefix("com.docker.network.").is_some_and(|name| {
+        name.strip_prefix("com.docker.network.").is_some_and(|name| {
             let of_bridge = [
                 "name",
                 "enable_icc",
                 "enable_ip_masquerade",
-                "host_binding_ipv4",
                 "gateway_mode_ipv4",
                 "gateway_mode_ipv6",
             ];
             matches!(name, "driver.mtu" | "container_iface_prefix")
                 || name.strip_prefix("bridge.").is_some_and(|name| of_bridge.contains(&name))
-        });
-        of_docker || matches!(name, "parent" | "macvlan_mode" | "ipvlan_mode")
+        })
     };
     unknown_option(node, known)
 }

@@ -1,7 +1,6 @@
 //! `driver_opts` of networks, by Docker's names. What is not known is refused by name.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use naru_state::record::Driver;
 
@@ -16,8 +15,6 @@ pub struct Options {
     pub icc: bool,
     /// What leaves the network has the host's address.
     pub masquerade: bool,
-    /// The host's address that ports are published on where they name none.
-    pub host_binding: Option<IpAddr>,
     /// What interfaces inside containers are called first: `eth`.
     pub interface_prefix: String,
     /// The host's interface of macvlan and ipvlan.
@@ -75,7 +72,6 @@ impl Default for Options {
             bridge: None,
             icc: true,
             masquerade: true,
-            host_binding: None,
             interface_prefix: "eth".to_owned(),
             parent: None,
             mode: None,
@@ -136,10 +132,6 @@ impl Options {
             }
             "enable_icc" => Some(set(&mut self.icc, value)),
             "enable_ip_masquerade" => Some(set(&mut self.masquerade, value)),
-            "host_binding_ipv4" => {
-                self.host_binding = value.parse().ok().filter(IpAddr::is_ipv4);
-                Some(self.host_binding.is_some())
-            }
             // What is published goes through the proxy, and egress through the host's address: Docker's `nat`.
             "gateway_mode_ipv4" | "gateway_mode_ipv6" => Some(value == "nat"),
             _ => None,
@@ -214,7 +206,6 @@ mod tests {
                 ("com.docker.network.bridge.name", "br-shop"),
                 ("com.docker.network.bridge.enable_icc", "false"),
                 ("com.docker.network.bridge.enable_ip_masquerade", "0"),
-                ("com.docker.network.bridge.host_binding_ipv4", "127.0.0.1"),
                 ("com.docker.network.bridge.gateway_mode_ipv4", "nat"),
                 ("com.docker.network.container_iface_prefix", "lan"),
             ],
@@ -225,7 +216,6 @@ mod tests {
             bridge: Some("br-shop".into()),
             icc: false,
             masquerade: false,
-            host_binding: Some([127, 0, 0, 1].into()),
             interface_prefix: "lan".into(),
             ..Options::default()
         };
@@ -250,7 +240,6 @@ mod tests {
             ("com.docker.network.bridge.name", "a/b"),
             ("com.docker.network.bridge.name", "much-too-long-name"),
             ("com.docker.network.bridge.enable_icc", "maybe"),
-            ("com.docker.network.bridge.host_binding_ipv4", "::1"),
         ] {
             let expected = format!("the option {} cannot be {:?}", wrong.0, wrong.1);
             assert_eq!(bridge(wrong), expected);
