@@ -122,12 +122,19 @@ impl Supervisor {
 
     /// Forgets the networks of others, and that others are in those of this project but for some: no container is left.
     pub(super) fn leave_networks(&mut self, but: &BTreeMap<String, record::Network>) {
+        let all = self.networks.record.networks.values();
+        let neighbours: BTreeSet<_> =
+            all.flat_map(|record| self.neighbour_projects(record)).collect();
         let records = std::mem::take(&mut self.networks.record.networks);
         for (_, record) in records.iter().filter(|(key, _)| !but.contains_key(*key)) {
             shared::leave(&self.directories, &record.name, &self.project);
         }
         let own = records.into_iter().filter(|(_, record)| !record.external);
         self.networks.record.networks = own.collect();
+        if !neighbours.is_empty() {
+            // This process ends now, and with it its threads.
+            let _all_told = tell(self.directories.clone(), neighbours).recv_timeout(FAREWELL);
+        }
     }
 
     /// Adds the names of other projects' containers in shared networks, as far as they run.
@@ -159,18 +166,28 @@ impl Supervisor {
         if projects.is_empty() {
             return;
         }
-        let directories = self.directories.clone();
-        // It may have to wait for each of them, and nobody waits for it.
-        drop(std::thread::Builder::new().stack_size(STACK).spawn(move || {
-            for project in projects {
-                crate::client::tell(
-                    &directories.project(&project),
-                    &crate::protocol::Request::Names,
-                );
-            }
-        }));
+        drop(tell(self.directories.clone(), projects));
     }
 }
+
+/// Tells projects in a thread of its own, which may have to wait for each of them; what it returns is closed when all
+/// have been told.
+fn tell(
+    directories: naru_state::Directories,
+    projects: BTreeSet<ProjectName>,
+) -> std::sync::mpsc::Receiver<()> {
+    let (told, all_told) = std::sync::mpsc::channel::<()>();
+    drop(std::thread::Builder::new().stack_size(STACK).spawn(move || {
+        for project in projects {
+            crate::client::tell(&directories.project(&project), &crate::protocol::Request::Names);
+        }
+        drop(told);
+    }));
+    all_told
+}
+
+/// How long a project that ends waits for the others to hear of it.
+const FAREWELL: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Stack of a thread that writes a line.
 const STACK: usize = 256 * 1024;
