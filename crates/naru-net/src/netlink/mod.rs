@@ -105,7 +105,7 @@ impl Socket {
 
     /// Sends a request that is answered by an acknowledgement only.
     fn acknowledged<R: NetlinkRequest>(&mut self, request: &R) -> Result<(), Refused> {
-        Ok(self.0.request(request)?.recv_ack()?)
+        Ok(self.0.request(request).map_err(not_sent)?.recv_ack()?)
     }
 
     /// Sends a request and gives every reply to `each`.
@@ -114,10 +114,39 @@ impl Socket {
         request: &R,
         mut each: impl FnMut(R::ReplyType<'_>),
     ) -> Result<(), Refused> {
-        let mut replies = self.0.request(request)?;
+        let mut replies = self.0.request(request).map_err(not_sent)?;
         while let Some(reply) = replies.recv() {
             each(reply?);
         }
         Ok(())
+    }
+}
+
+/// Why a request never reached the kernel. The library calls every failure to open its socket EPERM, a lack of
+/// descriptors too: whether there is one is seen by opening another.
+fn not_sent(error: io::Error) -> Refused {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    if error.raw_os_error() != Some(libc::EPERM) {
+        return error.into();
+    }
+    match socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None) {
+        Ok(_socket) => error.into(),
+        Err(real) => io::Error::from(real).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    #[test]
+    fn a_lack_of_descriptors_is_not_called_a_lack_of_rights() {
+        let before = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before }).unwrap();
+        let refused = link::list(&mut Socket::new()).map(drop);
+        setrlimit(Resource::Nofile, before).unwrap();
+        assert_eq!(refused.unwrap_err().errno(), Some(libc::EMFILE));
     }
 }

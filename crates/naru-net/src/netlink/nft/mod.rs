@@ -9,7 +9,7 @@ use netlink_bindings::traits::{LookupFn, NetlinkChained};
 use netlink_bindings::utils::nla_align_up;
 use nix::libc;
 
-use super::{Refused, Socket};
+use super::{Refused, Socket, not_sent};
 use crate::firewall::language::{Rule, Ruleset};
 pub(crate) use list::{ListedChain, ListedRule, ListedTable, chains, rules, tables};
 
@@ -143,7 +143,7 @@ fn transaction(
     batch.request().op_batch_begin_do(&frame);
     fill(&mut batch);
     batch.request().op_batch_end_do(&frame);
-    Ok(socket.0.request_chained(&Transaction::new(batch.finalize()))?.recv_all()?)
+    Ok(socket.0.request_chained(&Transaction::new(batch.finalize())).map_err(not_sent)?.recv_all()?)
 }
 
 /// A batch of which only the last change is acknowledged: one acknowledgement for each would
