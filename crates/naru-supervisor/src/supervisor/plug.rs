@@ -128,7 +128,16 @@ mod tests {
         let subnets = subnets.iter().map(|subnet| Subnet::new(subnet.parse().unwrap())).collect();
         let (bridge, interface_prefix) = (format!("nb-{id}"), "eth".into());
         let id = id.to_owned();
-        Network { id, bridge, group: 7, subnets, internal, mtu: None, interface_prefix, isolated: false }
+        Network {
+            id,
+            bridge,
+            group: 7,
+            subnets,
+            internal,
+            mtu: None,
+            interface_prefix,
+            isolated: false,
+        }
     }
 
     fn place(address: Option<[u8; 4]>, address6: Option<&str>, gw_priority: i64) -> Attachment {

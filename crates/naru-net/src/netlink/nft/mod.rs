@@ -143,7 +143,11 @@ fn transaction(
     batch.request().op_batch_begin_do(&frame);
     fill(&mut batch);
     batch.request().op_batch_end_do(&frame);
-    Ok(socket.0.request_chained(&Transaction::new(batch.finalize())).map_err(not_sent)?.recv_all()?)
+    Ok(socket
+        .0
+        .request_chained(&Transaction::new(batch.finalize()))
+        .map_err(not_sent)?
+        .recv_all()?)
 }
 
 /// A batch of which only the last change is acknowledged: one acknowledgement for each would
