@@ -41,11 +41,17 @@ pub(crate) fn serve(port: u16) -> Result<()> {
             let number = event.data.u64();
             if number == 0 {
                 while let Ok((client, _)) = listener.accept() {
-                    client.set_nodelay(true)?;
-                    client.set_nonblocking(true)?;
-                    epoll::add(&epoll, &client, EventData::new_u64(next), EventFlags::IN)?;
-                    clients.insert(next, client);
-                    next += 1;
+                    // One that is gone already is its own affair.
+                    let watch = || {
+                        client.set_nodelay(true)?;
+                        client.set_nonblocking(true)?;
+                        epoll::add(&epoll, &client, EventData::new_u64(next), EventFlags::IN)?;
+                        std::io::Result::Ok(())
+                    };
+                    if watch().is_ok() {
+                        clients.insert(next, client);
+                        next += 1;
+                    }
                 }
                 continue;
             }
@@ -54,7 +60,7 @@ pub(crate) fn serve(port: u16) -> Result<()> {
             match client.read(&mut byte) {
                 Ok(1) if byte[0] == ONCE => drop(client.write(b"y")),
                 Ok(1) => {
-                    epoll::delete(&epoll, &*client)?;
+                    let _ = epoll::delete(&epoll, &*client);
                     if let Some(client) = clients.remove(&number) {
                         thread::spawn(move || attend(client, byte[0]));
                     }

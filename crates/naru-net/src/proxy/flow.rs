@@ -209,13 +209,14 @@ impl Flow {
                 Ok(0)
             }
             Ok(length) => {
+                // Small messages go through memory again, which costs fewer calls.
+                self.bulk = length >= SCRATCH;
                 self.held = Held::Pipe { pipe, length };
                 Ok(0)
             }
-            // The pipe is empty, so it is the socket that has nothing.
+            // The pipe is empty, so it is the socket that has nothing, for a moment.
             Err(Errno::AGAIN) => {
                 from.readable = false;
-                self.bulk = false;
                 resources.give_back(pipe);
                 Ok(0)
             }
