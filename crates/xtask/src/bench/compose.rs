@@ -1,17 +1,16 @@
 //! `up -d` and `down` of several services, and the memory it costs to keep ten of them running.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::installed::{IMAGE, Naru};
 use super::peers::SHARE;
 use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 use super::{Bench, memory};
 use crate::task;
-
-pub(crate) const IMAGE: &str = "naru-bench-busybox";
 
 const DOCKER: &str = "docker compose";
 
@@ -141,29 +140,7 @@ fn compose_file(services: usize) -> String {
     text
 }
 
-/// A naru with directories of its own.
-pub(crate) struct Naru {
-    directories: PathBuf,
-}
-
 impl Naru {
-    pub(crate) fn prepare(bench: &Bench) -> Result<Self> {
-        let naru = Self { directories: PathBuf::from("/var/tmp/naru-bench") };
-        fs_err::create_dir_all(&naru.directories)?;
-        let tar = naru.directories.join("busybox.tar");
-        task::run(Command::new("tar").arg("-C").arg(bench.root()).arg("-cf").arg(&tar).arg("."))?;
-        task::run(naru.with_directories(
-            Command::new(&bench.naru).args(["image", "import"]).arg(&tar).arg(IMAGE),
-        ))?;
-        Ok(naru)
-    }
-
-    pub(crate) fn with_directories<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command
-            .env("NARU_ROOT", self.directories.join("root"))
-            .env("NARU_RUN", self.directories.join("run"))
-    }
-
     fn round(&self, bench: &Bench, folder: &Path) -> Taken {
         let compose = |words: &[&str]| {
             let mut clock = Command::new(&bench.clock);
@@ -180,10 +157,6 @@ impl Naru {
         }
         let gone = Ok(vec![begin.elapsed().as_secs_f64() * 1e6]);
         Taken { up: Some(up), memory: Some(memory), down: Some(down), gone: Some(gone) }
-    }
-
-    pub(crate) fn remove(self) {
-        drop(fs_err::remove_dir_all(self.directories));
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::Bench;
-use super::compose::{IMAGE, Naru};
+use super::installed::{IMAGE, Naru};
 use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 
 /// The longest that all gates of the chain may take, in microseconds.

@@ -1,11 +1,10 @@
 //! 200 MB of output through the log, from the container's start to its end, and the memory that it costs meanwhile.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
+use super::installed::Naru;
 use super::peers::SHARE;
 use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 use super::{Bench, memory};
@@ -26,10 +25,7 @@ const MOST_SUPERVISOR: f64 = 6.0 * 1024.0 * 1024.0;
 const FIFTH: f64 = 0.2;
 
 /// A naru with a container that writes when it is started.
-struct Naru<'a> {
-    bench: &'a Bench,
-    directories: PathBuf,
-}
+struct Flood(Naru);
 
 #[derive(Default)]
 struct Taken {
@@ -39,7 +35,7 @@ struct Taken {
 }
 
 pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
-    let naru = Naru::prepare(bench)?;
+    let naru = Flood::prepare(bench)?;
     if let Ok(mut image) = bench.peers.command("image", [IMAGE]) {
         task::run(&mut image)?;
     }
@@ -57,7 +53,7 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
             gather(&mut theirs, them);
         }
     }
-    naru.remove()?;
+    naru.0.take_down()?;
     table.row(&Row {
         what: "200 MB through the log, in lines of 100 bytes, none lost",
         unit: Unit::Milliseconds,
@@ -86,40 +82,26 @@ fn none() -> Samples {
     Err("no round".to_owned())
 }
 
-impl<'a> Naru<'a> {
-    fn prepare(bench: &'a Bench) -> Result<Self> {
-        let naru = Self { bench, directories: PathBuf::from("/var/tmp/naru-bench-logs") };
-        fs_err::create_dir_all(&naru.directories)?;
+impl Flood {
+    fn prepare(bench: &Bench) -> Result<Self> {
         let root = bench.root();
         fs_err::copy(task::built("release").join("naru-check"), root.join("bin/naru-check"))?;
-        let tar = naru.directories.join("flood.tar");
-        task::run(Command::new("tar").arg("-C").arg(root).arg("-cf").arg(&tar).arg("."))?;
-        task::run(naru.command().args(["image", "import"]).arg(&tar).arg(IMAGE))?;
+        let naru = Naru::with_image(bench, "/var/tmp/naru-bench-logs", IMAGE)?;
         // What is kept is enough for all of it: nothing may be missing.
-        let file = format!(
+        naru.write(&format!(
             "name: naru-bench-logs\nservices:\n  a:\n    image: {IMAGE}\n    command: [naru-check, pour, \"{LINES}\"]\n\
              \x20   logging: {{ options: {{ max-size: 150m, max-file: \"3\" }} }}\n"
-        );
-        fs_err::write(naru.directories.join("compose.yaml"), file)?;
-        Ok(naru)
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.bench.naru);
-        command
-            .env("NARU_ROOT", self.directories.join("root"))
-            .env("NARU_RUN", self.directories.join("run"))
-            .current_dir(&self.directories);
-        command
+        ))?;
+        Ok(Self(naru))
     }
 
     /// From `start` to the end of the container; then every line is looked for.
     fn round(&self) -> Result<Taken> {
-        task::run(self.command().args(["up", "-d", "--no-start", "--force-recreate"]))?;
+        task::run(self.0.command().args(["up", "-d", "--no-start", "--force-recreate"]))?;
         let begin = Instant::now();
-        task::run(self.command().arg("start"))?;
+        task::run(self.0.command().arg("start"))?;
         let (mut keeper, mut supervisor) = (Vec::new(), Vec::new());
-        let state = self.directories.join("run");
+        let state = self.0.run();
         while !exited(&state)? {
             ensure!(begin.elapsed() < Duration::from_secs(60), "the flood does not end");
             keeper.extend(memory::of_role("keeper:"));
@@ -141,7 +123,7 @@ impl<'a> Naru<'a> {
 
     /// All lines are there, in their order.
     fn count(&self) -> Result<()> {
-        let output = self.command().args(["logs", "--no-log-prefix"]).output()?;
+        let output = self.0.command().args(["logs", "--no-log-prefix"]).output()?;
         let mut expected = 0_u64;
         for line in output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             expected += 1;
@@ -151,11 +133,6 @@ impl<'a> Naru<'a> {
         }
         ensure!(expected == LINES, "{expected} lines of {LINES}");
         Ok(())
-    }
-
-    fn remove(self) -> Result<()> {
-        task::run(self.command().args(["down", "-t", "0"]))?;
-        Ok(fs_err::remove_dir_all(&self.directories)?)
     }
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod container;
 mod gates;
 mod hostile;
+mod installed;
 mod logs;
 mod memory;
 mod names;

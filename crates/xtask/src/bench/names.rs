@@ -1,11 +1,9 @@
 //! What a container waits for a name of its project, while it asks 5,000 times a second.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use anyhow::Result;
 
 use super::Bench;
+use super::installed::Naru;
 use super::peers::SHARE;
 use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 use crate::task;
@@ -21,19 +19,13 @@ const ROWS: [(&str, &str, Option<f64>); 2] = [
     ("99", "an answer of the name server, 99th percentile at 5,000 a second", Some(MOST)),
 ];
 
-/// A naru with two containers, of which one asks for the other.
-struct Naru<'a> {
-    bench: &'a Bench,
-    directories: PathBuf,
-}
-
 pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
-    let naru = Naru::prepare(bench)?;
+    let naru = prepare(bench)?;
     let docker = Docker::prepare(bench);
     for (percentile, what, at_most) in ROWS {
         let (mut ours, mut theirs): (Samples, Samples) = (Ok(Vec::new()), Ok(Vec::new()));
         for round in 0..=bench.rounds {
-            let (us, them) = (naru.round(percentile), docker.round(percentile));
+            let (us, them) = (asked(&naru, percentile), docker.round(percentile));
             if round > 0 {
                 gather(&mut ours, us);
                 gather(&mut theirs, them);
@@ -48,44 +40,24 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
         });
     }
     docker.remove();
-    naru.remove()
+    naru.take_down()
 }
 
-impl<'a> Naru<'a> {
-    fn prepare(bench: &'a Bench) -> Result<Self> {
-        let naru = Self { bench, directories: PathBuf::from("/var/tmp/naru-bench-names") };
-        fs_err::create_dir_all(&naru.directories)?;
-        let root = bench.root();
-        fs_err::copy(&bench.clock, root.join("bin/naru-bench"))?;
-        let tar = naru.directories.join("names.tar");
-        task::run(Command::new("tar").arg("-C").arg(root).arg("-cf").arg(&tar).arg("."))?;
-        task::run(naru.command().args(["image", "import"]).arg(&tar).arg(IMAGE))?;
-        let service = format!("{{ image: {IMAGE}, command: [sleep, \"86400\"] }}");
-        let file =
-            format!("name: naru-bench-names\nservices:\n  db: {service}\n  client: {service}\n");
-        fs_err::write(naru.directories.join("compose.yaml"), file)?;
-        task::run(naru.command().args(["up", "-d"]))?;
-        Ok(naru)
-    }
+/// Two containers, of which one asks for the other.
+fn prepare(bench: &Bench) -> Result<Naru> {
+    fs_err::copy(&bench.clock, bench.root().join("bin/naru-bench"))?;
+    let naru = Naru::with_image(bench, "/var/tmp/naru-bench-names", IMAGE)?;
+    let service = format!("{{ image: {IMAGE}, command: [sleep, \"86400\"] }}");
+    naru.write(&format!(
+        "name: naru-bench-names\nservices:\n  db: {service}\n  client: {service}\n"
+    ))?;
+    task::run(naru.command().args(["up", "-d"]))?;
+    Ok(naru)
+}
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.bench.naru);
-        command
-            .env("NARU_ROOT", self.directories.join("root"))
-            .env("NARU_RUN", self.directories.join("run"))
-            .current_dir(&self.directories);
-        command
-    }
-
-    fn round(&self, percentile: &str) -> Samples {
-        let words = ["exec", "-T", "client", "naru-bench", "names", "--percentile", percentile];
-        clocked(self.command().args(words).arg("db"))
-    }
-
-    fn remove(self) -> Result<()> {
-        task::run(self.command().args(["down", "-t", "0"]))?;
-        Ok(fs_err::remove_dir_all(&self.directories)?)
-    }
+fn asked(naru: &Naru, percentile: &str) -> Samples {
+    let words = ["exec", "-T", "client", "naru-bench", "names", "--percentile", percentile];
+    clocked(naru.command().args(words).arg("db"))
 }
 
 /// The same two containers on a network of Docker's.

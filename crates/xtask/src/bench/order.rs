@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Bench;
-use super::compose::{IMAGE, Naru};
+use super::installed::{IMAGE, Naru};
 use super::table::{Other, Row, Samples, Table, Unit, gather};
 
 /// The longest that a dependent may start after the service is ready, in microseconds.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::Bench;
+use super::installed::Naru;
 use super::peers::SHARE;
 use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 use crate::task;
@@ -68,11 +69,11 @@ impl Way {
 /// The namespaces, links, and containers of the measurement.
 struct Scene<'a> {
     bench: &'a Bench,
-    folder: PathBuf,
     server: Namespace,
     neighbour: Namespace,
     /// Of docker; the reason where there is none.
     stranger: Result<Namespace, String>,
+    naru: Naru,
 }
 
 /// A network namespace that lives as long as a process in it.
@@ -104,39 +105,13 @@ impl<'a> Scene<'a> {
         link(&neighbour, "10.78.0", Some("fd78:"))?;
         // Before naru comes: it would forward for nobody else.
         fs_err::write("/proc/sys/net/ipv4/ip_forward", "1")?;
-        let scene = Self {
+        Ok(Self {
             bench,
-            folder: PathBuf::from("/var/tmp/naru-bench-ports"),
             server,
             neighbour,
             stranger: docker(bench).map_err(|error| format!("{error:#}").replace('|', "/")),
-        };
-        scene.start_naru()?;
-        Ok(scene)
-    }
-
-    fn start_naru(&self) -> Result<()> {
-        fs_err::create_dir_all(&self.folder)?;
-        let tar = self.folder.join("image.tar");
-        task::run(
-            Command::new("tar").arg("-C").arg(self.bench.root()).arg("-cf").arg(&tar).arg("."),
-        )?;
-        task::run(self.naru().args(["image", "import"]).arg(&tar).arg(IMAGE))?;
-        let file = format!(
-            "name: naru-bench-ports\nservices:\n  a:\n    image: {IMAGE}\n    command: [naru-bench, serve, \"80\"]\n\
-             \x20   ports:\n      - 18080:80\n      - {{target: 80, published: 18081, x-naru-publish: nat}}\n"
-        );
-        fs_err::write(self.folder.join("compose.yaml"), file)?;
-        task::run(self.naru().args(["up", "-d"]))
-    }
-
-    fn naru(&self) -> Command {
-        let mut command = Command::new(&self.bench.naru);
-        command
-            .env("NARU_ROOT", self.folder.join("root"))
-            .env("NARU_RUN", self.folder.join("run"))
-            .current_dir(&self.folder);
-        command
+            naru: start_naru(bench)?,
+        })
     }
 
     /// `naru-bench` with these words, where this way begins.
@@ -286,7 +261,7 @@ impl<'a> Scene<'a> {
     }
 
     fn remove(self) -> Result<()> {
-        task::run(self.naru().args(["down", "-t", "0"]))?;
+        self.naru.take_down()?;
         // Fails when it was never there.
         drop(
             self.bench
@@ -295,8 +270,18 @@ impl<'a> Scene<'a> {
                 .map(|mut it| it.output()),
         );
         drop(self.server);
-        Ok(fs_err::remove_dir_all(&self.folder)?)
+        Ok(())
     }
+}
+
+fn start_naru(bench: &Bench) -> Result<Naru> {
+    let naru = Naru::with_image(bench, "/var/tmp/naru-bench-ports", IMAGE)?;
+    naru.write(&format!(
+        "name: naru-bench-ports\nservices:\n  a:\n    image: {IMAGE}\n    command: [naru-bench, serve, \"80\"]\n\
+         \x20   ports:\n      - 18080:80\n      - {{target: 80, published: 18081, x-naru-publish: nat}}\n"
+    ))?;
+    task::run(naru.command().args(["up", "-d"]))?;
+    Ok(naru)
 }
 
 impl Namespace {

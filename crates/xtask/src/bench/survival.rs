@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::compose::{IMAGE, Naru};
+use super::installed::{IMAGE, Naru};
 use super::table::{Other, Row, Samples, Table, Unit, clocked, gather};
 use super::{Bench, memory};
 use crate::task;
