@@ -13,6 +13,7 @@
 
 mod floor;
 mod names;
+mod networks;
 mod runtime;
 mod traffic;
 
@@ -99,6 +100,8 @@ enum What {
     },
     /// Questions for a name at a steady rate, and the time that all but the slowest of the answers stay below
     Names(names::Questions),
+    /// All of the network of several new network namespaces, by naru's own crate
+    Join(networks::Containers),
     /// A server for the clients below; never ends
     Serve {
         /// Its port
@@ -182,6 +185,12 @@ fn run(arguments: &Arguments) -> Result<()> {
         What::Cycles { root, scratch } => {
             let runtime = Runtime::prepare(root, scratch, &["/bin/true"])?;
             println!("{}", runtime.cycles(arguments.count)?);
+            return Ok(());
+        }
+        What::Join(asked) => {
+            for _ in 0..arguments.count {
+                networks::join(asked)?.into_iter().for_each(show);
+            }
             return Ok(());
         }
         What::Names(asked) => Box::new(|_| names::ask(asked)),

@@ -1,6 +1,6 @@
 //! `up -d` and `down` of several services, and the memory it costs to keep ten of them running.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -31,17 +31,15 @@ const MOST_AFTER_DOWN: f64 = 100_000.0;
 
 /// What one program does in one round, and what it took.
 #[derive(Default)]
-struct Taken {
-    up: Option<Samples>,
-    down: Option<Samples>,
+pub(super) struct Taken {
+    pub(super) up: Option<Samples>,
+    pub(super) down: Option<Samples>,
     memory: Option<Samples>,
     gone: Option<Samples>,
 }
 
 pub(crate) fn measure(bench: &Bench, services: usize, table: &mut Table) -> Result<()> {
-    let folder = bench.share.join(format!("compose-{services}"));
-    fs_err::create_dir_all(&folder)?;
-    fs_err::write(folder.join("compose.yaml"), compose_file(services))?;
+    let folder = folder(bench, services)?;
     let naru = Naru::prepare(bench)?;
     if let Ok(mut image) = bench.peers.command("image", [IMAGE]) {
         task::run(&mut image)?;
@@ -108,12 +106,12 @@ fn memory_rows(ours: &Samples, theirs: Samples, table: &mut Table) {
     });
 }
 
-fn taken(samples: Option<Samples>) -> Samples {
+pub(super) fn taken(samples: Option<Samples>) -> Samples {
     samples.unwrap_or_else(|| Err("no round".to_owned()))
 }
 
 impl Taken {
-    fn add(&mut self, round: Self) {
+    pub(super) fn add(&mut self, round: Self) {
         for (all, one) in [
             (&mut self.up, round.up),
             (&mut self.down, round.down),
@@ -125,6 +123,14 @@ impl Taken {
             }
         }
     }
+}
+
+/// Where the Compose file of so many services is.
+pub(super) fn folder(bench: &Bench, services: usize) -> Result<PathBuf> {
+    let folder = bench.share.join(format!("compose-{services}"));
+    fs_err::create_dir_all(&folder)?;
+    fs_err::write(folder.join("compose.yaml"), compose_file(services))?;
+    Ok(folder)
 }
 
 fn compose_file(services: usize) -> String {
@@ -141,7 +147,7 @@ fn compose_file(services: usize) -> String {
 }
 
 impl Naru {
-    fn round(&self, bench: &Bench, folder: &Path) -> Taken {
+    pub(super) fn round(&self, bench: &Bench, folder: &Path) -> Taken {
         let compose = |words: &[&str]| {
             let mut clock = Command::new(&bench.clock);
             clock.arg("command").arg(&bench.naru).arg("-f").arg(folder.join("compose.yaml"));
@@ -164,7 +170,7 @@ fn is_ours(process: &memory::Process) -> bool {
     process.command == "naru" && process.in_our_network
 }
 
-fn docker_round(bench: &Bench, folder: &Path) -> Taken {
+pub(super) fn docker_round(bench: &Bench, folder: &Path) -> Taken {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let file = format!("{SHARE}/{name}/compose.yaml");
     let compose = |words: &[&str]| -> Samples {

@@ -11,9 +11,11 @@ mod container;
 mod gates;
 mod hostile;
 mod installed;
+mod join;
 mod logs;
 mod memory;
 mod names;
+mod networks;
 mod order;
 mod peers;
 mod ports;
@@ -36,7 +38,7 @@ const INSIDE: &str = "NARU_BENCH_INSIDE";
 /// What to measure, and how often.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Which groups of rows: container, compose, order, survival, config, logs, ports (default: all)
+    /// Which groups of rows: container, compose, order, survival, config, logs, names, networks, ports (default: all)
     groups: Vec<Group>,
     /// Rounds per row; fewer than 15 are for trying things out
     #[arg(long, default_value_t = 15)]
@@ -58,6 +60,7 @@ enum Group {
     Config,
     Logs,
     Names,
+    Networks,
     Ports,
 }
 
@@ -126,6 +129,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wanted(Group::Names) {
         step("names", || names::measure(&bench, &mut table))?;
+    }
+    if wanted(Group::Networks) {
+        step("networks", || networks::measure(&bench, &mut table))?;
     }
     if wanted(Group::Ports) {
         step("published ports", || ports::measure(&bench, &mut table))?;

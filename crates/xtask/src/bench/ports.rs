@@ -77,7 +77,7 @@ struct Scene<'a> {
 }
 
 /// A network namespace that lives as long as a process in it.
-struct Namespace(Child);
+pub(super) struct Namespace(Child);
 
 impl Drop for Namespace {
     fn drop(&mut self) {
@@ -140,7 +140,10 @@ impl<'a> Scene<'a> {
 
     fn measure(&self, table: &mut Table) -> Result<()> {
         for way in Way::ALL {
-            self.wait_for(way)?;
+            let is_dockers = way >= Way::DockerLocal;
+            wait_for(&format!("{way:?}"), is_dockers, || {
+                self.client(way, &["ping", way.to(), "--times", "1"])
+            })?;
         }
         let ping = self.rounds(&Way::ALL, |way| vec!["ping", way.to()]);
         self.latency(table, &ping);
@@ -246,20 +249,6 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Until the server answers this way; docker's may be missing.
-    fn wait_for(&self, way: Way) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let answer = self.client(way, &["ping", way.to(), "--times", "1"]);
-            let is_dockers = way >= Way::DockerLocal;
-            if answer.is_ok() || is_dockers && Instant::now() > deadline {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "{way:?} is not answered: {answer:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     fn remove(self) -> Result<()> {
         self.naru.take_down()?;
         // Fails when it was never there.
@@ -274,6 +263,19 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// Until a server answers; one of docker's may be missing.
+pub(super) fn wait_for(way: &str, is_dockers: bool, ask: impl Fn() -> Samples) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = ask();
+        if answer.is_ok() || is_dockers && Instant::now() > deadline {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{way} is not answered: {answer:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn start_naru(bench: &Bench) -> Result<Naru> {
     let naru = Naru::with_image(bench, "/var/tmp/naru-bench-ports", IMAGE)?;
     naru.write(&format!(
@@ -285,7 +287,7 @@ fn start_naru(bench: &Bench) -> Result<Naru> {
 }
 
 impl Namespace {
-    fn running(command: &mut Command) -> Result<Self> {
+    pub(super) fn running(command: &mut Command) -> Result<Self> {
         let own = fs_err::read_link("/proc/self/ns/net")?;
         let program = command.get_program().to_owned();
         let mut inside = Command::new("unshare");
@@ -304,14 +306,18 @@ impl Namespace {
         PathBuf::from(format!("/proc/{}/ns/net", self.0.id()))
     }
 
-    fn command(&self, program: &Path) -> Command {
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
         command
     }
 
     /// `ip` inside, with these words.
-    fn ip(&self, words: &str) -> Result<()> {
+    pub(super) fn ip(&self, words: &str) -> Result<()> {
         task::run(self.command(Path::new("ip")).args(words.split(' ')))
     }
 }
