@@ -17,7 +17,7 @@
 //! store.load(archive, &mut |_event| {})?;
 //! let image = store.find("busybox")?.ok_or("no such image")?;
 //! let overlay = Overlay {
-//!     lower: store.lower_dirs(&image)?,
+//!     lower: store.root_dirs(&image)?,
 //!     upper: "/var/lib/naru/containers/web/upper".into(),
 //!     work: "/var/lib/naru/containers/web/work".into(),
 //! };

@@ -7,6 +7,7 @@
 //!   blobs/sha256/<hex>       manifests, configurations and layers as they came in
 //!   layers/<hex>/            the layer whose expanded archive has this digest, for overlayfs
 //!   layers/<hex>.json        its size and the blob it came from
+//!   layers/<hex>.mount-points/  for an image of this id: what containers get mounted over and it lacks
 //!   naru.json                the version of everything here that is not OCI's
 //!   lock                     held by whoever changes any of this
 //!   tmp/<n>/                 work in progress, locked by its owner; what nobody locks is rubbish
@@ -38,6 +39,7 @@ use crate::unpack;
 
 mod check;
 mod index;
+mod mount_points;
 mod remove;
 mod stage;
 mod temp;

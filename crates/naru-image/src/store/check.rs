@@ -135,11 +135,7 @@ impl Store {
     /// Layers that have a directory or a record.
     fn layer_names(&self) -> Result<Vec<Digest>, Error> {
         let mut all = self.digests("layers")?;
-        for entry in fs::read_dir(self.path("layers")).map_err(Error::Store)? {
-            let name = entry.map_err(Error::Store)?.file_name();
-            let record = name.to_str().and_then(|name| name.strip_suffix(".json"));
-            all.extend(record.and_then(|hex| Digest::from_hex(hex).ok()));
-        }
+        all.extend(self.digests_before("layers", ".json")?);
         all.sort();
         all.dedup();
         Ok(all)

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use fs_err as fs;
 use serde::Serialize;
 
-use super::Store;
 use super::index::Index;
 use super::temp::Temp;
+use super::{Store, mount_points};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::reference::Reference;
@@ -119,6 +119,12 @@ impl Store {
             fs::rename(self.layer_dir(diff_id), target).map_err(Error::Store)?;
             layers.push(diff_id);
         }
+        for image in self.digests_before("layers", mount_points::ENDING)? {
+            if !used.blobs.contains(&image) {
+                let target = rubbish.path().join(image.hex() + mount_points::ENDING);
+                fs::rename(self.mount_points(image), target).map_err(Error::Store)?;
+            }
+        }
         for blob in self.digests("blobs/sha256")? {
             if !used.blobs.contains(&blob) {
                 remove_if_there(self.blob(blob))?;
@@ -129,10 +135,20 @@ impl Store {
 
     /// The digests that name files or directories of one of the store's directories.
     pub(super) fn digests(&self, directory: &str) -> Result<Vec<Digest>, Error> {
+        self.digests_before(directory, "")
+    }
+
+    /// The digests that name files or directories of one of the store's directories, with this ending.
+    pub(super) fn digests_before(
+        &self,
+        directory: &str,
+        ending: &str,
+    ) -> Result<Vec<Digest>, Error> {
         let mut digests = Vec::new();
         for entry in fs::read_dir(self.path(directory)).map_err(Error::Store)? {
             let name = entry.map_err(Error::Store)?.file_name();
-            digests.extend(name.to_str().and_then(|name| Digest::from_hex(name).ok()));
+            let hex = name.to_str().and_then(|name| name.strip_suffix(ending));
+            digests.extend(hex.and_then(|hex| Digest::from_hex(hex).ok()));
         }
         digests.sort();
         Ok(digests)

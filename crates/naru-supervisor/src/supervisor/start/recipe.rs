@@ -131,7 +131,7 @@ fn find_image(job: &Job) -> Result<Image, Box<Failure>> {
 }
 
 fn mount_root(job: &Job, image: &Image) -> Result<OwnedFd, Box<Failure>> {
-    let lower = job.store.lower_dirs(image).map_err(|error| job.failed(&error, "image"))?;
+    let lower = job.store.root_dirs(image).map_err(|error| job.failed(&error, "image"))?;
     let directory = job.own.container(&job.record.id);
     let overlay =
         rootfs::Overlay { lower, upper: directory.join("upper"), work: directory.join("work") };
