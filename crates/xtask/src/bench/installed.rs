@@ -26,7 +26,9 @@ impl Naru {
     /// With an image of the benchmark's root file system as it is now.
     pub(crate) fn with_image(bench: &Bench, directories: &str, image: &str) -> Result<Self> {
         let naru = Self { program: bench.naru.clone(), directories: PathBuf::from(directories) };
-        fs_err::create_dir_all(&naru.directories)?;
+        fs_err::create_dir_all(naru.run())?;
+        // As `/run` is everywhere, that of the programs it is compared with too.
+        task::run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(naru.run()))?;
         let tar = naru.directories.join("image.tar");
         task::run(Command::new("tar").arg("-C").arg(bench.root()).arg("-cf").arg(&tar).arg("."))?;
         task::run(naru.command().args(["image", "import"]).arg(&tar).arg(image))?;
@@ -58,11 +60,13 @@ impl Naru {
     /// Takes its project down and its directories away.
     pub(crate) fn take_down(self) -> Result<()> {
         task::run(self.command().args(["down", "-t", "0"]))?;
+        task::run(Command::new("umount").arg(self.run()))?;
         Ok(fs_err::remove_dir_all(&self.directories)?)
     }
 
     /// Takes its directories away, whatever is left of its projects.
     pub(crate) fn remove(self) {
+        drop(task::run(Command::new("umount").args(["--lazy"]).arg(self.run())));
         drop(fs_err::remove_dir_all(self.directories));
     }
 }
