@@ -100,6 +100,14 @@ enum What {
     },
     /// Questions for a name at a steady rate, and the time that all but the slowest of the answers stay below
     Names(names::Questions),
+    /// Questions for a name without any pause; prints how many
+    Flood {
+        /// The name
+        name: String,
+        /// For how long, in seconds
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
     /// All of the network of several new network namespaces, by naru's own crate
     Join(networks::Containers),
     /// A server for the clients below; never ends
@@ -185,6 +193,10 @@ fn run(arguments: &Arguments) -> Result<()> {
         What::Cycles { root, scratch } => {
             let runtime = Runtime::prepare(root, scratch, &["/bin/true"])?;
             println!("{}", runtime.cycles(arguments.count)?);
+            return Ok(());
+        }
+        What::Flood { name, seconds } => {
+            println!("{}", names::flood(name, Duration::from_secs(*seconds))?);
             return Ok(());
         }
         What::Join(asked) => {

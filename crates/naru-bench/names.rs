@@ -69,6 +69,18 @@ fn receive(socket: &UdpSocket, count: usize) -> Result<Vec<Option<Instant>>> {
     Ok(all)
 }
 
+/// Questions without a pause for this long, whose answers nobody looks at; how many there were.
+pub(crate) fn flood(name: &str, length: Duration) -> Result<u64> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(SERVER)?;
+    let (begin, packet, mut count) = (Instant::now(), question(1, name), 0);
+    while begin.elapsed() < length {
+        // Refused while there is no room for more.
+        count += u64::from(socket.send(&packet).is_ok());
+    }
+    Ok(count)
+}
+
 fn question(id: u16, name: &str) -> Vec<u8> {
     let [high, low] = id.to_be_bytes();
     let mut packet = vec![high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];

@@ -2,17 +2,22 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{setsockopt, sockopt::RxqOvfl};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
+use super::batch::{self, Batch};
 use super::message::{self, Malformed, Query, Reply};
+use super::pace::Pace;
 use super::{Answer, Error, Sockets, Upstream, View, Zone};
 
 /// Questions of one container that wait for the host's servers at the same time.
@@ -23,7 +28,7 @@ const MOST_CLIENTS: usize = 64;
 const IDLE: Duration = Duration::from_secs(5);
 /// After an error of the socket itself, so that a lasting one does not become a busy loop.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The largest query that is looked at; what is longer is cut and then refused.
+/// The largest query by TCP that is looked at; a client that announces a longer one is let go.
 const LONGEST_QUERY: usize = 4096;
 
 /// A running server; it stops when this is dropped.
@@ -31,11 +36,16 @@ const LONGEST_QUERY: usize = 4096;
 pub struct Server {
     task: JoinHandle<()>,
     view: watch::Sender<View>,
+    lost: Arc<AtomicU32>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+        match self.lost() {
+            0 => {}
+            lost => tracing::warn!(lost, "a container asked for names faster than it is answered"),
+        }
     }
 }
 
@@ -52,17 +62,28 @@ impl Server {
     ) -> Result<Self, Error> {
         let udp = UdpSocket::from_std(sockets.udp).map_err(Error::Serve)?;
         let tcp = TcpListener::from_std(sockets.tcp).map_err(Error::Serve)?;
+        // Where the kernel does not count them, none are lost as far as anybody knows.
+        let _ = setsockopt(&udp, RxqOvfl, &1);
         let (view, seen) = watch::channel(view);
-        let context = Arc::new(Context { zones, view: seen, upstream, turn: AtomicUsize::new(0) });
+        let (turn, lost) = (AtomicUsize::new(0), Arc::<AtomicU32>::default());
+        let pace = Mutex::new(Pace::new(Instant::now()));
+        let upstream = upstream.for_another();
+        let counted = Arc::clone(&lost);
+        let context = Arc::new(Context { zones, view: seen, upstream, turn, pace, lost: counted });
         let task = tokio::spawn(async move {
             tokio::join!(serve_udp(Arc::new(udp), Arc::clone(&context)), serve_tcp(tcp, context));
         });
-        Ok(Self { task, view })
+        Ok(Self { task, view, lost })
     }
 
     /// From now on the container sees this.
     pub fn set_view(&self, view: View) {
         self.view.send_replace(view);
+    }
+
+    /// Questions by UDP that found no room any more: who asks faster than it is answered loses its own.
+    pub fn lost(&self) -> u32 {
+        self.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -73,6 +94,8 @@ struct Context {
     upstream: Upstream,
     /// Counts answers with several addresses, to begin each with another one.
     turn: AtomicUsize,
+    pace: Mutex<Pace>,
+    lost: Arc<AtomicU32>,
 }
 
 impl Context {
@@ -99,6 +122,17 @@ impl Context {
         })
     }
 
+    /// After so many questions: lets others have their turn, and waits where the container asks more than its share.
+    async fn pause(&self, questions: usize) {
+        let pace = || self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = pace().count(questions, Instant::now());
+        match wait {
+            Some(wait) => sleep(wait).await,
+            None if questions >= batch::MOST => yield_now().await,
+            None => {}
+        }
+    }
+
     async fn forward(&self, packet: &[u8], query: &Query) -> Vec<u8> {
         match self.upstream.ask(packet, query).await {
             Some(answer) => answer,
@@ -108,40 +142,51 @@ impl Context {
 }
 
 async fn serve_udp(socket: Arc<UdpSocket>, context: Arc<Context>) {
-    let mut buffer = vec![0; LONGEST_QUERY];
+    let mut batch = Batch::new();
     let mut forwarded = JoinSet::new();
     loop {
-        let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
+        if batch.receive(&socket).await.is_err() {
             sleep(PAUSE).await;
             continue;
-        };
+        }
+        context.lost.store(batch.lost(), Ordering::Relaxed);
         while forwarded.try_join_next().is_some() {}
-        let packet = &buffer[..length];
-        let answer = match message::parse(packet) {
-            Err(Malformed::Ignore) => continue,
-            Err(Malformed::Refuse(code)) => message::refuse(packet, code),
-            Ok(query) => match context.answer_locally(&query) {
-                Some(reply) => message::reply_udp(packet, &query, &reply),
-                None if forwarded.len() >= MOST_FORWARDED => {
-                    message::reply(packet, &query, &Reply::Failure)
-                }
-                None => {
-                    let (socket, context) = (Arc::clone(&socket), Arc::clone(&context));
-                    let packet = packet.to_vec();
-                    forwarded.spawn(async move {
-                        let answer = context.forward(&packet, &query).await;
-                        let answer = message::fit_udp(answer, &query);
-                        // A client that is gone by now does not miss its answer.
-                        drop(socket.send_to(&answer, client).await);
-                    });
-                    continue;
-                }
-            },
-        };
-        // When the socket's buffer is full the answer is lost, as datagrams are; waiting would
-        // let one client that does not read hold up the others.
-        drop(socket.try_send_to(&answer, client));
+        for (packet, client) in batch.questions() {
+            let answer = match message::parse(packet) {
+                Err(Malformed::Ignore) => continue,
+                Err(Malformed::Refuse(code)) => message::refuse(packet, code),
+                Ok(query) => match context.answer_locally(&query) {
+                    Some(reply) => message::reply_udp(packet, &query, &reply),
+                    None if forwarded.len() >= MOST_FORWARDED => {
+                        message::reply(packet, &query, &Reply::Failure)
+                    }
+                    None => {
+                        let (socket, context) = (Arc::clone(&socket), Arc::clone(&context));
+                        forwarded.spawn(forward(socket, context, packet.to_vec(), query, client));
+                        continue;
+                    }
+                },
+            };
+            // When the socket's buffer is full the answer is lost, as datagrams are; waiting would
+            // let one client that does not read hold up the others.
+            drop(socket.try_send_to(&answer, client));
+        }
+        context.pause(batch.len()).await;
     }
+}
+
+/// Answers a question by UDP from the name servers.
+async fn forward(
+    socket: Arc<UdpSocket>,
+    context: Arc<Context>,
+    packet: Vec<u8>,
+    query: Query,
+    client: SocketAddr,
+) {
+    let answer = context.forward(&packet, &query).await;
+    let answer = message::fit_udp(answer, &query);
+    // A client that is gone by now does not miss its answer.
+    drop(socket.send_to(&answer, client).await);
 }
 
 async fn serve_tcp(listener: TcpListener, context: Arc<Context>) {
@@ -182,6 +227,7 @@ async fn serve_client(mut stream: TcpStream, context: &Context) -> io::Result<()
         let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
         let framed = [&length.to_be_bytes(), answer.as_slice()].concat();
         timeout(IDLE, stream.write_all(&framed)).await??;
+        context.pause(1).await;
     }
 }
 

@@ -11,10 +11,11 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::hosts::{self, Hosts};
@@ -28,12 +29,16 @@ const PORT: u16 = 53;
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long a server that did not answer while another one did is not waited for.
 const DISTRUST: Duration = Duration::from_secs(10);
-/// Servers that are asked at the same time, by all containers that have this one behind them.
+/// Servers that are asked at the same time, by all containers that have this one behind them; see [`Upstream::room`].
 const MOST_ASKED: usize = 1024;
 
 /// Name servers, and for those of the host also the host's own names. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Upstream(Arc<Behind>);
+pub struct Upstream {
+    behind: Arc<Behind>,
+    /// Servers that are being asked for this container.
+    asking: Arc<AtomicUsize>,
+}
 
 #[derive(Debug)]
 struct Behind {
@@ -87,17 +92,22 @@ impl Upstream {
 
     fn new(servers: Servers, source: Source) -> Self {
         let (silent, free) = (Mutex::default(), Semaphore::new(MOST_ASKED));
-        Self(Arc::new(Behind { servers, source, silent, free }))
+        Self { behind: Arc::new(Behind { servers, source, silent, free }), asking: Arc::default() }
+    }
+
+    /// The same for another container, whose questions count by themselves.
+    pub(crate) fn for_another(&self) -> Self {
+        Self { behind: Arc::clone(&self.behind), asking: Arc::default() }
     }
 
     /// What the host's own file says about a name.
     pub(crate) fn host_name(&self, name: &str, kind: u16) -> Option<zone::Answer> {
-        let Servers::OfHost(host) = &self.0.servers else { return None };
+        let Servers::OfHost(host) = &self.behind.servers else { return None };
         lock(&host.names).now().find(name).map(|addresses| zone::of_kind(addresses, kind))
     }
 
     fn servers(&self) -> Vec<SocketAddr> {
-        match &self.0.servers {
+        match &self.behind.servers {
             Servers::Named(servers) => servers.clone(),
             Servers::OfHost(host) => {
                 let mut settings = lock(&host.settings);
@@ -114,16 +124,41 @@ impl Upstream {
         Some(answer)
     }
 
+    /// The right to ask one more server. A container has at most half as many as are left for all others, so that one
+    /// that asks for what nobody answers, and many that do, leave some to the next.
+    fn room(&self) -> io::Result<Room<'_>> {
+        let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many questions");
+        let (free, own) = (&self.behind.free, &*self.asking);
+        if own.load(Ordering::Relaxed) >= free.available_permits() / 2 {
+            return Err(full());
+        }
+        let permit = free.try_acquire().map_err(|_| full())?;
+        own.fetch_add(1, Ordering::Relaxed);
+        Ok(Room { own, _permit: permit })
+    }
+
     fn is_silent(&self, server: SocketAddr) -> bool {
-        lock(&self.0.silent).get(&server).is_some_and(|since| since.elapsed() < DISTRUST)
+        lock(&self.behind.silent).get(&server).is_some_and(|since| since.elapsed() < DISTRUST)
     }
 
     /// Notes who has answered, and who should have.
     fn remember(&self, answered: SocketAddr, silent: impl Iterator<Item = SocketAddr>) {
-        let mut all = lock(&self.0.silent);
+        let mut all = lock(&self.behind.silent);
         all.remove(&answered);
         all.retain(|_, since| since.elapsed() < DISTRUST);
         all.extend(silent.map(|server| (server, Instant::now())));
+    }
+}
+
+/// A server that is being asked.
+struct Room<'a> {
+    own: &'a AtomicUsize,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.own.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -116,8 +116,7 @@ impl Upstream {
         mut packet: Vec<u8>,
         query: &Query,
     ) -> io::Result<Vec<u8>> {
-        let full = |_| io::Error::new(io::ErrorKind::QuotaExceeded, "too many questions");
-        let _permit = self.0.free.try_acquire().map_err(full)?;
+        let _room = self.room()?;
         let mut id = [0; 2];
         getrandom(&mut id, GetRandomFlags::empty())?;
         message::set_id(&mut packet, u16::from_be_bytes(id));
@@ -137,7 +136,7 @@ impl Upstream {
         packet: Vec<u8>,
         query: &Query,
     ) -> io::Result<Vec<u8>> {
-        let socket = self.0.source.udp(server)?;
+        let socket = self.behind.source.udp(server)?;
         socket.connect(server).await?;
         let mut buffer = vec![0; LONGEST_ANSWER];
         loop {
@@ -163,7 +162,7 @@ impl Upstream {
         packet: &[u8],
         query: &Query,
     ) -> io::Result<Vec<u8>> {
-        let mut stream = self.0.source.tcp(server)?.connect(server).await?;
+        let mut stream = self.behind.source.tcp(server)?.connect(server).await?;
         let length = u16::try_from(packet.len()).map_err(io::Error::other)?;
         stream.write_all(&[&length.to_be_bytes(), packet].concat()).await?;
         let mut answer = vec![0; usize::from(stream.read_u16().await?)];
