@@ -10,6 +10,7 @@ mod deaths;
 mod dependencies;
 mod diagnostics;
 mod disk;
+mod drivers;
 mod errors;
 mod events;
 mod exec;

@@ -5,14 +5,14 @@ use naru_test::{Project, eventually};
 use super::host;
 
 /// What busybox's `ip` prints in a running container.
-fn ip(project: &Project<'_>, service: &str, words: &str) -> String {
+pub(super) fn ip(project: &Project<'_>, service: &str, words: &str) -> String {
     let mut all = vec!["exec", "-T", service, "busybox", "ip"];
     all.extend(words.split(' '));
     project.naru(all).succeeds().stdout
 }
 
 /// That a container is reached.
-fn reaches(project: &Project<'_>, service: &str, to: &str) {
+pub(super) fn reaches(project: &Project<'_>, service: &str, to: &str) {
     eventually("the server answers", || {
         let outcome = project.naru(["exec", "-T", service, "naru-check", "connect", to, "80"]);
         if outcome.code == 0 { Ok(()) } else { Err(outcome.to_string()) }

@@ -74,6 +74,7 @@ fn network_of_the_measurement() -> Network {
         internal: false,
         mtu: None,
         interface_prefix: "eth".into(),
+        kind: naru_net::Kind::Bridge,
         isolated: false,
     }
 }

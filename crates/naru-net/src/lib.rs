@@ -1,4 +1,4 @@
-//! Bridge networks, addresses, firewall rules, published ports and DNS.
+//! Networks, addresses, firewall rules, published ports and DNS.
 //!
 //! This crate owns everything between a container and the world: the bridge of a network and the
 //! links to it ([`network`], [`container`]), which subnet and which address ([`pool`], [`occupied`]), the rules of
@@ -15,6 +15,7 @@
 //! let subnet = pool::pick(&pool::Pool::default(), &occupied::occupied(&[])?, "shop_default")?;
 //! network::create(&Network {
 //!     id: "shop_default".into(),
+//!     kind: network::Kind::Bridge,
 //!     bridge: names::bridge("shop_default"),
 //!     group: names::group("shop"),
 //!     subnets: vec![Subnet::new(subnet.into())],
@@ -44,5 +45,6 @@ mod sandbox;
 pub mod watch;
 
 pub use mac::{InvalidMac, MacAddress};
+pub use netlink::upper::{IpvlanFlag, IpvlanMode, MacvlanMode, Upper};
 pub use netlink::{Refused, link::Link};
-pub use network::{DefaultRoutes, Endpoint, Network, Subnet};
+pub use network::{DefaultRoutes, Endpoint, Kind, Network, Parent, Subnet};

@@ -8,6 +8,9 @@ pub const BRIDGE_PREFIX: &str = "nb-";
 /// What the host's end of every container's link is called first.
 const HOST_SIDE_PREFIX: &str = "nv-";
 
+/// What the far end of a pair is called first.
+const FAR_END_PREFIX: &str = "nf-";
+
 /// The bit that the groups of all of naru's links have, and those that people choose have not.
 pub(crate) const OWN_GROUPS: u32 = 1 << 30;
 
@@ -18,9 +21,15 @@ pub fn bridge(network: &str) -> String {
     format!("{BRIDGE_PREFIX}{:012x}", hash(network) & 0xffff_ffff_ffff)
 }
 
-/// Whether an interface of a project's group is one of its bridges.
+/// Whether an interface of a project's group stands for a network: its bridge, or the parent of its links, whatever
+/// they are called.
 pub fn is_bridge(name: &str) -> bool {
-    name.starts_with(BRIDGE_PREFIX)
+    !name.starts_with(HOST_SIDE_PREFIX) && !name.starts_with(FAR_END_PREFIX)
+}
+
+/// The other end of the pair that is the parent of links which nobody outside is to reach; `own` is this end.
+pub(crate) fn far_end(own: &str) -> String {
+    format!("{FAR_END_PREFIX}{:012x}", hash(own) & 0xffff_ffff_ffff)
 }
 
 /// The name of the host's end of the link between a container and a network.
@@ -63,6 +72,8 @@ mod tests {
             assert_eq!(name.len(), 15);
         }
         assert_ne!(bridge("a"), bridge("b"));
+        assert!(is_bridge(&bridge("a")) && is_bridge("br-shop") && is_bridge("eth0.50"));
+        assert!(!is_bridge(&host_side("a", "b")) && !is_bridge(&far_end("nb-0")));
         assert_ne!(host_side("ab", "c"), host_side("a", "bc"));
         assert!(group("") >= 1 << 30 && group("shop") < 1 << 31);
     }

@@ -32,7 +32,7 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("name", Done),
     ("networks", Done),
     ("networks.*.attachable", Ignored("it means something for Swarm only")),
-    ("networks.*.driver", Partly(values::network_driver, "`bridge`")),
+    ("networks.*.driver", Partly(values::network_driver, "`bridge`, `macvlan`, `ipvlan`")),
     (
         "networks.*.driver_opts",
         Partly(values::driver_opts, "the options in [networks.md](networks.md)"),

@@ -57,7 +57,7 @@ services:
   b: {image: x, gpus: all, networks: [outside]}
   c: {image: x, privileged: true}
 networks:
-  outside: {driver: macvlan}
+  outside: {driver: overlay}
 ";
     insta::assert_snapshot!(refusals(yaml, &["a"]));
     assert!(refusals(yaml, &["c"]).contains("privileged"));

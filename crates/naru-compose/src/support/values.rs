@@ -20,7 +20,16 @@ pub(super) fn no(node: &Node) -> Option<String> {
 }
 
 pub(super) fn network_driver(node: &Node) -> Option<String> {
-    only(node, &["bridge", "default"])
+    let text = node.as_text()?;
+    let known = ["", "default", "bridge", "macvlan", "ipvlan"];
+    (!known.contains(&text)).then(|| match text {
+        "overlay" => "the driver `overlay` needs a swarm".to_owned(),
+        "host" | "none" | "null" => {
+            let name = if text == "host" { "host" } else { "none" };
+            format!("there is one network of driver `{text}`: write `external: true` and `name: {name}` instead")
+        }
+        _ => format!("the driver `{text}` is not possible"),
+    })
 }
 
 pub(super) fn ipam_driver(node: &Node) -> Option<String> {
@@ -82,7 +91,7 @@ pub(super) fn driver_opts(node: &Node) -> Option<String> {
             ];
             matches!(name, "driver.mtu" | "container_iface_prefix")
                 || name.strip_prefix("bridge.").is_some_and(|name| of_bridge.contains(&name))
-        })
+        }) || matches!(name, "parent" | "macvlan_mode" | "ipvlan_mode" | "ipvlan_flag")
     };
     unknown_option(node, known)
 }

@@ -57,6 +57,7 @@ fn neighbour() -> (Netns, Network) {
         internal: false,
         mtu: None,
         interface_prefix: "eth".into(),
+        kind: crate::Kind::Bridge,
         isolated: false,
     };
     network::create(&lan).unwrap();

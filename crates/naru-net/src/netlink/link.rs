@@ -11,14 +11,14 @@ use super::{Refused, Socket};
 use crate::MacAddress;
 
 /// Attribute numbers of `linux/if_link.h` and `linux/veth.h` that the typed encoder has no words for.
-const IFLA_INFO_DATA: u16 = 2;
+pub(super) const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
-const VETH_INFO_PEER: u16 = 1;
+pub(super) const VETH_INFO_PEER: u16 = 1;
 const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
+pub(super) const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_MTU: u16 = 4;
 const IFLA_NET_NS_FD: u16 = 28;
 
 /// The index of no link: the request names the link instead.
@@ -116,7 +116,7 @@ fn push_peer(buffer: &mut Vec<u8>, veth: &NewVeth<'_>) {
     finalize_nested_header(buffer, data);
 }
 
-fn push_attribute(buffer: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub(super) fn push_attribute(buffer: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(value.len()).expect("link attributes are shorter than 64 KiB");
     push_header(buffer, kind, length);
     buffer.extend_from_slice(value);
@@ -196,6 +196,7 @@ pub(crate) struct State {
     /// Whether it carries packets. It does so a little after it came up, by deferred work of the
     /// kernel, which Linux 6.8 and later do at the latest when they are asked.
     pub(crate) operational: bool,
+    pub(crate) group: u32,
 }
 
 /// The state of the link called `name`, if there is one.
@@ -207,7 +208,8 @@ pub(crate) fn state(socket: &mut Socket, name: &str) -> Result<Option<State>, Re
     let mut state = None;
     let outcome = socket.replies(&request, |(header, attributes)| {
         let index = header.ifi_index.cast_unsigned();
-        state = Some(State { index, operational: attributes.get_operstate() == Ok(UP) });
+        let operational = attributes.get_operstate() == Ok(UP);
+        state = Some(State { index, operational, group: attributes.get_group().unwrap_or(0) });
     });
     match outcome {
         Err(refused) if refused.is_absent() => Ok(None),

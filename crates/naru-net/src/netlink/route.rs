@@ -8,33 +8,55 @@ use nix::libc;
 
 use super::{INET, INET6, Refused, Socket};
 
-/// Sends everything without a closer route to `gateway` through the link.
-pub(crate) fn add_default(socket: &mut Socket, index: u32, gateway: IpAddr) -> Result<(), Refused> {
-    let mut request = Request::new().set_create().set_excl().op_newroute_do(&default(gateway));
-    drop(request.encode().push_gateway(gateway).push_oif(index));
-    socket.acknowledged(&request)
+/// Where packets to everywhere else go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To this neighbour.
+    Gateway(IpAddr),
+    /// Out by the link, whoever takes them.
+    Link {
+        /// Those of IPv6, else those of IPv4.
+        is_v6: bool,
+    },
+}
+
+/// Sends everything without a closer route this way, through the link.
+pub(crate) fn add_default(socket: &mut Socket, index: u32, way: Way) -> Result<(), Refused> {
+    set_default(socket, index, way, Request::new().set_create().set_excl())
 }
 
 /// The same, instead of what is there.
-pub(crate) fn replace_default(
-    socket: &mut Socket,
-    index: u32,
-    gateway: IpAddr,
-) -> Result<(), Refused> {
-    let mut request = Request::new().set_create().set_replace().op_newroute_do(&default(gateway));
-    drop(request.encode().push_gateway(gateway).push_oif(index));
-    socket.acknowledged(&request)
+pub(crate) fn replace_default(socket: &mut Socket, index: u32, way: Way) -> Result<(), Refused> {
+    set_default(socket, index, way, Request::new().set_create().set_replace())
 }
 
-fn default(gateway: IpAddr) -> Rtmsg {
-    Rtmsg {
-        rtm_family: if gateway.is_ipv6() { INET6 } else { INET },
+fn set_default(
+    socket: &mut Socket,
+    index: u32,
+    way: Way,
+    request: Request<'_>,
+) -> Result<(), Refused> {
+    let (is_v6, scope) = match way {
+        Way::Gateway(gateway) => (gateway.is_ipv6(), libc::RT_SCOPE_UNIVERSE),
+        Way::Link { is_v6: true } => (true, libc::RT_SCOPE_UNIVERSE),
+        Way::Link { is_v6: false } => (false, libc::RT_SCOPE_LINK),
+    };
+    let header = Rtmsg {
+        rtm_family: if is_v6 { INET6 } else { INET },
         rtm_table: libc::RT_TABLE_MAIN,
         rtm_protocol: libc::RTPROT_BOOT,
-        rtm_scope: libc::RT_SCOPE_UNIVERSE,
+        rtm_scope: scope,
         rtm_type: libc::RTN_UNICAST,
         ..Default::default()
+    };
+    let mut request = request.op_newroute_do(&header);
+    let attributes = request.encode().push_oif(index);
+    if let Way::Gateway(gateway) = way {
+        drop(attributes.push_gateway(gateway));
+    } else {
+        drop(attributes);
     }
+    socket.acknowledged(&request)
 }
 
 /// The destination of every route of every table except the kernel's own `local` one, with the

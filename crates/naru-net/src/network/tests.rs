@@ -1,12 +1,16 @@
 //! Real links, in network namespaces of the tests' own.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use fs_err as fs;
+
 use super::*;
+use crate::netlink::{Socket, address};
 use crate::sandbox::{self, Netns, current};
 use crate::{container as one_visit, names, occupied, pool};
 
@@ -22,6 +26,7 @@ pub(crate) fn network(number: u8, internal: bool) -> Network {
         internal,
         mtu: None,
         interface_prefix: "eth".into(),
+        kind: Kind::Bridge,
         isolated: false,
     }
 }

@@ -241,10 +241,13 @@ impl Book {
             let path = directories.project(&project).networks_file();
             let others: Option<record::Networks> = atomic::load(&path).ok().flatten();
             let others = others.unwrap_or_default();
-            let pairs = networks
-                .networks
-                .values()
-                .flat_map(|mine| others.networks.values().map(move |other| (mine, other)));
+            // Somebody else's is the same one, and without a bridge there is nothing to clash.
+            let has_subnets = |network: &&record::Network| {
+                !network.external && network.driver == record::Driver::Bridge
+            };
+            let all = || others.networks.values().filter(has_subnets);
+            let own = networks.networks.values().filter(has_subnets);
+            let pairs = own.flat_map(|mine| all().map(move |other| (mine, other)));
             for (mine, other) in pairs {
                 let subnets = mine.subnets.iter();
                 let subnets =

@@ -6,6 +6,7 @@ use fs_err as fs;
 use ipnetwork::IpNetwork;
 use naru_compose::project::Network;
 use naru_net::{names, occupied};
+use naru_state::record::Driver;
 use naru_state::{ContainerId, Directories, ProjectName, atomic, record};
 use rustix::fs::{FlockOperation, flock};
 
@@ -30,6 +31,11 @@ pub fn describe(
     let options = Options::parse(driver, &model.driver_opts)
         .map_err(|error| Wrong::of("driver_opts", &error))?;
     let own = bridge_name(directories, owner, &model.name);
+    let is_upper = matches!(driver, Driver::Macvlan | Driver::Ipvlan);
+    let has_no_parent = is_upper && options.parent.is_none();
+    if let Some(parent) = options.parent.as_ref().filter(|_| is_upper) {
+        check_parent(directories, owner, &model.name, parent)?;
+    }
     let bridge = options.parent.or(options.bridge).unwrap_or(own);
     let recorded = recorded_subnets(directories, owner, &model.name);
     let occupied = occupied::occupied(&recorded).map_err(|error| failed(&error))?;
@@ -42,7 +48,8 @@ pub fn describe(
         driver,
         subnets: choose_subnets(model, &choice)?,
         bridge,
-        internal: model.internal,
+        // Nothing leads out of it.
+        internal: model.internal || has_no_parent,
         attachable: model.attachable,
         external: false,
         options: model.driver_opts.clone(),
@@ -50,6 +57,34 @@ pub fn describe(
         created_ns: record::now_ns(),
         config_hash: naru_plan::hash::network(model),
     })
+}
+
+/// An interface is the parent of one network, as with Docker: a VLAN would go with the first of them that is removed.
+fn check_parent(
+    directories: &Directories,
+    owner: Option<&ProjectName>,
+    name: &str,
+    parent: &str,
+) -> Result<(), Wrong> {
+    let all = shared::all(directories).map_err(|failure| Wrong::new("", failure.message))?;
+    let is_own = |known: &shared::Known| {
+        known.record.name == name && known.project.as_ref().map(|(project, _)| project) == owner
+    };
+    let is_upper = |known: &&shared::Known| {
+        matches!(known.record.driver, Driver::Macvlan | Driver::Ipvlan)
+            && known.record.bridge == parent
+            && !is_own(known)
+    };
+    match all.iter().find(is_upper) {
+        None => Ok(()),
+        Some(known) => {
+            let other = &known.record.name;
+            let message = format!(
+                "network {other} is already using parent interface {parent}; to be in it, name it with `external: true`"
+            );
+            Err(Wrong::new("driver_opts.parent", message))
+        }
+    }
 }
 
 /// The bridge of a network that has not asked for a name of its own.
@@ -75,8 +110,9 @@ fn recorded_subnets(
             atomic::load::<record::Networks>(&path).ok().flatten()
         })
         .flat_map(|networks| networks.networks.into_values())
-        .filter(|entry| !entry.external);
+        .filter(|entry| !entry.external && entry.driver == Driver::Bridge);
     let shared = shared::unowned(directories).unwrap_or_default().into_iter();
+    let shared = shared.filter(|entry| entry.driver == Driver::Bridge);
     of_projects
         .chain(shared.filter(|entry| owner.is_some() || entry.name != name))
         .flat_map(|entry| entry.subnets.into_iter().map(|subnet| subnet.subnet))

@@ -8,6 +8,6 @@ pub mod shared;
 mod subnets;
 
 pub use describe::{choose_alone, describe};
-pub use options::{Mode, Options, UnknownOption, is_interface_name};
+pub use options::{Options, UnknownOption, is_interface_name};
 pub use place::{Asked, Chosen, Problem, choose_addresses, interface_names, parameters};
 pub use subnets::{Choice, Wrong, choose_subnets, driver};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use naru_net::{IpvlanFlag, IpvlanMode, Kind, MacvlanMode, Parent, Upper};
 use naru_state::record::Driver;
 
 /// What the options of a network's driver say.
@@ -17,23 +18,14 @@ pub struct Options {
     pub masquerade: bool,
     /// What interfaces inside containers are called first: `eth`.
     pub interface_prefix: String,
-    /// The host's interface of macvlan and ipvlan.
+    /// The host's interface of macvlan and ipvlan; one of naru's own that leads nowhere when absent.
     pub parent: Option<String>,
-    /// How their links reach each other.
-    pub mode: Option<Mode>,
-}
-
-/// How the links of a parent reach each other (ip-link(8)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the words are ip-link's")]
-pub enum Mode {
-    Private,
-    Vepa,
-    Bridge,
-    Passthru,
-    L2,
-    L3,
-    L3S,
+    /// How links of macvlan reach each other.
+    pub macvlan_mode: MacvlanMode,
+    /// What links of ipvlan do.
+    pub ipvlan_mode: IpvlanMode,
+    /// How they reach each other.
+    pub ipvlan_flag: IpvlanFlag,
 }
 
 /// An option that is not possible.
@@ -55,14 +47,6 @@ pub enum UnknownOption {
         /// The value.
         value: String,
     },
-    /// It is needed.
-    #[error("driver {driver} needs the option {name}")]
-    Missing {
-        /// Its name.
-        name: &'static str,
-        /// The driver.
-        driver: &'static str,
-    },
 }
 
 impl Default for Options {
@@ -74,7 +58,9 @@ impl Default for Options {
             masquerade: true,
             interface_prefix: "eth".to_owned(),
             parent: None,
-            mode: None,
+            macvlan_mode: MacvlanMode::default(),
+            ipvlan_mode: IpvlanMode::default(),
+            ipvlan_flag: IpvlanFlag::default(),
         }
     }
 }
@@ -103,10 +89,19 @@ impl Options {
                 }
             }
         }
-        if matches!(driver, Driver::Macvlan | Driver::Ipvlan) && options.parent.is_none() {
-            return Err(UnknownOption::Missing { name: "parent", driver: driver.name() });
-        }
         Ok(options)
+    }
+
+    /// What a network with these options is made of.
+    pub fn kind(&self, driver: Driver) -> Kind {
+        let parent = if self.parent.is_some() { Parent::OfHost } else { Parent::Own };
+        match driver {
+            Driver::Macvlan => Kind::Upper(Upper::Macvlan(self.macvlan_mode), parent),
+            Driver::Ipvlan => {
+                Kind::Upper(Upper::Ipvlan(self.ipvlan_mode, self.ipvlan_flag), parent)
+            }
+            Driver::Bridge | Driver::None | Driver::Host => Kind::Bridge,
+        }
     }
 
     /// Takes an option of every driver: nothing when it is none, false when it cannot have this value.
@@ -140,32 +135,44 @@ impl Options {
 
     fn of_parent(&mut self, driver: Driver, name: &str, value: &str) -> Option<bool> {
         match (driver, name) {
+            // As with Docker, the empty one is none.
+            (_, "parent") if value.is_empty() => Some(true),
             (_, "parent") => {
                 self.parent = Some(value.to_owned()).filter(|name| is_interface_name(name));
                 Some(self.parent.is_some())
             }
             (Driver::Macvlan, "macvlan_mode") => {
-                self.mode = match value {
-                    "" | "bridge" => Some(Mode::Bridge),
-                    "private" => Some(Mode::Private),
-                    "vepa" => Some(Mode::Vepa),
-                    "passthru" => Some(Mode::Passthru),
-                    _ => None,
-                };
-                Some(self.mode.is_some())
+                let modes = [
+                    ("bridge", MacvlanMode::Bridge),
+                    ("private", MacvlanMode::Private),
+                    ("vepa", MacvlanMode::Vepa),
+                    ("passthru", MacvlanMode::Passthru),
+                ];
+                Some(one_of(&mut self.macvlan_mode, value, &modes))
             }
             (Driver::Ipvlan, "ipvlan_mode") => {
-                self.mode = match value {
-                    "" | "l2" => Some(Mode::L2),
-                    "l3" => Some(Mode::L3),
-                    "l3s" => Some(Mode::L3S),
-                    _ => None,
-                };
-                Some(self.mode.is_some())
+                let modes =
+                    [("l2", IpvlanMode::L2), ("l3", IpvlanMode::L3), ("l3s", IpvlanMode::L3S)];
+                Some(one_of(&mut self.ipvlan_mode, value, &modes))
+            }
+            (Driver::Ipvlan, "ipvlan_flag") => {
+                let flags = [
+                    ("bridge", IpvlanFlag::Bridge),
+                    ("private", IpvlanFlag::Private),
+                    ("vepa", IpvlanFlag::Vepa),
+                ];
+                Some(one_of(&mut self.ipvlan_flag, value, &flags))
             }
             _ => None,
         }
     }
+}
+
+/// Takes the meaning of a word, where it is known; of none, what it was.
+fn one_of<T: Copy>(place: &mut T, word: &str, known: &[(&str, T)]) -> bool {
+    let found = known.iter().find(|(name, _)| *name == word).map(|(_, meaning)| *meaning);
+    *place = found.unwrap_or(*place);
+    found.is_some() || word.is_empty()
 }
 
 /// The words that Go reads as a boolean value, as Docker does.
@@ -223,7 +230,12 @@ mod tests {
         let given = [("parent", "eth0.50"), ("macvlan_mode", "private")];
         let options = parse(Driver::Macvlan, &given).unwrap();
         assert_eq!(options.parent.as_deref(), Some("eth0.50"));
-        assert_eq!(options.mode, Some(Mode::Private));
+        let private = Upper::Macvlan(MacvlanMode::Private);
+        assert_eq!(options.kind(Driver::Macvlan), Kind::Upper(private, Parent::OfHost));
+        let given = [("ipvlan_mode", "l3"), ("ipvlan_flag", "vepa")];
+        let options = parse(Driver::Ipvlan, &given).unwrap();
+        let routed = Upper::Ipvlan(IpvlanMode::L3, IpvlanFlag::Vepa);
+        assert_eq!(options.kind(Driver::Ipvlan), Kind::Upper(routed, Parent::Own));
     }
 
     #[test]
@@ -244,8 +256,10 @@ mod tests {
             let expected = format!("the option {} cannot be {:?}", wrong.0, wrong.1);
             assert_eq!(bridge(wrong), expected);
         }
-        let expected = "driver macvlan needs the option parent";
-        assert_eq!(parse(Driver::Macvlan, &[]).unwrap_err(), expected);
+        let expected = "the option macvlan_mode cannot be \"l2\"";
+        assert_eq!(refused(Driver::Macvlan, ("macvlan_mode", "l2")), expected);
+        let expected = "the option parent cannot be \"lo\"";
+        assert_eq!(refused(Driver::Macvlan, ("parent", "lo")), expected);
         let expected = "the option ipvlan_mode of driver macvlan is not possible";
         assert_eq!(refused(Driver::Macvlan, ("ipvlan_mode", "l2")), expected);
     }

@@ -32,7 +32,7 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    fn new(attribute: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn new(attribute: impl Into<String>, message: impl Into<String>) -> Self {
         Self { message: message.into(), attribute: attribute.into(), source: None }
     }
 
@@ -59,6 +59,7 @@ pub fn driver(name: &str) -> Result<Driver, Wrong> {
         "ipvlan" => Ok(Driver::Ipvlan),
         "none" | "null" => Ok(Driver::None),
         "host" => Ok(Driver::Host),
+        "overlay" => Err(Wrong::new("driver", "the network driver overlay needs a swarm")),
         other => Err(Wrong::new("driver", format!("the network driver {other} is not possible"))),
     }
 }
@@ -296,7 +297,7 @@ mod tests {
     fn a_driver_that_naru_does_not_have_is_named() {
         assert_eq!(
             driver("overlay").unwrap_err().to_string(),
-            "the network driver overlay is not possible"
+            "the network driver overlay needs a swarm"
         );
         assert_eq!(driver("").unwrap(), Driver::Bridge);
     }

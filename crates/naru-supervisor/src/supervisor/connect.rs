@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use fs_err as fs;
-use naru_net::network;
+use naru_net::{Kind, network};
 use naru_plan::{Action, Cause, Plan, Step, StepId};
 use naru_state::{ContainerId, record};
 
@@ -80,12 +80,10 @@ impl Supervisor {
             return Err(failed(format!("container {name} is not connected to network {network}")));
         };
         let before = self.plugs_of(&id, &places);
-        places.remove(index);
+        let key = places.remove(index).network;
         let after = self.plugs_of(&id, &places);
-        if self.runs(&id)
-            && let Some(plug) = before.get(index)
-        {
-            network::detach(plug.host_side()).map_err(|error| from_error(&error))?;
+        if let Some(plug) = before.get(index) {
+            self.plug_out(&id, &key, plug)?;
         }
         let left: Vec<_> =
             before.iter().filter(|plug| after.iter().any(|own| own.is(plug))).cloned().collect();
@@ -184,6 +182,16 @@ impl Supervisor {
         let endpoint = plug.without_routes();
         network::attach(&network, &endpoint.endpoint(netns.as_fd()))
             .map_err(|error| from_error(&error))
+    }
+
+    fn plug_out(&self, id: &ContainerId, key: &str, plug: &Plug) -> Outcome {
+        let Some(netns) = self.netns(id)? else { return Ok(()) };
+        let network = self.networks.get(&self.kernel_id(), key);
+        let detached = match network.map(|network| network.kind) {
+            Some(Kind::Upper(..)) => network::detach_inside(netns.as_fd(), plug.interface()),
+            _ => network::detach(plug.host_side()),
+        };
+        detached.map_err(|error| from_error(&error))
     }
 
     /// Sets the ways out that are others now.

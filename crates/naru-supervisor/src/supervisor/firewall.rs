@@ -15,6 +15,10 @@ impl Supervisor {
     /// Puts the project's whole firewall table in place, and forwarding on when a network has a way out.
     pub(super) fn replace_firewall(&mut self) -> Result<(), Failure> {
         let table = self.firewall_table();
+        if table.bridges.is_empty() {
+            // Nothing of naru's is there that rules could be about.
+            return self.remove_firewall();
+        }
         // Kept first: whoever finds it owes to switch it off.
         let outcome = self.firewall.replace(&table);
         let outcome = outcome.map_err(|error| Failure::from_error(&error))?;

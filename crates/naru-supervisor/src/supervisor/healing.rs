@@ -3,12 +3,12 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use naru_net::{Link, names, network, watch};
+use naru_net::{Kind, Link, Network, names, network, watch};
 use naru_state::ContainerId;
-use naru_state::record::Driver;
 use tokio::time::Instant;
 
 use super::Supervisor;
+use super::container::Live;
 use super::event::Event;
 use super::plug::plugs;
 use super::timers::Due;
@@ -70,7 +70,8 @@ impl Supervisor {
             Err(error) => tracing::error!(%error, "links are not looked after"),
         }
         let table = self.firewall_table();
-        if !self.firewall.is_whole(&table)
+        if !table.bridges.is_empty()
+            && !self.firewall.is_whole(&table)
             && let Err(failure) = self.replace_firewall()
         {
             tracing::error!(error = %failure.message, "the firewall could not be set again");
@@ -89,9 +90,24 @@ impl Supervisor {
             .filter_map(|own| Some((self.networks.get(&kernel_id, &own.network)?, own.clone())))
             .collect();
         let seed = format!("{kernel_id}/{id}/{}", live.state.generation);
-        for ((network, own), plug) in places.iter().zip(plugs(&places, &seed)) {
-            let record = self.networks.record.networks.get(&own.network);
-            if record.is_none_or(|record| record.driver != Driver::Bridge) {
+        for ((network, _), plug) in places.iter().zip(plugs(&places, &seed)) {
+            let netns = || {
+                let path = format!("/proc/{}/ns/net", running.process.pid);
+                fs_err::File::open(path).map_err(|error| error.to_string())
+            };
+            let attach = || {
+                let netns = netns()?;
+                network::attach(network, &plug.endpoint(netns.file().as_fd()))
+                    .map_err(|error| error.to_string())
+            };
+            if matches!(network.kind, Kind::Upper(..)) {
+                let has_it = |netns: fs_err::File| {
+                    network::has_interface(netns.file().as_fd(), plug.interface())
+                };
+                match netns().map(has_it) {
+                    Ok(Ok(false)) => self.tell_healed(live, network, attach()),
+                    _ => continue,
+                }
                 continue;
             }
             let index_of =
@@ -104,24 +120,23 @@ impl Supervisor {
             }
             let healed = match network::rejoin(network, plug.host_side()) {
                 Ok(true) => continue,
-                Ok(false) => fs_err::File::open(format!("/proc/{}/ns/net", running.process.pid))
-                    .map_err(|error| error.to_string())
-                    .and_then(|netns| {
-                        network::attach(network, &plug.endpoint(netns.file().as_fd()))
-                            .map_err(|error| error.to_string())
-                    }),
+                Ok(false) => attach(),
                 Err(error) => Err(error.to_string()),
             };
-            let (container, network) = (&live.record.name, &network.id);
-            match healed {
-                Ok(()) => {
-                    self.note(&format!(
-                        "the link of {container} to network {network} was gone and is there again"
-                    ));
-                }
-                // It may just be ending.
-                Err(error) => tracing::warn!(%container, %network, error, "a link is gone"),
+            self.tell_healed(live, network, healed);
+        }
+    }
+
+    fn tell_healed(&self, live: &Live, network: &Network, healed: Result<(), String>) {
+        let (container, network) = (&live.record.name, &network.id);
+        match healed {
+            Ok(()) => {
+                self.note(&format!(
+                    "the link of {container} to network {network} was gone and is there again"
+                ));
             }
+            // It may just be ending.
+            Err(error) => tracing::warn!(%container, %network, error, "a link is gone"),
         }
     }
 }

@@ -104,9 +104,11 @@ fn texts(job: &Job) -> Result<[String; 3], spec::Error> {
     Ok([hosts, hostname, spec::files::resolv_conf(&resolver)])
 }
 
-/// The host as the container sees it: the gateway of its first network that has one, IPv4 before IPv6.
+/// The host as the container sees it: the gateway of its first network that has one, IPv4 before IPv6. Where a network
+/// has no bridge, its gateway is somebody else.
 fn host_gateway(job: &Job) -> Option<IpAddr> {
-    let networks = || job.networks.iter().map(|(network, _)| network);
+    let networks = job.networks.iter().map(|(network, _)| network);
+    let networks = || networks.clone().filter(|network| network.kind == naru_net::Kind::Bridge);
     let v4 = networks().find_map(naru_net::Network::gateway_v4).map(IpAddr::V4);
     v4.or_else(|| networks().find_map(naru_net::Network::gateway_v6).map(IpAddr::V6))
 }

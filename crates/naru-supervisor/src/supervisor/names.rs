@@ -141,8 +141,10 @@ fn subnets(network: &record::Network) -> impl Iterator<Item = IpNetwork> {
     network.subnets.iter().map(|subnet| subnet.subnet)
 }
 
-/// The host as a container sees it: the gateways of its first network with a way out, or of its first.
+/// The host as a container sees it: the gateways of its first network with a way out, or of its first. Where a network
+/// has no bridge, its gateway is somebody else.
 fn host<'a>(networks: impl Iterator<Item = &'a record::Network> + Clone) -> Vec<IpAddr> {
+    let networks = networks.filter(|network| network.driver == record::Driver::Bridge);
     let is_outer = |network: &&record::Network| !network.internal && network.gateway().is_some();
     let network = networks.clone().find(is_outer).or_else(|| networks.clone().next());
     let subnets = network.into_iter().flat_map(|network| &network.subnets);

@@ -72,6 +72,7 @@ pub(crate) fn in_kernel(record: &record::Network, group: u32) -> naru_net::Netwo
     let options = Options::parse(record.driver, &record.options).unwrap_or_default();
     naru_net::Network {
         id: record.name.clone(),
+        kind: options.kind(record.driver),
         bridge: record.bridge.clone(),
         group,
         subnets: subnets.collect(),
@@ -137,16 +138,9 @@ impl Supervisor {
     pub(super) fn restore_bridges(&self) -> Result<Vec<String>, Failure> {
         let failed = |error: &dyn std::error::Error| Failure::from_error(error);
         let id = self.kernel_id();
-        let bridges = network::links_of_group(names::group(&id)).map_err(|error| failed(&error))?;
-        let entries = self.networks.record.networks.iter();
-        let with_bridge =
-            entries.filter(|(_, entry)| entry.driver == record::Driver::Bridge && !entry.external);
-        let recorded: Vec<_> =
-            with_bridge.filter_map(|(key, _)| self.networks.get(&id, key)).collect();
-        let is_whole = |network: &naru_net::Network| {
-            bridges.iter().any(|link| link.name == network.bridge && link.up)
-        };
-        let missing: Vec<_> = recorded.iter().filter(|network| !is_whole(network)).collect();
+        let own = self.networks.record.networks.iter().filter(|(_, entry)| !entry.external);
+        let recorded = own.filter_map(|(key, _)| self.networks.get(&id, key)).collect();
+        let missing = network::incomplete(recorded).map_err(|error| failed(&error))?;
         for network in &missing {
             network::restore(network).map_err(|error| failed(&error))?;
         }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use naru_compose::project::{Attachment, Service};
-use naru_net::MacAddress;
+use naru_net::{Kind, MacAddress};
 use naru_plan::{Action, Plan, Subject};
 use naru_state::{ContainerId, record};
 
 use super::Supervisor;
-use crate::network::{Asked, Chosen, Problem, interface_names, is_interface_name, parameters};
+use crate::network::{
+    Asked, Chosen, Options, Problem, interface_names, is_interface_name, parameters,
+};
 use crate::protocol::{Cause, Failure, Run};
 
 /// An address in a network of this key.
@@ -81,6 +83,7 @@ impl Supervisor {
         link_local(asked)?;
         let about = |message| Problem { attribute: "driver_opts", message };
         parameters(&asked.driver_opts).map_err(about)?;
+        check_mac(asked, network)?;
         let wanted = Asked { v4: &asked.ipv4_address, v6: &asked.ipv6_address };
         let Some(network) = network.filter(|_| !wanted.v4.is_empty() || !wanted.v6.is_empty())
         else {
@@ -169,6 +172,11 @@ impl Supervisor {
         let fixed = fixed.filter_map(|text| text.parse::<IpAddr>().ok());
         taken.extend(fixed.filter(|address| !wanted.contains(&Some(*address))));
         taken.extend(self.taken_by_others(network));
+        if network.driver != record::Driver::Bridge {
+            // The host is a neighbour of the container there.
+            let own = naru_net::network::addresses_of(&network.bridge).unwrap_or_default();
+            taken.extend(own.iter().map(ipnetwork::IpNetwork::ip));
+        }
         crate::network::choose_addresses(network, asked, &taken)
     }
 
@@ -204,6 +212,20 @@ fn sorted(model: &Service) -> Vec<(&String, Box<Attachment>)> {
         networks.map(|(key, own)| (key, own.clone().unwrap_or_default())).collect();
     networks.sort_by_key(|(_, own)| std::cmp::Reverse(own.priority));
     networks
+}
+
+/// Only links with a hardware address of their own can have another.
+fn check_mac(asked: &Attachment, network: Option<&record::Network>) -> Result<(), Problem> {
+    let Some(network) = network.filter(|_| !asked.mac_address.is_empty()) else { return Ok(()) };
+    let options = Options::parse(network.driver, &network.options).unwrap_or_default();
+    match options.kind(network.driver) {
+        Kind::Upper(upper, _) if upper.shares_mac() => {
+            let kind = upper.kind();
+            let message = format!("a {kind} link of network {} has its parent's", network.name);
+            Err(Problem { attribute: "mac_address", message })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A place without what has to be chosen or can be wrong.

@@ -35,6 +35,7 @@ pub(super) fn plugs(places: &[(Network, Attachment)], seed: &str) -> Vec<Plug> {
             let routes = DefaultRoutes {
                 v4: v4.filter(|(at, _)| *at == index).map(|(_, gateway)| gateway),
                 v6: v6.filter(|(at, _)| *at == index).map(|(_, gateway)| gateway),
+                is_routed: network.is_routed(),
             };
             plug(network, own, (interface, routes), seed)
         })
@@ -136,6 +137,7 @@ mod tests {
             internal,
             mtu: None,
             interface_prefix,
+            kind: naru_net::Kind::Bridge,
             isolated: false,
         }
     }
@@ -167,10 +169,9 @@ mod tests {
         let none = DefaultRoutes::default();
         let v6 = Some("fd00:3::1".parse().unwrap());
         let through = |last: u8| Some([10, last, 0, 1].into());
-        let split =
-            [none, DefaultRoutes { v4: through(2), v6: None }, DefaultRoutes { v4: None, v6 }];
-        assert_eq!(gateways(0), split);
-        assert_eq!(gateways(1), [none, none, DefaultRoutes { v4: through(3), v6 }]);
+        let ways = |v4, v6| DefaultRoutes { v4, v6, ..none };
+        assert_eq!(gateways(0), [none, ways(through(2), None), ways(None, v6)]);
+        assert_eq!(gateways(1), [none, none, ways(through(3), v6)]);
     }
 
     #[test]

@@ -224,6 +224,10 @@ impl Supervisor {
                     live.record.ports.iter().any(|port| key(port) == *id)
                 };
                 let Some(live) = self.containers.values().find(has) else { return };
+                if self.reached_through(live).1.is_empty() {
+                    // Without a bridge there is no other way to it.
+                    return;
+                }
                 format!(
                     "{} listens on {address} only: reachable through its published port, not from other containers",
                     live.record.service
