@@ -21,9 +21,14 @@ pub fn bridge(network: &str) -> String {
     format!("{BRIDGE_PREFIX}{:012x}", hash(network) & 0xffff_ffff_ffff)
 }
 
+/// Whether a bridge has the name that naru gives, not one that a user has asked for.
+pub fn is_bridge(name: &str) -> bool {
+    name.starts_with(BRIDGE_PREFIX)
+}
+
 /// Whether an interface of a project's group stands for a network: its bridge, or the parent of its links, whatever
 /// they are called.
-pub fn is_bridge(name: &str) -> bool {
+pub fn is_of_network(name: &str) -> bool {
     !name.starts_with(HOST_SIDE_PREFIX) && !name.starts_with(FAR_END_PREFIX)
 }
 
@@ -72,8 +77,11 @@ mod tests {
             assert_eq!(name.len(), 15);
         }
         assert_ne!(bridge("a"), bridge("b"));
-        assert!(is_bridge(&bridge("a")) && is_bridge("br-shop") && is_bridge("eth0.50"));
-        assert!(!is_bridge(&host_side("a", "b")) && !is_bridge(&far_end("nb-0")));
+        assert!(
+            is_of_network(&bridge("a")) && is_of_network("br-shop") && is_of_network("eth0.50")
+        );
+        assert!(!is_of_network(&host_side("a", "b")) && !is_of_network(&far_end("nb-0")));
+        assert!(is_bridge(&bridge("a")) && !is_bridge("br-shop"));
         assert_ne!(host_side("ab", "c"), host_side("a", "bc"));
         assert!(group("") >= 1 << 30 && group("shop") < 1 << 31);
     }

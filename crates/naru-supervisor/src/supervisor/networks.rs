@@ -253,7 +253,7 @@ pub(crate) fn unlink(group: &str) -> std::process::ExitCode {
 /// The bridges of a project that the kernel has.
 fn bridges(kernel_id: &str) -> Result<Vec<naru_net::Link>, network::Error> {
     let mut links = network::links_of_group(names::group(kernel_id))?;
-    links.retain(|link| names::is_bridge(&link.name));
+    links.retain(|link| names::is_of_network(&link.name));
     Ok(links)
 }
 
