@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use naru_net::{DefaultRoutes, Endpoint, MacAddress, Network, Subnet, container, names, network};
+use naru_net::{Endpoint, MacAddress, Network, Subnet, container, names, network};
 use nix::sched::{CloneFlags, unshare};
 
 /// Name and id of the network.
@@ -66,6 +66,7 @@ fn bridge_network(ipv6: bool) -> Result<Network> {
     let subnets = [IpNetwork::V4(v4), IpNetwork::V6(v6)];
     Ok(Network {
         id: ID.to_owned(),
+        kind: naru_net::Kind::Bridge,
         bridge: names::bridge(ID),
         group: names::group(ID),
         subnets: subnets[..1 + usize::from(ipv6)].iter().copied().map(Subnet::new).collect(),
@@ -101,7 +102,7 @@ fn one(network: &Network, number: u16, netns: &OwnedFd) -> Result<Duration> {
         interface: "eth0",
         addresses: &addresses,
         mac: MacAddress::of_first([first.ip()]),
-        routes: DefaultRoutes { v4: network.gateway_v4(), v6: network.gateway_v6() },
+        routes: network.routes(),
         parameters: &[],
         host_side: &host_side,
         netns: netns.as_fd(),
