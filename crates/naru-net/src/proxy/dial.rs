@@ -17,6 +17,7 @@ use rustix::net::{
 
 use super::event_loop::{Kind, Poll, Token};
 use super::flow::{Flow, Side};
+use super::link;
 use super::target::{self, Place, Sockets, Taken};
 use super::tcp::{Patience, SIDE_EVENTS, Stage, Tcp, note};
 use crate::ports::Protocol;
@@ -227,6 +228,7 @@ fn outside(to: SocketAddr) -> rustix::io::Result<OwnedFd> {
 
 fn connect_through(socket: OwnedFd, to: SocketAddr) -> rustix::io::Result<OwnedFd> {
     let _ = set_tcp_nodelay(&socket, true);
+    link::prepare_server(&socket);
     match connect(&socket, &to) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error),

@@ -1,9 +1,11 @@
 //! The loop: waits for sockets, timers and commands, and hands each event to TCP or UDP.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -14,6 +16,7 @@ use rustix::io::Errno;
 use super::target::Target;
 use super::tcp::Tcp;
 use super::udp::Udp;
+use super::vigil::{self, Look, Vigil};
 use super::{Command, Listener, Mailbox, Notice};
 use crate::ports::{Bound, Protocol};
 
@@ -94,6 +97,7 @@ pub(super) struct EventLoop {
     publications: HashMap<String, Publication>,
     tcp: Tcp,
     udp: Udp,
+    vigil: Vigil,
 }
 
 /// Whether the loop goes on.
@@ -120,6 +124,7 @@ impl EventLoop {
             publications,
             tcp: Tcp::new(most_descriptors, mailbox.clone()),
             udp: Udp::new(mailbox.clone()),
+            vigil: Vigil::new(thread::available_parallelism().map_or(1, NonZero::get)),
             mailbox,
         })
     }
@@ -133,18 +138,9 @@ impl EventLoop {
 
         let mut events = Vec::with_capacity(512);
         loop {
-            let timeout = self.timeout();
-            events.clear();
-            match epoll::wait(
-                &self.poll.epoll,
-                rustix::buffer::spare_capacity(&mut events),
-                timeout.as_ref(),
-            ) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => {
-                    tracing::error!(%error, "the proxy's epoll instance failed");
-                    return;
-                }
+            if let Err(error) = self.wait(&mut events) {
+                tracing::error!(%error, "the proxy's epoll instance failed");
+                return;
             }
             for event in &events {
                 // Copied: the kernel's structure is packed.
@@ -157,6 +153,56 @@ impl EventLoop {
             self.tcp.after_events(&mut self.poll, now);
             self.udp.expire(now);
             self.tell_news();
+        }
+    }
+
+    /// Waits for events, of which there may be none: a timer is due then.
+    fn wait(&mut self, events: &mut Vec<Event>) -> rustix::io::Result<()> {
+        events.clear();
+        let moves_bulk = self.tcp.moved_bulk();
+        let begin = Instant::now();
+        if self.vigil.pays() && !moves_bulk {
+            let look = self.look(events, begin)?;
+            self.vigil.looked(look);
+            if !events.is_empty() {
+                return Ok(());
+            }
+        }
+        let timeout = self.timeout();
+        self.take_events(events, timeout.as_ref())?;
+        if !events.is_empty() && !moves_bulk {
+            self.vigil.slept(begin.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Looks for events again and again, as long as [`vigil`] says that this is better than to sleep.
+    fn look(&self, events: &mut Vec<Event>, begin: Instant) -> rustix::io::Result<Look> {
+        let mut last = begin;
+        loop {
+            self.take_events(events, Some(&Timespec::default()))?;
+            let now = Instant::now();
+            if now - last > vigil::INTERRUPTED {
+                return Ok(Look::Interrupted);
+            }
+            if !events.is_empty() {
+                return Ok(Look::Found);
+            }
+            if now - begin > vigil::LONGEST {
+                return Ok(Look::Nothing);
+            }
+            last = now;
+        }
+    }
+
+    fn take_events(
+        &self,
+        events: &mut Vec<Event>,
+        timeout: Option<&Timespec>,
+    ) -> rustix::io::Result<()> {
+        match epoll::wait(&self.poll.epoll, rustix::buffer::spare_capacity(events), timeout) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -8,8 +8,11 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 
 /// Size of the buffer that small messages go through. A read that fills it means bulk data.
 const SCRATCH: usize = 16 * 1024;
-/// Size of the pipes that bulk data goes through.
-const PIPE: usize = 256 * 1024;
+/// Size of the pipes that bulk data goes through: few large ones, then smaller ones, since a pipe holds as much when its
+/// reader is slow.
+const PIPE: usize = 512 * 1024;
+const SMALL_PIPE: usize = 128 * 1024;
+const MOST_LARGE_PIPES: usize = 64;
 /// Bytes that one connection may move before the others have their turn.
 const BUDGET: usize = 1024 * 1024;
 /// Empty pipes kept for the next bulk transfer.
@@ -37,18 +40,24 @@ pub(super) struct Resources {
     idle_pipes: Vec<Pipe>,
     /// Pipes that exist, idle or in use.
     pipes: usize,
+    /// Those of them that are large.
+    large_pipes: usize,
     most_pipes: usize,
+    /// Bulk data has moved.
+    pub(super) moved_bulk: bool,
 }
 
 struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
+    size: usize,
 }
 
 impl Resources {
     pub(super) fn new(most_pipes: usize) -> Self {
         let scratch = Box::new([0; SCRATCH]);
-        Self { scratch, idle_pipes: Vec::new(), pipes: 0, most_pipes }
+        let idle_pipes = Vec::new();
+        Self { scratch, idle_pipes, pipes: 0, large_pipes: 0, most_pipes, moved_bulk: false }
     }
 
     /// Descriptors that are kept free for pipes.
@@ -65,24 +74,32 @@ impl Resources {
             return None;
         }
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        let size = if self.large_pipes < MOST_LARGE_PIPES { PIPE } else { SMALL_PIPE };
         // Refused beyond the user's quota of pipe memory: the default size works as well.
-        let _ = fcntl_setpipe_size(&write, PIPE);
+        let _ = fcntl_setpipe_size(&write, size);
         self.pipes += 1;
-        Some(Pipe { read, write })
+        self.large_pipes += usize::from(size == PIPE);
+        Some(Pipe { read, write, size })
     }
 
     fn give_back(&mut self, pipe: Pipe) {
         if self.idle_pipes.len() < MOST_IDLE_PIPES {
             self.idle_pipes.push(pipe);
         } else {
-            self.pipes -= 1;
+            self.close(pipe);
         }
+    }
+
+    fn close(&mut self, pipe: Pipe) {
+        self.pipes -= 1;
+        self.large_pipes -= usize::from(pipe.size == PIPE);
     }
 
     /// Closes the pipes that nobody uses.
     pub(super) fn close_idle_pipes(&mut self) {
-        self.pipes -= self.idle_pipes.len();
-        self.idle_pipes.clear();
+        for pipe in std::mem::take(&mut self.idle_pipes) {
+            self.close(pipe);
+        }
     }
 }
 
@@ -202,7 +219,8 @@ impl Flow {
         resources: &mut Resources,
     ) -> Result<usize, Errno> {
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
-        match splice(&from.socket, None, &pipe.write, None, PIPE, flags) {
+        resources.moved_bulk = true;
+        match splice(&from.socket, None, &pipe.write, None, pipe.size, flags) {
             Ok(0) => {
                 self.ended = true;
                 resources.give_back(pipe);
@@ -267,7 +285,7 @@ impl Flow {
             if length == 0 {
                 resources.give_back(pipe);
             } else {
-                resources.pipes -= 1;
+                resources.close(pipe);
             }
         }
     }

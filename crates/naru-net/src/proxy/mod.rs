@@ -9,10 +9,12 @@
 mod dial;
 mod event_loop;
 mod flow;
+mod link;
 mod target;
 mod tcp;
 mod time_wait;
 mod udp;
+mod vigil;
 
 use std::fmt;
 use std::io;

@@ -12,10 +12,11 @@ use rustix::net::sockopt::{
     set_socket_keepalive, set_socket_linger, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
     set_tcp_nodelay,
 };
-use rustix::net::{SocketFlags, accept_with, getsockname};
+use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 
 use super::event_loop::{Kind, Poll, Token};
 use super::flow::{Flow, Resources, Side, Turn};
+use super::link;
 use super::target::{Pool, Target};
 use super::time_wait::Remnants;
 use super::{Mailbox, Notice};
@@ -46,6 +47,8 @@ pub(super) struct Listener {
     pub(super) scout: Option<u64>,
     /// Those that wait for what it finds.
     pub(super) queue: VecDeque<u64>,
+    /// The host's congestion control is not for links that are memory.
+    is_paced: bool,
 }
 
 pub(super) struct Connection {
@@ -138,6 +141,11 @@ impl Tcp {
         !self.ready.is_empty()
     }
 
+    /// Whether bulk data has moved since this was asked last.
+    pub(super) fn moved_bulk(&mut self) -> bool {
+        std::mem::take(&mut self.resources.moved_bulk)
+    }
+
     pub(super) fn next_timer(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
         match (timer, self.paused) {
@@ -160,12 +168,13 @@ impl Tcp {
         let _ = set_tcp_keepidle(&socket, idle);
         let _ = set_tcp_keepintvl(&socket, interval);
         let _ = set_tcp_keepcnt(&socket, count);
+        let is_paced = link::is_paced(&socket);
         let number = poll.number();
         if self.paused.is_none() {
             poll.watch(&socket, Token::new(Kind::Listener, number), EventFlags::IN)?;
         }
         let (pool, scout, queue) = (Pool::default(), None, VecDeque::new());
-        self.listeners.insert(number, Listener { socket, target, pool, scout, queue });
+        self.listeners.insert(number, Listener { socket, target, pool, scout, queue, is_paced });
         Ok(number)
     }
 
@@ -210,8 +219,13 @@ impl Tcp {
             if self.is_full() {
                 return self.pause(poll, Pause::Full);
             }
-            match accept_with(&listener.socket, flags) {
-                Ok(client) => self.begin(poll, number, client),
+            match acceptfrom_with(&listener.socket, flags) {
+                Ok((client, peer)) => {
+                    if listener.is_paced {
+                        link::prepare_client(&client, peer);
+                    }
+                    self.begin(poll, number, client);
+                }
                 Err(Errno::AGAIN) => return,
                 // The host has no descriptor or memory left: waiting is all that can be done.
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {

@@ -332,6 +332,33 @@ fn a_thousand_connections_at_once_are_all_answered() {
     });
 }
 
+/// The congestion control that the kernel has for the sockets of this namespace's connections, by their remote port.
+fn control_of(stream: &TcpStream) -> String {
+    rustix::net::sockopt::tcp_congestion(stream).unwrap()
+}
+
+#[test]
+fn what_stays_on_the_host_is_not_paced_and_neighbours_have_the_hosts_congestion_control() {
+    sandbox::run(|| {
+        let own = "/proc/sys/net/ipv4/tcp_congestion_control";
+        if fs_err::write(own, "bbr").is_err() {
+            return;
+        }
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        assert!(link::is_paced(&listener));
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        assert_eq!(control_of(&accepted), "bbr");
+        link::prepare_client(&accepted, Some("192.0.2.1:9".parse::<SocketAddr>().unwrap().into()));
+        assert_eq!(control_of(&accepted), "bbr", "a neighbour");
+        link::prepare_client(&accepted, Some(peer.into()));
+        assert_eq!(control_of(&accepted), "reno");
+        link::prepare_server(&client);
+        assert_eq!(control_of(&client), "reno");
+    });
+}
+
 #[test]
 fn datagrams_come_back_from_the_address_they_were_sent_to() {
     sandbox::run(|| {
