@@ -43,6 +43,7 @@ mod resolvers;
 mod restart;
 mod samples;
 mod secrets;
+mod senders;
 mod stopping;
 mod survival;
 mod sweep;

@@ -40,9 +40,19 @@ pub(crate) fn act(words: &[&str]) -> bool {
         ["mode", path, mode] => print(path, change_mode(path, mode)),
         ["owner", path, id] => print(path, change_owner(path, id)),
         ["connect-abstract"] => connect_abstract(),
+        ["frame", interface, bytes] => print("frame", send_frame(interface, bytes)),
         _ => return false,
     }
     true
+}
+
+/// Sends a whole frame, given in hexadecimal digits.
+fn send_frame(interface: &str, digits: &str) -> Result<(), Errno> {
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let frame: Vec<u8> = bytes.collect::<Option<_>>().ok_or(Errno::INVAL)?;
+    let socket = naru_sys::network::packet_socket(interface)?;
+    rustix::io::write(&socket, &frame).map(drop)
 }
 
 fn seconds_of(text: &str) -> Duration {

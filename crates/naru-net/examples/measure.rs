@@ -1,5 +1,5 @@
 //! Measures what this crate promises in numbers, in network namespaces of its own. Needs root:
-//! `cargo run --release -p naru-net --example measure`
+//! `cargo run --release -p naru-net --example measure [SENDERS]`, where `any` measures without looking at senders.
 #![expect(clippy::print_stdout, reason = "a table for the developer")]
 #![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to clean up")]
 
@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use naru_net::firewall::{Bridge, Firewall, Table};
+use naru_net::guard::Senders;
 use naru_net::ports::{Protocol, Publish};
 use naru_net::proxy::Proxy;
 use naru_net::{
@@ -30,11 +31,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let made = timed(|| network::create(&network))?;
     println!("network created                 {made:>12.1?}");
 
+    let senders = std::env::args().nth(1).unwrap_or_default().parse()?;
     let mut joined = Vec::new();
     let mut first = None;
     for host in 2..2 + CONTAINERS {
         let netns = new_namespace();
-        joined.push(timed(|| join(&network, host, &netns))?);
+        joined.push(timed(|| join(&network, host, &netns, &senders))?);
         first.get_or_insert(netns);
     }
     println!("container set up, median        {:>12.1?}", median(&mut joined));
@@ -84,7 +86,12 @@ fn address(network: &Network, host: u8) -> Ipv4Addr {
     [a, b, c, host].into()
 }
 
-fn join(network: &Network, host: u8, netns: &OwnedFd) -> Result<(), container::Error> {
+fn join(
+    network: &Network,
+    host: u8,
+    netns: &OwnedFd,
+    senders: &Senders,
+) -> Result<(), container::Error> {
     let address = address(network, host);
     let endpoint = Endpoint {
         interface: "eth0",
@@ -92,6 +99,7 @@ fn join(network: &Network, host: u8, netns: &OwnedFd) -> Result<(), container::E
         mac: MacAddress::of(address),
         routes: network.routes(),
         parameters: &[],
+        senders,
         host_side: &names::host_side(&host.to_string(), &network.id),
         netns: netns.as_fd(),
     };

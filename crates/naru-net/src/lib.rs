@@ -2,8 +2,8 @@
 //!
 //! This crate owns everything between a container and the world: the bridge of a network and the
 //! links to it ([`network`], [`container`]), which subnet and which address ([`pool`], [`occupied`]), the rules of
-//! a project ([`firewall`], [`forwarding`], and [`watch`] for what others do to them), ports of the host ([`ports`], [`proxy`]) and names
-//! ([`dns`]). It never knows what a service or a project file is, keeps no records, and never
+//! a project ([`firewall`], [`forwarding`], and [`watch`] for what others do to them), ports of the host ([`ports`], [`proxy`]), names
+//! ([`dns`]) and senders ([`guard`]). It never knows what a service or a project file is, keeps no records, and never
 //! calls a host tool: links, addresses, routes and rules are set by netlink.
 //!
 //! Everything acts on the network namespace of the calling thread, except where a namespace is
@@ -31,6 +31,7 @@ pub mod container;
 pub mod dns;
 pub mod firewall;
 pub mod forwarding;
+pub mod guard;
 mod mac;
 pub mod names;
 pub mod namespace;

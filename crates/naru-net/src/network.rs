@@ -18,12 +18,14 @@ use std::os::fd::BorrowedFd;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 
+use crate::guard::Senders;
 use crate::netlink::upper::Upper;
 use crate::netlink::{link, route};
 use crate::{MacAddress, pool};
 
 pub use attach::{
-    attach, detach, detach_inside, has_interface, loopback_up, rejoin, set_default_routes,
+    attach, detach, detach_inside, has_interface, loopback_up, rejoin, restore_guard,
+    set_default_routes,
 };
 pub(crate) use attach::{attach_inside, host_socket, loopback_up_inside};
 pub use error::Error;
@@ -101,6 +103,8 @@ pub struct Endpoint<'a> {
     pub routes: DefaultRoutes,
     /// Kernel parameters of the interface, as paths below `/proc/sys` with their values.
     pub parameters: &'a [(String, String)],
+    /// In whose name it may send, by a network that has a bridge.
+    pub senders: &'a Senders,
     /// Name of the host's end; see [`crate::names::host_side`].
     pub host_side: &'a str,
     /// The container's network namespace.

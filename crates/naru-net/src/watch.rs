@@ -33,8 +33,15 @@ const TABLE: u16 = 1;
 /// Length of a firewall message's own header.
 const FIREWALL_HEADER: usize = 4;
 
-/// `RTNLGRP_LINK` of `linux/rtnetlink.h`.
-const LINK_GROUP: u32 = 1;
+/// `RTNLGRP_LINK`, `RTNLGRP_TC`, `RTNLGRP_IPV4_NETCONF` and `RTNLGRP_IPV6_NETCONF` of `linux/rtnetlink.h`.
+const LINK_GROUPS: [u32; 4] = [1, 4, 24, 25];
+/// `RTM_NEWNETCONF`, with the length of its own header, and its attributes for the interface and for forwarding.
+const SETTING: u16 = 80;
+const SETTING_HEADER: usize = 4;
+const SETTING_OF: u16 = 1;
+const SETTING_FORWARDING: u16 = 2;
+/// `NETCONFA_IFINDEX_ALL`: the setting is that of the host.
+const OF_HOST: i32 = -1;
 /// `IFLA_GROUP` of `linux/if_link.h`.
 const GROUP: u16 = 27;
 /// Length of a link message's own header.
@@ -59,34 +66,50 @@ pub fn firewall(project: &str, changed: impl FnMut() -> bool + Send + 'static) -
         let table = table.map(CStr::to_string_lossy).unwrap_or_default();
         names::project_of(&table).is_none() || (is_gone && table == own)
     };
-    watch((libc::NETLINK_NETFILTER, FIREWALL_GROUP), matters, changed)
+    watch((libc::NETLINK_NETFILTER, &[FIREWALL_GROUP]), matters, changed)
 }
 
-/// Calls `changed` when a link of this group was deleted or brought down, until it returns false.
+/// Calls `changed` when a link of this group was deleted or brought down, what looks at some link's senders was taken
+/// away, or the host's forwarding was switched, until it returns false.
 ///
 /// # Errors
 /// When no thread can be started.
 pub fn links(group: u32, changed: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
-    let matters = move |kind: u16, message: &[u8]| {
-        let Some((header, attributes)) = message.split_at_checked(LINK_HEADER) else {
-            return false;
-        };
-        // A bridge tells of its ports too, by messages of its own family.
-        let is_link = header[0] == 0;
-        let flags = u32::from_ne_bytes([
-            header[LINK_FLAGS],
-            header[LINK_FLAGS + 1],
-            header[LINK_FLAGS + 2],
-            header[LINK_FLAGS + 3],
-        ]);
-        let is_down = kind == libc::RTM_DELLINK || flags & libc::IFF_UP.cast_unsigned() == 0;
-        is_link && is_down && find_attr(attributes, GROUP) == Some(&group.to_ne_bytes())
+    let matters = move |kind: u16, message: &[u8]| match kind {
+        libc::RTM_NEWLINK | libc::RTM_DELLINK => is_of_link(kind, message, group),
+        libc::RTM_DELQDISC | libc::RTM_DELTFILTER => true,
+        SETTING => is_forwarding(message),
+        _ => false,
     };
-    watch((libc::NETLINK_ROUTE, LINK_GROUP), matters, changed)
+    watch((libc::NETLINK_ROUTE, &LINK_GROUPS), matters, changed)
+}
+
+/// Whether a message is about forwarding by the whole host.
+fn is_forwarding(message: &[u8]) -> bool {
+    let attributes = message.get(SETTING_HEADER..).unwrap_or_default();
+    find_attr(attributes, SETTING_OF) == Some(&OF_HOST.to_ne_bytes())
+        && find_attr(attributes, SETTING_FORWARDING).is_some()
+}
+
+/// Whether a message is about a link of this group that is gone or down.
+fn is_of_link(kind: u16, message: &[u8], group: u32) -> bool {
+    let Some((header, attributes)) = message.split_at_checked(LINK_HEADER) else {
+        return false;
+    };
+    // A bridge tells of its ports too, by messages of its own family.
+    let is_link = header[0] == 0;
+    let flags = u32::from_ne_bytes([
+        header[LINK_FLAGS],
+        header[LINK_FLAGS + 1],
+        header[LINK_FLAGS + 2],
+        header[LINK_FLAGS + 3],
+    ]);
+    let is_down = kind == libc::RTM_DELLINK || flags & libc::IFF_UP.cast_unsigned() == 0;
+    is_link && is_down && find_attr(attributes, GROUP) == Some(&group.to_ne_bytes())
 }
 
 fn watch(
-    source: (libc::c_int, u32),
+    source: (libc::c_int, &'static [u32]),
     matters: impl Fn(u16, &[u8]) -> bool + Send + 'static,
     mut changed: impl FnMut() -> bool + Send + 'static,
 ) -> io::Result<()> {
@@ -123,10 +146,10 @@ fn watch(
     thread::Builder::new().name("watch".into()).stack_size(STACK).spawn(listen).map(drop)
 }
 
-fn open((protocol, group): (libc::c_int, u32)) -> io::Result<MulticastSocketRaw> {
+fn open((protocol, groups): (libc::c_int, &[u32])) -> io::Result<MulticastSocketRaw> {
     let protocol = u16::try_from(protocol).map_err(io::Error::other)?;
     let mut socket = MulticastSocketRaw::new(protocol)?;
-    socket.listen(group)?;
+    groups.iter().try_for_each(|group| socket.listen(*group))?;
     Ok(socket)
 }
 
@@ -190,6 +213,12 @@ mod tests {
             assert!(heard(&hints));
             ip(&["link", "del", &network.bridge]);
             assert!(heard(&hints));
+            for value in ["1", "0"] {
+                for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+                    fs_err::write(format!("/proc/sys/net/{setting}"), value).unwrap();
+                    assert!(heard(&hints), "{setting} {value}");
+                }
+            }
         });
     }
 }

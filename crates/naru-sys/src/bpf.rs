@@ -1,4 +1,4 @@
-//! Programs that decide about devices in cgroup v2.
+//! Programs that decide about devices in cgroup v2, and about what comes in by a link.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -9,6 +9,7 @@ const PROG_ATTACH: libc::c_long = 8;
 const PROG_DETACH: libc::c_long = 9;
 const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const PROG_QUERY: libc::c_long = 16;
+const PROG_TYPE_SCHED_CLS: u32 = 3;
 const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const ATTACH_TYPE_CGROUP_DEVICE: u32 = 6;
 /// Programs of this group and of the groups above all have to agree.
@@ -84,8 +85,21 @@ struct ById {
 /// # Errors
 /// `EINVAL` or `EACCES` for a program the kernel's verifier refuses, `EPERM` without the right.
 pub fn load_device_filter(program: &[Instruction]) -> Result<OwnedFd, Errno> {
+    load(PROG_TYPE_CGROUP_DEVICE, program)
+}
+
+/// Loads a program that decides about the frames of a link; see
+/// [tc-bpf(8)](https://man7.org/linux/man-pages/man8/tc-bpf.8.html) (`BPF_PROG_TYPE_SCHED_CLS`, Linux 4.1).
+///
+/// # Errors
+/// `EINVAL` or `EACCES` for a program the kernel's verifier refuses, `EPERM` without the right.
+pub fn load_traffic_filter(program: &[Instruction]) -> Result<OwnedFd, Errno> {
+    load(PROG_TYPE_SCHED_CLS, program)
+}
+
+fn load(kind: u32, program: &[Instruction]) -> Result<OwnedFd, Errno> {
     let load = Load {
-        kind: PROG_TYPE_CGROUP_DEVICE,
+        kind,
         count: u32::try_from(program.len()).map_err(|_| Errno::TOOBIG)?,
         instructions: program.as_ptr() as u64,
         licence: c"Apache-2.0".as_ptr() as u64,

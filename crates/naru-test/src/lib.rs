@@ -23,6 +23,7 @@
 mod canary;
 mod command;
 mod filter;
+pub mod frame;
 mod host;
 pub mod http;
 mod image;

@@ -142,7 +142,10 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("services.*.networks", Done),
     (
         "services.*.networks.*.driver_opts",
-        Partly(values::endpoint_opts, "`com.docker.network.endpoint.sysctls`"),
+        Partly(
+            values::endpoint_opts,
+            "`com.docker.network.endpoint.sysctls`, `naru.network.endpoint.senders`",
+        ),
     ),
     ("services.*.networks.*.gw_priority", Done),
     ("services.*.networks.*.interface_name", Done),

@@ -98,7 +98,8 @@ pub(super) fn driver_opts(node: &Node) -> Option<String> {
 
 /// Options of a service's place on a network.
 pub(super) fn endpoint_opts(node: &Node) -> Option<String> {
-    unknown_option(node, |name| name == "com.docker.network.endpoint.sysctls")
+    let known = ["com.docker.network.endpoint.sysctls", "naru.network.endpoint.senders"];
+    unknown_option(node, |name| known.contains(&name))
 }
 
 fn unknown_option(node: &Node, known: impl Fn(&str) -> bool) -> Option<String> {

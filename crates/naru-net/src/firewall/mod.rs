@@ -20,6 +20,7 @@ use ipnetwork::IpNetwork;
 use nix::libc;
 
 use crate::forwarding::{self, Family, Switched};
+use crate::guard;
 use crate::names;
 use crate::netlink::nft::{self, Ownership};
 use crate::netlink::{Refused, Socket};
@@ -135,6 +136,11 @@ pub enum Notice {
         /// The kernel's reason.
         reason: String,
     },
+    /// Containers of a network can send in each other's names.
+    Unguarded {
+        /// Why they are not kept from it.
+        reason: String,
+    },
     /// Forwarding could not be switched on.
     NoForwarding {
         /// Why.
@@ -156,6 +162,10 @@ impl fmt::Display for Notice {
             Self::ForeignDrop { table, chain, reason } => write!(
                 f,
                 "chain {chain} of firewall table {table} drops what is forwarded, and no rule could be added to it ({reason}): containers may reach nothing outside"
+            ),
+            Self::Unguarded { reason } => write!(
+                f,
+                "containers of a network are not kept from sending in each other's names: {reason}"
             ),
             Self::NoForwarding { reason } => {
                 write!(f, "containers have no way out of the host: {reason}")
@@ -195,6 +205,9 @@ impl Firewall {
             Err(source) => return Err(Error::Replace { table: ruleset.table, source }),
         }
         let mut notices = Vec::new();
+        if let (false, Err(error)) = (table.bridges.is_empty(), guard::probe()) {
+            notices.push(Notice::Unguarded { reason: error_chain(&error) });
+        }
         for family in table.egress() {
             // After the rules: what is forwarded is what they allow.
             if let Err(error) = forwarding::switch_on(family) {

@@ -8,6 +8,7 @@ pub(crate) mod forwarding_table;
 pub(crate) mod link;
 pub(crate) mod nft;
 pub(crate) mod route;
+pub(crate) mod traffic;
 pub(crate) mod upper;
 
 use std::fmt;

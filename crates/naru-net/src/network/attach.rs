@@ -10,6 +10,7 @@ use fs_err as fs;
 use super::bridge::{bridge_index, refused};
 use super::setting::{born, set_parameter};
 use super::{DefaultRoutes, Endpoint, Error, Kind, Network, link_local, parent};
+use crate::guard;
 use crate::namespace;
 use crate::netlink::link::NewVeth;
 use crate::netlink::{Refused, Socket, address, forwarding_table, link, route};
@@ -81,6 +82,7 @@ fn set_up_pair(
     if network.isolated {
         link::isolate(socket, endpoint.host_side).map_err(refused)?;
     }
+    set_guard(socket, network, endpoint)?;
     link::set_up(socket, endpoint.host_side, link::LinkLocal::None).map_err(refused)?;
     set_up_inside(endpoint, refused)?;
     let port = wait_operational(socket, endpoint.host_side).map_err(refused)?;
@@ -92,6 +94,46 @@ fn set_up_pair(
         Some(port) => forwarding_table::learn(socket, port, endpoint.mac).map_err(refused),
         None => Ok(()),
     }
+}
+
+/// Before the link is up: nothing is sent unseen. Where the kernel has no place for it the container runs without, and
+/// the log says so.
+fn set_guard(
+    socket: &mut Socket,
+    network: &Network,
+    endpoint: &Endpoint<'_>,
+) -> Result<(), Error> {
+    let Some(index) = link::index_of(socket, endpoint.host_side).map_err(Error::List)? else {
+        return Ok(());
+    };
+    let Endpoint { mac, addresses, senders, .. } = *endpoint;
+    let identity = guard::Identity { mac, addresses, senders };
+    match guard::set(socket, (endpoint.host_side, index), &identity) {
+        Err(error) if error.is_withheld() => {
+            let reason: &dyn std::error::Error = &error;
+            tracing::warn!(reason, network = network.id, "containers can send in others' names");
+            Ok(())
+        }
+        outcome => outcome.map_err(|error| {
+            let (network, source) = (network.id.clone(), Box::new(error));
+            Error::Guard { network, end: described(endpoint), source }
+        }),
+    }
+}
+
+/// Guards a container's link again where somebody has taken the guard away; true when it was needed.
+///
+/// # Errors
+/// When the kernel refuses, or the links cannot be listed.
+pub fn restore_guard(network: &Network, endpoint: &Endpoint<'_>) -> Result<bool, Error> {
+    let mut socket = Socket::new();
+    let index = link::index_of(&mut socket, endpoint.host_side).map_err(Error::List)?;
+    let Some(index) = index else { return Ok(false) };
+    if guard::is_set(&mut socket, index, endpoint.senders).map_err(Error::List)? {
+        return Ok(false);
+    }
+    set_guard(&mut socket, network, endpoint)?;
+    Ok(true)
 }
 
 /// Waits until a link carries packets, and returns its index. Until then the kernel drops them, and

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::guard;
 use crate::namespace;
 use crate::netlink::Refused;
 
@@ -91,6 +92,16 @@ pub enum Error {
         interface: String,
         /// Why it could not be written.
         source: io::Error,
+    },
+    /// A container could not be kept from sending in others' names.
+    #[error("cannot keep {end} of network {network} from sending in others' names")]
+    Guard {
+        /// Id of the network.
+        network: String,
+        /// Interface inside the container, with its addresses.
+        end: String,
+        /// Why.
+        source: Box<guard::Error>,
     },
     /// The loopback interface of a container could not be brought up.
     #[error("cannot bring up the container's loopback interface")]

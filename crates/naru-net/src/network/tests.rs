@@ -38,8 +38,25 @@ pub(crate) fn container(network: &Network, host: u8) -> (Netns, Ipv4Addr) {
     (netns, address)
 }
 
+/// The same, that may send in these names.
+pub(crate) fn container_as(network: &Network, host: u8, senders: &Senders) -> Netns {
+    let netns = Netns::new();
+    join_as(network, host, "eth0", &netns, senders);
+    netns
+}
+
 /// Attaches an existing namespace.
 pub(crate) fn join(network: &Network, host: u8, interface: &str, netns: &Netns) -> Ipv4Addr {
+    join_as(network, host, interface, netns, &Senders::Own)
+}
+
+fn join_as(
+    network: &Network,
+    host: u8,
+    interface: &str,
+    netns: &Netns,
+    senders: &Senders,
+) -> Ipv4Addr {
     let mut octets = subnet(network).network().octets();
     octets[3] = host;
     let address = Ipv4Addr::from(octets);
@@ -48,6 +65,7 @@ pub(crate) fn join(network: &Network, host: u8, interface: &str, netns: &Netns) 
     let endpoint = Endpoint {
         interface,
         routes,
+        senders,
         host_side: &names::host_side(&host.to_string(), &network.id),
         ..endpoint(network, &addresses, netns)
     };
@@ -72,6 +90,7 @@ fn endpoint<'a>(network: &Network, addresses: &'a [IpNetwork], netns: &'a Netns)
         mac: MacAddress::of_first(addresses.iter().map(IpNetwork::ip)),
         routes: network.routes(),
         parameters: &[],
+        senders: &Senders::Own,
         host_side: "nv-other",
         netns: netns.as_fd(),
     }
@@ -136,7 +155,7 @@ fn a_container_has_its_addresses_its_route_and_no_ipv6_but_loopback() {
 }
 
 /// A network with addresses of both protocols, or of IPv6 alone.
-fn with_ipv6(number: u8, has_ipv4: bool) -> Network {
+pub(crate) fn with_ipv6(number: u8, has_ipv4: bool) -> Network {
     let mut network = network(number, false);
     network.subnets.retain(|_| has_ipv4);
     network.subnets.push(Subnet::new(format!("fd00:213:{number}::/64").parse().unwrap()));
@@ -380,17 +399,18 @@ fn neither_the_host_nor_a_container_takes_a_containers_router_advertisement() {
     sandbox::run(|| {
         let network = with_ipv6(1, true);
         create(&network).unwrap();
-        let member = |host: u8| {
+        let member = |host: u8, senders: &Senders| {
             let netns = Netns::new();
             let v6 = format!("fd00:213:1::{host}/64").parse().unwrap();
             let addresses = [in_24([10, 213, 1, host].into()), v6];
             let host_side = format!("nv-{host}");
-            let endpoint =
-                Endpoint { host_side: &host_side, ..endpoint(&network, &addresses, &netns) };
+            let endpoint = endpoint(&network, &addresses, &netns);
+            let endpoint = Endpoint { host_side: &host_side, senders, ..endpoint };
             attach(&network, &endpoint).unwrap();
             netns
         };
-        let (evil, sibling, believer) = (member(2), member(3), member(4));
+        let evil = member(2, &Senders::Anybody);
+        let (sibling, believer) = (member(3, &Senders::Own), member(4, &Senders::Own));
         believer.run(|| fs::write("/proc/sys/net/ipv6/conf/eth0/accept_ra", "1").unwrap());
         let has = || {
             let addresses = fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap();

@@ -203,6 +203,9 @@ pub struct Attachment {
     /// Kernel parameters of the interface: name, with `IFNAME` for that of the interface, and value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<(String, String)>,
+    /// In whose names it may send besides its own: addresses and subnets with commas between them, or `any`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub senders: String,
     /// Names by which this container alone knows others there: each the other's name or service, `:`, and the alias.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,

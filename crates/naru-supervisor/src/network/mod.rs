@@ -9,5 +9,5 @@ mod subnets;
 
 pub use describe::{choose_alone, describe};
 pub use options::{Options, UnknownOption, is_interface_name};
-pub use place::{Asked, Chosen, Problem, choose_addresses, interface_names, parameters};
+pub use place::{Asked, Chosen, Problem, choose_addresses, interface_names, parameters, senders};
 pub use subnets::{Choice, Wrong, choose_subnets, driver};

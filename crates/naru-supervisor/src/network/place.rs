@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use naru_net::guard::{InvalidSenders, Senders};
 use naru_net::pool::Addresses;
 use naru_state::record::{Attachment, Network};
 
@@ -104,6 +105,21 @@ fn one(
 /// The option of an endpoint that holds kernel parameters of its interface.
 const PARAMETERS: &str = "com.docker.network.endpoint.sysctls";
 
+/// The option of an endpoint that says in whose name it may send.
+const SENDERS: &str = "naru.network.endpoint.senders";
+
+/// In whose names a container may send by an endpoint's `driver_opts`; empty for its own.
+///
+/// # Errors
+/// When that is neither `any` nor a list of addresses and subnets.
+pub fn senders(options: &std::collections::BTreeMap<String, String>) -> Result<String, String> {
+    let Some(text) = options.get(SENDERS) else { return Ok(String::new()) };
+    let senders: Senders = text
+        .parse()
+        .map_err(|error: InvalidSenders| format!("the option {SENDERS} is wrong: {error}"))?;
+    Ok(senders.to_string())
+}
+
 /// Kernel parameters of an endpoint's `driver_opts`: name, with `IFNAME` for the interface, and value.
 ///
 /// # Errors
@@ -112,7 +128,7 @@ pub fn parameters(
     options: &std::collections::BTreeMap<String, String>,
 ) -> Result<Vec<(String, String)>, String> {
     let mut found = Vec::new();
-    for (name, value) in options {
+    for (name, value) in options.iter().filter(|(name, _)| *name != SENDERS) {
         if name != PARAMETERS {
             return Err(format!("the option {name} of an endpoint is not possible"));
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::container::Live;
 use super::event::Event;
-use super::plug::plugs;
+use super::plug::{Plug, plugs};
 use super::timers::Due;
 
 /// One change is often many messages: a look some time after the first sees them all.
@@ -78,6 +78,19 @@ impl Supervisor {
         }
     }
 
+    /// What keeps a container from sending in others' names, where somebody has taken it away.
+    fn heal_guard(&self, network: &Network, plug: &Plug, pid: i32, container: &str) {
+        let Ok(netns) = fs_err::File::open(format!("/proc/{pid}/ns/net")) else { return };
+        match network::restore_guard(network, &plug.endpoint(netns.file().as_fd())) {
+            Ok(false) => {}
+            Ok(true) => self.note(&format!(
+                "what keeps {container} from sending in others' names on network {} was gone and is there again",
+                network.id
+            )),
+            Err(error) => tracing::warn!(%container, %error, "it may send in others' names"),
+        }
+    }
+
     /// The links of a container that runs: ports of their bridges again, and made again where they were deleted.
     fn heal_links(&self, id: &ContainerId, links: &[Link]) {
         let Some(live) = self.containers.get(id) else { return };
@@ -116,6 +129,7 @@ impl Supervisor {
                 link.name == plug.host_side() && link.master == index_of(network.bridge.as_str())
             };
             if links.iter().any(is_port) {
+                self.heal_guard(network, &plug, running.process.pid, &live.record.name);
                 continue;
             }
             let healed = match network::rejoin(network, plug.host_side()) {

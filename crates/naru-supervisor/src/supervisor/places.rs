@@ -10,7 +10,7 @@ use naru_state::{ContainerId, record};
 
 use super::Supervisor;
 use crate::network::{
-    Asked, Chosen, Options, Problem, interface_names, is_interface_name, parameters,
+    Asked, Chosen, Options, Problem, interface_names, is_interface_name, parameters, senders,
 };
 use crate::protocol::{Cause, Failure, Run};
 
@@ -84,6 +84,7 @@ impl Supervisor {
         let about = |message| Problem { attribute: "driver_opts", message };
         parameters(&asked.driver_opts).map_err(about)?;
         check_mac(asked, network)?;
+        senders(&asked.driver_opts).map_err(about)?;
         let wanted = Asked { v4: &asked.ipv4_address, v6: &asked.ipv6_address };
         let Some(network) = network.filter(|_| !wanted.v4.is_empty() || !wanted.v6.is_empty())
         else {
@@ -146,6 +147,7 @@ impl Supervisor {
             address: v4,
             address6: v6,
             sysctls: parameters(&attachment.driver_opts).map_err(about)?,
+            senders: senders(&attachment.driver_opts).map_err(about)?,
             link_local: link_local(attachment)?,
             ..place(key, attachment)
         })

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use ipnetwork::IpNetwork;
+use naru_net::guard::Senders;
 use naru_net::{DefaultRoutes, Endpoint, MacAddress, Network, names};
 use naru_state::record::Attachment;
 
@@ -17,6 +18,7 @@ pub(super) struct Plug {
     mac: MacAddress,
     routes: DefaultRoutes,
     parameters: Vec<(String, String)>,
+    senders: Senders,
     host_side: String,
 }
 
@@ -76,6 +78,8 @@ fn plug(
         mac: own.mac.parse().unwrap_or_else(|_| MacAddress::of_first(own.addresses())),
         routes,
         parameters: parameters.collect(),
+        // What was recorded was understood when it was chosen.
+        senders: own.senders.parse().unwrap_or_default(),
         host_side: names::host_side(seed, &network.id),
         interface,
     }
@@ -113,6 +117,7 @@ impl Plug {
             mac: self.mac,
             routes: self.routes,
             parameters: &self.parameters,
+            senders: &self.senders,
             host_side: &self.host_side,
             netns,
         }
