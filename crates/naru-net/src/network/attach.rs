@@ -98,11 +98,7 @@ fn set_up_pair(
 
 /// Before the link is up: nothing is sent unseen. Where the kernel has no place for it the container runs without, and
 /// the log says so.
-fn set_guard(
-    socket: &mut Socket,
-    network: &Network,
-    endpoint: &Endpoint<'_>,
-) -> Result<(), Error> {
+fn set_guard(socket: &mut Socket, network: &Network, endpoint: &Endpoint<'_>) -> Result<(), Error> {
     let Some(index) = link::index_of(socket, endpoint.host_side).map_err(Error::List)? else {
         return Ok(());
     };

@@ -191,6 +191,7 @@ mod tests {
             mac: MacAddress::of_first([own[0].ip()]),
             routes: DefaultRoutes::default(),
             parameters: &[],
+            senders: &crate::guard::Senders::Own,
             host_side: "",
             netns: netns.as_fd(),
         };
