@@ -104,6 +104,7 @@ fn one(network: &Network, number: u16, netns: &OwnedFd) -> Result<Duration> {
         mac: MacAddress::of_first([first.ip()]),
         routes: network.routes(),
         parameters: &[],
+        senders: &naru_net::guard::Senders::Own,
         host_side: &host_side,
         netns: netns.as_fd(),
     };
