@@ -3,7 +3,7 @@
 //! The sockets are made inside that namespace ([`bind`]) and served from the host's, so forwarded
 //! questions go where the host's own would go, to a resolver on its loopback interface as well. They
 //! have a high port; rules in the container's namespace lead port 53 there ([`redirect`]).
-//! Which names exist is a [`Zone`], swapped as a whole; what one container sees of it is a [`View`].
+//! All servers of a project run in one thread ([`Resolver`]). Which names exist is a [`Zone`], swapped as a whole; what one container sees of it is a [`View`].
 
 mod batch;
 mod hosts;
@@ -12,6 +12,7 @@ mod message;
 mod pace;
 mod redirect;
 pub mod resolv;
+mod resolver;
 mod server;
 mod upstream;
 mod zone;
@@ -22,6 +23,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use lookup::lookup;
 pub use message::{Question, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_PTR};
+pub use resolver::Resolver;
 pub use server::Server;
 pub use upstream::Upstream;
 pub use zone::{Answer, HOST_NAMES, View, Zone};
@@ -51,7 +53,7 @@ pub enum Error {
     /// A socket could not be bound inside it.
     #[error("cannot listen on {ADDRESS}:{PORT} in the container")]
     Bind(#[source] io::Error),
-    /// A socket could not be served.
+    /// A socket could not be served, or there is no thread to serve it.
     #[error("cannot serve the container's name resolution")]
     Serve(#[source] io::Error),
 }

@@ -54,7 +54,7 @@ impl Server {
     ///
     /// # Errors
     /// When the sockets cannot be registered with the runtime.
-    pub fn spawn(
+    pub(crate) fn spawn(
         sockets: Sockets,
         zones: watch::Receiver<Arc<Zone>>,
         view: View,

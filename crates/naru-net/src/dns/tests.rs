@@ -171,6 +171,26 @@ fn names_of_the_project_are_answered_by_udp_and_tcp_in_turn() {
 }
 
 #[test]
+fn questions_are_answered_while_whoever_runs_the_resolver_is_busy() {
+    sandbox::run(|| {
+        let container = Netns::new();
+        let sockets = bind(container.as_fd()).unwrap();
+        let resolver = Resolver::start().unwrap();
+        let (_zone, zones) = watch::channel(Arc::default());
+        let upstream = Upstream::from_files("/nonexistent", "/nonexistent");
+        let server = resolver.serve(sockets, zones, View::default(), upstream).unwrap();
+        // This thread does nothing but ask, and so blocks.
+        assert_eq!(container.run(|| lookup("web", TYPE::A)), "NameError");
+        drop(server);
+        let gone = Instant::now() + PATIENCE;
+        while container.run(|| UdpSocket::bind((ADDRESS, HIGH_PORT)).is_err()) {
+            assert!(Instant::now() < gone, "a server that was dropped keeps its sockets");
+        }
+        drop(resolver);
+    });
+}
+
+#[test]
 fn port_53_stays_free_for_a_server_in_the_container() {
     with_server(true, no_servers, |_zones, _| {
         let own = UdpSocket::bind("0.0.0.0:53").unwrap();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use naru_net::dns::{self, Upstream, View, Zone};
+use naru_net::dns::{self, Resolver, Upstream, View, Zone};
 use naru_state::ContainerId;
 use naru_state::record;
 use tokio::sync::watch;
@@ -20,6 +20,8 @@ pub(super) struct Names {
     zone: watch::Sender<Arc<Zone>>,
     /// The host's name servers, for all containers that name none.
     upstream: Upstream,
+    /// Answers questions, as soon as there is a container that may ask.
+    resolver: Option<Resolver>,
     /// It was said that a container cannot bind port 53 on all addresses.
     is_reduced_told: bool,
 }
@@ -28,7 +30,15 @@ impl Names {
     /// No names.
     pub(super) fn new() -> Self {
         let zone = watch::Sender::new(Arc::new(Zone::default()));
-        Self { zone, upstream: Upstream::default(), is_reduced_told: false }
+        Self { zone, upstream: Upstream::default(), resolver: None, is_reduced_told: false }
+    }
+
+    fn resolver(&mut self) -> std::io::Result<&Resolver> {
+        let resolver = match self.resolver.take() {
+            Some(resolver) => resolver,
+            None => Resolver::start()?,
+        };
+        Ok(self.resolver.insert(resolver))
     }
 }
 
@@ -97,8 +107,10 @@ impl Supervisor {
             false => Upstream::of_service(own, &sockets).map_err(dns::Error::Serve),
         };
         let view = self.view(live);
-        let server =
-            upstream.and_then(|upstream| dns::Server::spawn(sockets, zone, view, upstream));
+        let server = upstream.and_then(|upstream| {
+            let resolver = self.names.resolver().map_err(dns::Error::Serve)?;
+            resolver.serve(sockets, zone, view, upstream)
+        });
         match server {
             Ok(server) => {
                 let running = self.containers.get_mut(id).and_then(|live| live.running.as_mut());
