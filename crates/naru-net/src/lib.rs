@@ -30,6 +30,7 @@
 pub mod container;
 pub mod dns;
 pub mod firewall;
+pub mod flows;
 pub mod forwarding;
 pub mod guard;
 mod mac;

@@ -4,6 +4,7 @@
 //! that first uses it.
 
 pub(crate) mod address;
+pub(crate) mod conntrack;
 pub(crate) mod forwarding_table;
 pub(crate) mod link;
 pub(crate) mod nft;

@@ -59,6 +59,10 @@ pub(super) struct Poll {
 }
 
 impl Poll {
+    pub(super) fn new() -> rustix::io::Result<Self> {
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, next_number: 0 })
+    }
+
     pub(super) fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -114,7 +118,7 @@ impl EventLoop {
         most_descriptors: usize,
         tell: Listener,
     ) -> rustix::io::Result<Self> {
-        let poll = Poll { epoll: epoll::create(CreateFlags::CLOEXEC)?, next_number: 0 };
+        let poll = Poll::new()?;
         poll.watch(&mailbox.wake, Token::new(Kind::Wake, 0), EventFlags::IN)?;
         let publications = HashMap::new();
         Ok(Self {
@@ -150,6 +154,7 @@ impl EventLoop {
                 }
             }
             let now = Instant::now();
+            self.tcp.elsewhere = self.udp.clients();
             self.tcp.after_events(&mut self.poll, now);
             self.udp.expire(now);
             self.tell_news();
@@ -244,7 +249,10 @@ impl EventLoop {
             Some(Kind::Listener) => self.tcp.accept(&mut self.poll, number),
             Some(Kind::Client) => self.tcp.client_event(number, flags),
             Some(Kind::Server) => self.tcp.server_event(&mut self.poll, number, flags),
-            Some(Kind::Datagrams) => self.udp.pass_in(&mut self.poll, number),
+            Some(Kind::Datagrams) => {
+                self.udp.room = self.tcp.room();
+                self.udp.pass_in(&mut self.poll, number);
+            }
             Some(Kind::Flow) => self.udp.pass_back(&mut self.poll, number),
             None => {}
         }

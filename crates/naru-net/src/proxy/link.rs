@@ -1,10 +1,13 @@
 //! Connections that never leave the host: to containers, and from clients of the host itself.
 //!
 //! Their link is memory. Nothing is lost on it and nothing arrives late, so a congestion control that paces what it sends
-//! (BBR, where the host has chosen it) only makes them slow.
+//! (BBR, where the host has chosen it) only makes them slow, and a large receive buffer only keeps what a slow reader is
+//! behind.
 
 use std::net::SocketAddr;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
 use rustix::fd::AsFd;
 use rustix::net::sockopt::{set_tcp_congestion, tcp_congestion};
 use rustix::net::{SocketAddrAny, getsockname};
@@ -17,9 +20,15 @@ pub(super) fn is_paced(socket: impl AsFd) -> bool {
     tcp_congestion(socket).is_ok_and(|name| !matches!(name.as_str(), PLAIN | "cubic"))
 }
 
-/// Prepares a connection to a container.
+/// Half of what the kernel keeps of a container's answer when its reader is slow; the rest is for its own needs. Half of
+/// this makes bulk data slower.
+const RECEIVED: usize = 1024 * 1024;
+
+/// Prepares a connection to a container, before it is begun: the window is scaled to the buffer.
 pub(super) fn prepare_server(server: impl AsFd) {
-    // Without it everything works as well.
+    // Without any of this everything works as well. Only root may have a size beyond `net.core.rmem_max`, and a smaller
+    // one would be worse than the kernel's own choice.
+    let _ = setsockopt(&server, RcvBufForce, &RECEIVED);
     if is_paced(&server) {
         let _ = set_tcp_congestion(&server, PLAIN);
     }

@@ -150,11 +150,18 @@ impl Proxy {
     /// # Errors
     /// As [`Proxy::start`].
     pub fn start_telling(tell: impl Fn(Notice) + Send + 'static) -> Result<Self, Error> {
+        Self::start_with(raise_descriptor_limit(), tell)
+    }
+
+    /// [`Proxy::start_telling`], with so many descriptors at the most.
+    fn start_with(
+        most_descriptors: usize,
+        tell: impl Fn(Notice) + Send + 'static,
+    ) -> Result<Self, Error> {
         let start = |errno: rustix::io::Errno| Error::Start(errno.into());
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let wake = Arc::new(eventfd(0, flags).map_err(start)?);
         let (commands, inbox) = channel();
-        let most_descriptors = raise_descriptor_limit();
         let mailbox = Mailbox { commands, wake };
         let event_loop = EventLoop::new(mailbox.clone(), inbox, most_descriptors, Box::new(tell))
             .map_err(start)?;

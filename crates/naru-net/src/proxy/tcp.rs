@@ -97,6 +97,8 @@ pub(super) struct Tcp {
     ready: Vec<u64>,
     resources: Resources,
     most_descriptors: usize,
+    /// Descriptors that UDP has of them.
+    pub(super) elsewhere: usize,
     pub(super) mailbox: Mailbox,
     remnants: Remnants,
     /// Listeners whose server was found on the loopback interface, and where.
@@ -128,6 +130,7 @@ impl Tcp {
             // A tenth for pipes, which exist only while data moves.
             resources: Resources::new(most_descriptors / 20),
             most_descriptors,
+            elsewhere: 0,
             mailbox,
             remnants: Remnants::new(),
             on_loopback: Vec::new(),
@@ -239,9 +242,17 @@ impl Tcp {
     }
 
     fn is_full(&self) -> bool {
-        let connections = self.connections.len() * 2;
-        let pipes = self.resources.most_descriptors();
-        connections + pipes + 2 > self.most_descriptors
+        self.used() + 2 > self.most_descriptors
+    }
+
+    /// Descriptors that are in use or kept free for pipes.
+    fn used(&self) -> usize {
+        self.connections.len() * 2 + self.resources.most_descriptors() + self.elsewhere
+    }
+
+    /// Descriptors that are left to UDP.
+    pub(super) fn room(&self) -> usize {
+        (self.most_descriptors + self.elsewhere).saturating_sub(self.used())
     }
 
     /// Leaves new connections in the kernel's queue.
@@ -374,9 +385,7 @@ impl Tcp {
 
     /// A little room, so that listeners are not watched and forgotten for every single connection.
     fn has_room_again(&self) -> bool {
-        let connections = self.connections.len() * 2;
-        connections + self.resources.most_descriptors() + self.most_descriptors / 16
-            <= self.most_descriptors
+        self.used() + self.most_descriptors / 16 <= self.most_descriptors
     }
 
     pub(super) fn set_timer(&mut self, number: u64, at: Option<Instant>) {

@@ -12,6 +12,8 @@ use crate::network::tests::{container, network};
 use crate::ports::{self, Protocol, Publish};
 use crate::sandbox::{self, Netns};
 
+mod limits;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A host with one network and one container, and a proxy that runs on the host.

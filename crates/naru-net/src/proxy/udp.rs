@@ -79,6 +79,8 @@ pub(super) struct Udp {
     by_client: HashMap<Client, u64>,
     buffer: Vec<u8>,
     next_sweep: Option<Instant>,
+    /// Descriptors that there are for clients.
+    pub(super) room: usize,
     mailbox: Mailbox,
     /// Ports whose server was found on the loopback interface, and where.
     pub(super) on_loopback: Vec<(u64, SocketAddr)>,
@@ -92,9 +94,15 @@ impl Udp {
             by_client: HashMap::new(),
             buffer: Vec::new(),
             next_sweep: None,
+            room: MOST_FLOWS,
             mailbox,
             on_loopback: Vec::new(),
         }
+    }
+
+    /// Clients, each of which has a descriptor.
+    pub(super) fn clients(&self) -> usize {
+        self.flows.len()
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
@@ -187,7 +195,7 @@ impl Udp {
         if let Some(number) = self.by_client.get(&client) {
             return Some(*number);
         }
-        if self.flows.len() >= MOST_FLOWS {
+        if self.flows.len() >= self.room.min(MOST_FLOWS) {
             return None;
         }
         let number = poll.number();

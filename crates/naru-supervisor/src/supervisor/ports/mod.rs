@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use naru_compose::project;
 use naru_net::firewall::Published;
+use naru_net::flows::{self, Moved};
 use naru_net::ports::{self, Bound, Publish};
 use naru_net::proxy::{Loopback, Notice, Proxy, Target};
 use naru_state::ContainerId;
@@ -32,6 +33,9 @@ use crate::protocol::Reply;
 /// How long keeper and proxy may take to let go of a port.
 const LETTING_GO: Duration = Duration::from_secs(1);
 
+/// Stack of the thread that has the kernel forget flows.
+const FLOWS_STACK: usize = 256 * 1024;
+
 /// The ports of the project.
 #[derive(Debug)]
 pub(super) struct Ports {
@@ -46,6 +50,8 @@ pub(super) struct Ports {
     let_go: Vec<(Port, Instant)>,
     /// The firewall has other ones.
     is_translation_stale: bool,
+    /// Ports of UDP whose flows the kernel is to forget as soon as the firewall has the same.
+    moved: Vec<Moved>,
 }
 
 /// A bound port.
@@ -76,6 +82,7 @@ impl Ports {
             translated: BTreeMap::new(),
             let_go: Vec::new(),
             is_translation_stale: false,
+            moved: Vec::new(),
         })
     }
 
@@ -103,7 +110,20 @@ impl Ports {
             true => self.translated.remove(port),
             false => self.translated.insert(port.clone(), published.clone()),
         };
-        self.is_translation_stale |= before.unwrap_or_default() != published;
+        let before = before.unwrap_or_default();
+        if before == published {
+            return;
+        }
+        self.is_translation_stale = true;
+        if port.protocol == "udp" {
+            let targets = |of: &[Published]| of.iter().map(|its| its.target).collect();
+            self.moved.push(Moved {
+                host_ip: port.host_ip.parse().ok(),
+                host_port: port.host_port,
+                former: targets(&before),
+                current: targets(&published),
+            });
+        }
     }
 
     fn note_let_go(&mut self, port: &Port) {
@@ -209,11 +229,13 @@ impl Supervisor {
 
     /// Tells the firewall which ports are translated, where that has changed.
     fn refresh_translation(&mut self) {
-        if std::mem::take(&mut self.ports.is_translation_stale)
-            && let Err(failure) = self.replace_firewall()
-        {
+        if !std::mem::take(&mut self.ports.is_translation_stale) {
+            return;
+        }
+        if let Err(failure) = self.replace_firewall() {
             tracing::error!(error = failure.message, "published ports are not translated");
         }
+        forget_flows(std::mem::take(&mut self.ports.moved));
     }
 
     /// The proxy has something to tell.
@@ -277,6 +299,21 @@ impl Supervisor {
             |port: &Port| self.containers.values().any(|live| live.record.ports.contains(port));
         let unused: Vec<_> = ports.iter().filter(|port| !used(port)).cloned().collect();
         self.release_ports(&unused);
+    }
+}
+
+/// Has the kernel forget flows of these ports, in a thread that nobody waits for: a host may have very many.
+fn forget_flows(moved: Vec<Moved>) {
+    if moved.is_empty() {
+        return;
+    }
+    let work = move || match flows::forget_udp(&moved) {
+        Ok(count) => tracing::debug!(count, "flows of published ports have been forgotten"),
+        Err(error) => tracing::warn!(%error, "flows of published ports go on as they were"),
+    };
+    let thread = std::thread::Builder::new().name("flows".into()).stack_size(FLOWS_STACK);
+    if let Err(error) = thread.spawn(work) {
+        tracing::warn!(%error, "flows of published ports go on as they were");
     }
 }
 
