@@ -41,6 +41,7 @@ mod reboot;
 mod renewal;
 mod resolvers;
 mod restart;
+mod routing;
 mod samples;
 mod secrets;
 mod senders;

@@ -1,7 +1,7 @@
 //! Beside other programs' firewalls, and while somebody changes links and rules under a running project.
 
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use naru_test::{HOST_ADDRESS, Project, TestHost, eventually, tables, within};
 
@@ -47,7 +47,14 @@ impl Neighbour {
     }
 
     fn connects(&self, address: &str, port: &str) -> bool {
-        self.try_run(&["timeout", "1", env!("CARGO_BIN_EXE_naru-check"), "connect", address, port])
+        self.try_run(&[
+            "timeout",
+            "0.3",
+            env!("CARGO_BIN_EXE_naru-check"),
+            "connect",
+            address,
+            port,
+        ])
     }
 
     /// Something that answers at this port, until the neighbour goes.
@@ -189,10 +196,22 @@ fn a_flush_of_all_rules_opens_nothing_and_what_it_takes_is_back_within_a_second(
         two.naru(["up", "-d"]).succeeds();
         let address = address_of(&two, "a");
         neighbour.run(&["ip", "route", "add", &format!("{address}/32"), "via", HOST_ADDRESS]);
-        for _ in 0..5 {
-            tables::flush();
-            assert!(!neighbour.connects(&address, "80"), "a flush lets nobody in");
-        }
+        // Some ten times a second, while the rules come and go.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        let probe = || {
+            while Instant::now() < deadline {
+                assert!(!neighbour.connects(&address, "80"), "a flush lets nobody in");
+            }
+        };
+        std::thread::scope(|scope| {
+            (0..4).for_each(|_| drop(scope.spawn(probe)));
+            while Instant::now() < deadline {
+                tables::flush();
+                tables::as_docker();
+                std::thread::sleep(Duration::from_millis(90));
+            }
+        });
+        tables::flush();
         assert!(!reaches(&one, "a", &address), "nor another project");
         assert!(reaches(&one, "a", "10.99.0.2"), "the way out is there still");
         // As when Docker is started again: its policy drops, without naru's rules.

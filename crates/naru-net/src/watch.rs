@@ -35,6 +35,10 @@ const FIREWALL_HEADER: usize = 4;
 
 /// `RTNLGRP_LINK`, `RTNLGRP_TC`, `RTNLGRP_IPV4_NETCONF` and `RTNLGRP_IPV6_NETCONF` of `linux/rtnetlink.h`.
 const LINK_GROUPS: [u32; 4] = [1, 4, 24, 25];
+/// `RTNLGRP_IPV4_ROUTE` and `RTNLGRP_IPV6_ROUTE`.
+const ROUTE_GROUPS: [u32; 2] = [7, 11];
+/// Where the header of a message about a route has its table.
+const ROUTE_TABLE: usize = 4;
 /// `RTM_NEWNETCONF`, with the length of its own header, and its attributes for the interface and for forwarding.
 const SETTING: u16 = 80;
 const SETTING_HEADER: usize = 4;
@@ -82,6 +86,22 @@ pub fn links(group: u32, changed: impl FnMut() -> bool + Send + 'static) -> io::
         _ => false,
     };
     watch((libc::NETLINK_ROUTE, &LINK_GROUPS), matters, changed)
+}
+
+/// Calls `changed` when a route has come or gone, at most once a second, until it returns false.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn routes(mut changed: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
+    let matters = |kind: u16, message: &[u8]| {
+        let is_route = matches!(kind, libc::RTM_NEWROUTE | libc::RTM_DELROUTE);
+        is_route && message.get(ROUTE_TABLE) != Some(&libc::RT_TABLE_LOCAL)
+    };
+    let seldom = move || {
+        thread::sleep(PAUSE);
+        changed()
+    };
+    watch((libc::NETLINK_ROUTE, &ROUTE_GROUPS), matters, seldom)
 }
 
 /// Whether a message is about forwarding by the whole host.

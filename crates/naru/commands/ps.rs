@@ -79,6 +79,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
     let containers = observe::containers(&target.directories)
         .host(format!("look at project {}", target.name))?;
     warn_of_damage(&target, printer);
+    warn_of_clashes(&target, printer);
     let selected = |seen: &&Seen| is_selected(seen, args, &states, &target);
     let containers: Vec<&Seen> = containers.iter().filter(selected).collect();
     let now = now_ns();
@@ -118,6 +119,16 @@ fn warn_of_damage(target: &Target, printer: &Printer) {
             "Warning: the record of container {} is damaged; `naru system check --repair` sets that right",
             id.short()
         ));
+    }
+}
+
+/// Routes that came after the project's networks and lie over their addresses.
+fn warn_of_clashes(target: &Target, printer: &Printer) {
+    // What cannot be read is told elsewhere.
+    let networks = naru_state::atomic::load(&target.directories.networks_file());
+    let Ok(Some(networks)) = networks else { return };
+    for clash in naru_supervisor::network::clashes(&networks) {
+        printer.say(&format!("Warning: {clash}"));
     }
 }
 

@@ -54,8 +54,18 @@ impl Foreign {
     pub(super) fn look(socket: &mut Socket) -> Result<Self, Refused> {
         let mut chains = nft::chains(socket)?;
         chains.retain(|chain| names::project_of(&chain.place.table).is_none());
-        // On most hosts there is nothing, and then there is nothing to read.
-        let rules = if chains.is_empty() { Vec::new() } else { nft::rules(socket)? };
+        // Only tables that have a say: on most hosts there is none, and then there is nothing to read.
+        let hooks = [libc::NF_INET_FORWARD, libc::NF_INET_POST_ROUTING].map(i32::cast_unsigned);
+        let mut tables = Vec::new();
+        for chain in chains.iter().filter(|chain| chain.hook.is_some_and(|at| hooks.contains(&at)))
+        {
+            let table = (chain.place.family, chain.place.table.as_str());
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        let rules = tables.into_iter().map(|table| nft::rules_of(socket, table));
+        let rules = rules.collect::<Result<Vec<_>, _>>()?.concat();
         Ok(Self { chains, rules })
     }
 

@@ -153,7 +153,7 @@ impl fmt::Display for Notice {
         match self {
             Self::Unavailable { reason } => write!(
                 f,
-                "no firewall rules could be set ({reason}): containers reach nothing outside, and networks are not isolated from each other"
+                "no firewall rules could be set ({reason}): containers reach nothing outside, and networks are not isolated from each other; a service with `network_mode: host` needs none"
             ),
             Self::LetThrough { table, chain, by } => write!(
                 f,
@@ -231,12 +231,12 @@ impl Firewall {
     /// something that matters. Where no rules can be written there is nothing to repair.
     pub fn is_whole(&mut self, table: &Table) -> bool {
         let (ruleset, foreign, _) = self.wanted(table);
-        let Ok(rules) = nft::rules(&mut self.socket) else { return true };
-        let own = rules.iter().filter(|rule| rule.place.table == ruleset.table).count();
+        let own = (nft::INET, ruleset.table.as_str());
+        let Ok(rules) = nft::rules_of(&mut self.socket, own) else { return true };
         let expected: usize = ruleset.chains.iter().map(|chain| chain.rules.len()).sum();
         let is_there = nft::tables(&mut self.socket)
             .is_ok_and(|tables| tables.iter().any(|listed| listed.name == ruleset.table));
-        let forwards = table.egress().all(|family| forwarding::is_on(family).unwrap_or(true));
+        let forwards = Self::is_forwarding(table);
         let is_shut = table.egress().next().is_some() && foreign.is_shut(table);
         let is_tight = !table
             .bridges
@@ -244,10 +244,15 @@ impl Firewall {
             .any(|bridge| bridge.internal && forwarding::is_open(&bridge.name));
         is_there
             && is_tight
-            && own == expected
+            && rules.len() == expected
             && self.set.as_ref() == Some(&ruleset)
             && forwards
             && !is_shut
+    }
+
+    /// Whether the host forwards what the project's networks with a way out need.
+    pub fn is_forwarding(table: &Table) -> bool {
+        table.egress().all(|family| forwarding::is_on(family).unwrap_or(true))
     }
 
     /// Deletes a project's table; with the last one of the host naru's rules in other chains go, and forwarding becomes

@@ -52,16 +52,15 @@ pub(crate) fn ruleset(table: &Table, engines: &[&'static str], switched: Switche
     Ruleset { table: names::table(&table.id), comment, chains }
 }
 
-/// The order decides: what stays on one bridge, then answers, then published ports, then everything that would enter
+/// The order decides: answers first, as they are nearly all packets, then what stays on one bridge, published ports, then everything that would enter
 /// a bridge, leave an internal one, or go where another engine's containers are.
 fn forward_rules(table: &Table, engines: &[&'static str], switched: Switched) -> Vec<Rule> {
-    let mut rules = Vec::new();
+    let mut rules = vec![Rule::new([Match::KnownConnection], Verdict::Accept)];
     for Bridge { name, .. } in &table.bridges {
         // With br_netfilter on, frames between the ports of one bridge come through here as well.
         let within = [Match::In(name.clone()), Match::Out(name.clone())];
         rules.push(Rule::new(within, Verdict::Accept));
     }
-    rules.push(Rule::new([Match::KnownConnection], Verdict::Accept));
     for Published { bridge, protocol, target, .. } in &table.published {
         let matches = [
             Match::Out(bridge.clone()),
@@ -153,9 +152,9 @@ table inet naru-shop {
   comment \"forwarding was off: ipv4\"
   chain forward {
     type filter hook forward priority 0; policy accept;
+    ct state established,related accept
     iifname nb-front oifname nb-front accept
     iifname nb-back oifname nb-back accept
-    ct state established,related accept
     oifname nb-front drop
     oifname nb-back drop
     iifname nb-back drop
@@ -193,8 +192,8 @@ table inet naru-shop {
 table inet naru-shop {
   chain forward {
     type filter hook forward priority 0; policy accept;
-    iifname nb-front oifname nb-front accept
     ct state established,related accept
+    iifname nb-front oifname nb-front accept
     oifname nb-front ct status dnat ip daddr 10.213.1.2/32 udp dport 5353 accept
     oifname nb-front drop
     iifname nb-front oifname docker* ct status ! dnat drop

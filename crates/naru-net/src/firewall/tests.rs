@@ -1,7 +1,8 @@
 //! The rules at work between real namespaces.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
 
 use ipnetwork::IpNetwork;
 use netlink_bindings::nftables::VerdictCode;
@@ -11,7 +12,7 @@ use super::language::{Match, Rule, Verdict};
 use super::*;
 use crate::guard::Senders;
 use crate::netlink::nft::foreign::{Content, IP, add, add_table_that_drops, flush_ruleset};
-use crate::network::tests::{container, join, network, talk};
+use crate::network::tests::{container, join, network, talk, with_ipv6};
 use crate::network::{self, Network};
 use crate::sandbox::{self, Netns};
 
@@ -587,5 +588,126 @@ fn a_container_cannot_send_in_the_name_of_another_network() {
         assert!(send("10.213.1.2"), "its own address");
         assert!(!send("10.213.2.9"), "the other network's");
         assert!(!send("203.0.113.5"), "somebody's on the internet");
+    });
+}
+
+/// A container with an address of each family.
+fn dual(network: &Network, host: u8, interface: &str) -> (Netns, Ipv6Addr) {
+    let netns = Netns::new();
+    let [.., front, _] = network.subnet_v4().unwrap().network().octets();
+    let v6: Ipv6Addr = format!("fd00:213:{front}::{host}").parse().unwrap();
+    let v4 = Ipv4Addr::from([10, 213, front, host]);
+    let addresses = [network.interface_address(v4.into()), network.interface_address(v6.into())];
+    let endpoint = network::Endpoint {
+        interface,
+        addresses: &addresses,
+        mac: crate::MacAddress::of(v4),
+        routes: network.routes(),
+        parameters: &[],
+        senders: &Senders::Own,
+        host_side: &crate::names::host_side(&host.to_string(), &network.id),
+        netns: netns.as_fd(),
+    };
+    network::attach(network, &endpoint).unwrap();
+    (netns, v6)
+}
+
+#[test]
+fn ipv6_leaves_the_host_by_its_address_and_comes_in_only_as_answers() {
+    sandbox::run(|| {
+        let lan = Network { bridge: "lan0".into(), group: 7, ..with_ipv6(9, true) };
+        let front = with_ipv6(1, true);
+        network::create(&lan).unwrap();
+        network::create(&front).unwrap();
+        let (neighbour, neighbours) = dual(&lan, 2, "eth0");
+        let (web, own) = dual(&front, 2, "eth0");
+        assert!(!forwarding::is_on(Family::Ipv6).unwrap());
+        let mut project = table("a", &[&front]);
+        let mut firewall = Firewall::new();
+        let outcome = firewall.replace(&project).unwrap();
+        assert_eq!(outcome.notices, []);
+        assert!(outcome.switched.ipv6 && forwarding::is_on(Family::Ipv6).unwrap());
+
+        let listener = neighbour.run(|| TcpListener::bind((neighbours, 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = || {
+            let _stream = web
+                .run(|| TcpStream::connect_timeout(&address, Duration::from_secs(2)))
+                .expect("egress");
+            listener.accept().unwrap().1.ip().to_string()
+        };
+        assert_eq!(seen(), "fd00:213:9::1", "the host's");
+        talk(&web, own, &neighbour).expect_err("to an unpublished port (G6)");
+        project.bridges[0].masquerade = false;
+        firewall.replace(&project).unwrap();
+        assert_eq!(seen(), own.to_string(), "its own");
+        talk(&web, own, &neighbour).expect_err("nor then");
+
+        for (place, netns) in [("a container", Some(&web)), ("the bridge", None)] {
+            let interface = netns.map_or(front.bridge.as_str(), |_| "eth0");
+            let path = format!("/proc/sys/net/ipv6/conf/{interface}/accept_ra");
+            let read = || fs_err::read_to_string(&path).unwrap();
+            let value = netns.map_or_else(read, |netns| netns.run(read));
+            assert_eq!(value.trim(), "0", "{place}");
+        }
+        firewall.remove("a", outcome.switched).unwrap();
+        assert!(!forwarding::is_on(Family::Ipv6).unwrap(), "as it was");
+        assert!(!forwarding::is_on(Family::Ipv4).unwrap(), "as it was");
+    });
+}
+
+#[test]
+fn forwarding_that_somebody_switches_off_is_missed_and_switched_on_again() {
+    sandbox::run(|| {
+        let table = table("a", &[&with_ipv6(1, true)]);
+        let mut firewall = set(&table);
+        for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            let path = format!("/proc/sys/net/{setting}");
+            fs_err::write(&path, "0").unwrap();
+            assert!(!firewall.is_whole(&table), "{setting}");
+            firewall.replace(&table).unwrap();
+            assert!(firewall.is_whole(&table));
+            assert_eq!(fs_err::read_to_string(&path).unwrap().trim(), "1");
+        }
+    });
+}
+
+#[test]
+fn a_change_of_one_among_hundreds_of_projects_touches_no_other_and_takes_no_longer() {
+    const PROJECTS: u16 = 300;
+    sandbox::run(|| {
+        let project = |number: u16| {
+            let id = format!("test_{number}");
+            let bridge = crate::names::bridge(&id);
+            let [high, low] = number.to_be_bytes();
+            let subnet = IpNetwork::new([10, 100 + high, low, 0].into(), 24).unwrap();
+            let subnets = vec![network::Subnet::new(subnet)];
+            table(&format!("p{number}"), &[&Network { id, bridge, subnets, ..network(1, false) }])
+        };
+        let mut firewalls = Vec::new();
+        let mut times = Vec::new();
+        for number in 0..PROJECTS {
+            let mut firewall = Firewall::new();
+            let begin = Instant::now();
+            firewall.replace(&project(number)).unwrap();
+            times.push(begin.elapsed());
+            firewalls.push(firewall);
+        }
+        let middle = |times: &[Duration]| {
+            let mut times = times.to_vec();
+            times.sort_unstable();
+            times[times.len() / 2]
+        };
+        let (first, last) = (middle(&times[..30]), middle(&times[usize::from(PROJECTS) - 30..]));
+        // Its own rules are a few; what grows is the list of chains, which is looked through once.
+        assert!(last < first * 20, "{first:?} for the first, {last:?} for the last");
+
+        let mut others = listing();
+        others.retain(|line| !line.contains("naru-p7\""));
+        firewalls[7].replace(&Table { bridges: Vec::new(), ..project(7) }).unwrap();
+        let mut after = listing();
+        after.retain(|line| !line.contains("naru-p7\""));
+        assert!(others == after, "another project's rules have other handles now");
+        assert!(firewalls[8].is_whole(&project(8)));
     });
 }

@@ -42,4 +42,6 @@ pub(super) enum Event {
     Looked(ContainerId, Looked),
     /// Somebody has changed a link or the firewall.
     NetworkTouched,
+    /// A route has come or gone.
+    RoutesTouched,
 }

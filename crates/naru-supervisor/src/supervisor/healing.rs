@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use naru_net::firewall::Firewall;
 use naru_net::{Kind, Link, Network, names, network, watch};
 use naru_state::ContainerId;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use super::container::Live;
 use super::event::Event;
 use super::plug::{Plug, plugs};
 use super::timers::Due;
+use crate::network::{Clash, clashes};
 
 /// One change is often many messages: a look some time after the first sees them all.
 const SETTLED: Duration = Duration::from_millis(50);
@@ -21,6 +23,8 @@ const SETTLED: Duration = Duration::from_millis(50);
 pub(super) struct Healing {
     listens: bool,
     is_due: bool,
+    /// What networks clash with, as it was told.
+    clashes: Vec<Clash>,
 }
 
 impl Supervisor {
@@ -33,9 +37,14 @@ impl Supervisor {
             let events = self.events.clone();
             move || events.send(Event::NetworkTouched).is_ok()
         };
+        let routes = {
+            let events = self.events.clone();
+            move || events.send(Event::RoutesTouched).is_ok()
+        };
         let id = self.kernel_id();
-        let watched =
-            watch::firewall(&id, tell()).and_then(|()| watch::links(names::group(&id), tell()));
+        let watched = watch::firewall(&id, tell())
+            .and_then(|()| watch::links(names::group(&id), tell()))
+            .and_then(|()| watch::routes(routes));
         match watched {
             Ok(()) => self.healing.listens = true,
             Err(error) => tracing::warn!(%error, "changes of the network are not heard of"),
@@ -48,6 +57,15 @@ impl Supervisor {
             self.healing.is_due = true;
             self.timers.add(Instant::now() + SETTLED, Due::Networks);
         }
+    }
+
+    /// Tells of what lies over the project's networks since the last look, such as a VPN that came after them.
+    pub(super) fn look_for_clashes(&mut self) {
+        let found = clashes(&self.networks.record);
+        for clash in found.iter().filter(|clash| !self.healing.clashes.contains(clash)) {
+            self.note(&clash.to_string());
+        }
+        self.healing.clashes = found;
     }
 
     /// Makes again what is gone: bridges, the links of containers that run, the firewall.
@@ -70,11 +88,15 @@ impl Supervisor {
             Err(error) => tracing::error!(%error, "links are not looked after"),
         }
         let table = self.firewall_table();
+        let was_off = !Firewall::is_forwarding(&table);
         if !table.bridges.is_empty()
             && !self.firewall.is_whole(&table)
             && let Err(failure) = self.replace_firewall()
         {
             tracing::error!(error = %failure.message, "the firewall could not be set again");
+        }
+        if was_off && Firewall::is_forwarding(&table) {
+            self.note("somebody had switched the host's forwarding off, which networks with a way out need: it is on again");
         }
     }
 

@@ -270,6 +270,7 @@ impl Supervisor {
             Event::Proxy(notice) => self.hear_proxy(&notice),
             Event::Looked(id, looked) => self.looked(&id, looked),
             Event::NetworkTouched => self.network_touched(),
+            Event::RoutesTouched => self.look_for_clashes(),
         }
     }
 

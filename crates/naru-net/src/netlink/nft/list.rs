@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use netlink_bindings::nftables::{
-    ExprOps, IterableExprListAttrs, Nfgenmsg, Request, TableFlags, VerdictCode,
+    ExprOps, IterableExprListAttrs, Nfgenmsg, OpGetruleDump, Request, TableFlags, VerdictCode,
 };
 
 use super::{COMMENT, INET, Place, header};
@@ -76,10 +76,28 @@ pub(crate) fn chains(socket: &mut Socket) -> Result<Vec<ListedChain>, Refused> {
     Ok(found)
 }
 
+/// The rules of a table of this family.
+pub(crate) fn rules_of(
+    socket: &mut Socket,
+    (family, table): (u8, &str),
+) -> Result<Vec<ListedRule>, Refused> {
+    let mut request = Request::new().op_getrule_dump(&header(family));
+    drop(request.encode().push_table_bytes(table.as_bytes()));
+    list_rules(socket, &request)
+}
+
 /// The rules of all chains of all families.
+#[cfg(test)]
 pub(crate) fn rules(socket: &mut Socket) -> Result<Vec<ListedRule>, Refused> {
+    list_rules(socket, &Request::new().op_getrule_dump(&Nfgenmsg::new()))
+}
+
+fn list_rules(
+    socket: &mut Socket,
+    request: &OpGetruleDump<'_>,
+) -> Result<Vec<ListedRule>, Refused> {
     let mut found = Vec::new();
-    socket.replies(&Request::new().op_getrule_dump(&Nfgenmsg::new()), |(header, attributes)| {
+    socket.replies(request, |(header, attributes)| {
         let (Ok(table), Ok(chain)) = (attributes.get_table(), attributes.get_chain()) else {
             return;
         };

@@ -11,7 +11,9 @@ use nix::libc;
 
 use super::{Refused, Socket, not_sent};
 use crate::firewall::language::{Rule, Ruleset};
-pub(crate) use list::{ListedChain, ListedRule, ListedTable, chains, rules, tables};
+#[cfg(test)]
+pub(crate) use list::rules;
+pub(crate) use list::{ListedChain, ListedRule, ListedTable, chains, rules_of, tables};
 
 /// Table family `inet`: IPv4 and IPv6 in one.
 pub(crate) const INET: u8 = 1;
