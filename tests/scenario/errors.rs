@@ -1,6 +1,8 @@
 //! Any write of `up` that fails, by a full disk, a quota, a disk that became read-only, or for want of descriptors: what is
 //! said names the object and the cause, and the next `up` and `down` work.
 
+use std::path::Path;
+
 use naru_test::tracer::{Fault, Step, fault_at};
 use naru_test::{Project, TestHost};
 use nix::libc;
@@ -94,4 +96,48 @@ fn any_write_of_up_on_a_file_system_that_became_read_only_is_told_and_the_next_u
 #[test]
 fn any_lack_of_descriptors_in_up_is_told_and_the_next_up_works() {
     fails_at_any(libc::EMFILE, "Too many open files");
+}
+
+/// The containers' groups are made in the project's all the same.
+#[test]
+fn a_keeper_that_cannot_find_its_control_group_leaves_none_after_down() {
+    host(|host| {
+        let project = host.project("errors").file("compose.yaml", FILE);
+        let before = host.snapshot();
+        let traced = fault_at(&project.command(["up", "-d"]), &both(host), |call| {
+            let file = call.path(Some(0), 1).filter(|_| call.number == libc::SYS_openat)?;
+            (call.process().starts_with("naru keeper") && file == Path::new("/proc/self/cgroup"))
+                .then_some(Fault::Error(libc::EMFILE))
+        });
+        assert_eq!((traced.code, traced.victim.is_some()), (0, true), "{}", traced.stderr);
+        project.naru(["down", "-t", "0"]).succeeds();
+        before.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_state_that_could_not_be_written_for_a_moment_is_written_when_it_can_be() {
+    host(|host| {
+        let project = host.project("errors").file("compose.yaml", FILE);
+        let folder = host.root().parent().unwrap().to_owned();
+        for nth in 1.. {
+            let mut count = 0;
+            let traced = fault_at(&project.command(["up", "-d"]), &both(host), |call| {
+                let file = Step::fallible(call, &folder)?;
+                let is_state = call.number == libc::SYS_openat
+                    && call.process().starts_with("naru supervisor")
+                    && file.to_string_lossy().contains("/state.json.");
+                count += u64::from(is_state);
+                (is_state && count == nth).then_some(Fault::Error(libc::ENOSPC))
+            });
+            assert_eq!(traced.code, 0, "{}", traced.stderr);
+            project.until("database", "running");
+            project.until("web", "running");
+            project.naru(["down", "-t", "0"]).succeeds();
+            if traced.victim.is_none() {
+                assert!(nth > 4, "{nth} are too few to be true");
+                break;
+            }
+        }
+    });
 }

@@ -48,7 +48,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
     }
     let failed = |error: &std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
-        kind => Error::Unreadable { path: path.to_owned(), reason: kind.to_string() },
+        _ => Error::Unreadable { path: path.to_owned(), reason: reason(error) },
     };
     let metadata = fs_err::metadata(path).map_err(|error| failed(&error))?;
     let substituted = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
@@ -64,11 +64,24 @@ pub(crate) fn read_standard_input() -> Result<String, Error> {
     text(std::io::stdin().lock(), Path::new("-"))
 }
 
+/// Why a file cannot be read: the kind of error, or where it has no name the kernel's own words.
+fn reason(error: &std::io::Error) -> String {
+    let kind = error.kind().to_string();
+    if kind != "uncategorized error" {
+        return kind;
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 fn text(reader: impl Read, path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
     reader.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Error::Unreadable {
         path: path.to_owned(),
-        reason: error.kind().to_string(),
+        reason: reason(&error),
     })?;
     if bytes.len() as u64 > SIZE_LIMIT {
         return Err(Error::TooLarge(path.to_owned()));

@@ -213,19 +213,25 @@ impl Keeper {
             Ok((_, _, group)) => self.move_into(group),
             Err(error) => tracing::warn!(%error, "stays in the session's control group"),
         }
-        move || {
-            if let Ok((hierarchies, before, group)) = place {
+        let path = self.own_group_path();
+        move || match place {
+            Ok((hierarchies, before, group)) => {
                 before.restore(&hierarchies);
                 group.remove_upwards();
             }
+            // Those of the containers were made in the project's all the same. By now it may be found.
+            Err(_) => drop(Cgroup::new(path).map(|group| group.remove_upwards())),
         }
+    }
+
+    fn own_group_path(&self) -> String {
+        crate::own_cgroup_path(&self.role.directories, &self.role.project)
     }
 
     fn own_place(&self) -> Result<(Hierarchies, Membership, Cgroup), naru_runtime::Error> {
         let hierarchies = Hierarchies::detect()?;
         let before = Membership::of_self(&hierarchies)?;
-        let path = crate::own_cgroup_path(&self.role.directories, &self.role.project);
-        let group = Cgroup::within(&hierarchies, path)?;
+        let group = Cgroup::within(&hierarchies, self.own_group_path())?;
         Ok((hierarchies, before, group))
     }
 

@@ -48,6 +48,7 @@ mod timers;
 mod up;
 mod volumes;
 mod waiting;
+mod written;
 
 pub(crate) use firewall::remove_table;
 pub use networks::has_bridges;
@@ -109,6 +110,7 @@ struct Supervisor {
     timers: Timers,
     unsaved: commit::Unsaved,
     lasting: lasting::Lasting,
+    unwritten: written::Unwritten,
     told: events::Told,
     operation: Option<Operation>,
     queue: VecDeque<(Request, Client)>,
@@ -206,6 +208,7 @@ impl Supervisor {
             timers: Timers::default(),
             unsaved: commit::Unsaved::default(),
             lasting: lasting::Lasting::default(),
+            unwritten: written::Unwritten::new(),
             told,
             operation: None,
             queue: VecDeque::new(),
@@ -254,7 +257,10 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Asked(request, client) => self.asked(request, client),
+            Event::Asked(request, client) => {
+                self.save_unwritten();
+                self.asked(request, client);
+            }
             Event::Upgrade(binary, client) => self.upgrade(binary, client),
             Event::Keeper(message) => self.hear(message),
             Event::KeeperGone => self.keeper_gone(),
@@ -290,6 +296,7 @@ impl Supervisor {
             Due::Output(id) => self.tell_output(&id),
             Due::Farewell(id) => self.remove_if_done(&id),
             Due::Lasting => self.lasting_due(),
+            Due::Unwritten => self.unwritten_due(),
             Due::Idle if self.clients.is_any() => {
                 self.timers.add(Instant::now() + adopt::IDLE, Due::Idle);
             }
@@ -306,14 +313,6 @@ impl Supervisor {
             ToSupervisor::Successor => self.relieved(),
             ToSupervisor::NotUpgraded(why) => self.not_upgraded(&why),
             ToSupervisor::Held(_) | ToSupervisor::Watching(..) | ToSupervisor::Ready => {}
-        }
-    }
-
-    /// Writes a container's state down.
-    fn save_state(&self, id: &ContainerId) {
-        let Some(live) = self.containers.get(id) else { return };
-        if let Err(error) = atomic::save_volatile(&self.own.state_file(id), &live.state) {
-            tracing::error!(container = %live.record.name, %error, "a state could not be written");
         }
     }
 

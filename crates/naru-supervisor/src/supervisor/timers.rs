@@ -34,6 +34,8 @@ pub(super) enum Due {
     Farewell(ContainerId),
     /// The copy of the states that outlives a reboot is to be brought up to date.
     Lasting,
+    /// Another try to write states that could not be written.
+    Unwritten,
     /// The end of waiting for a first request.
     Idle,
     /// What a command waits for may be settled.
