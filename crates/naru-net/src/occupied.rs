@@ -136,7 +136,7 @@ pub fn occupied(recorded: &[IpNetwork]) -> Result<Occupied, Error> {
         }
     }
     let servers = resolv::Config::read(resolv::HOST_FILE).unwrap_or_default().servers;
-    uses.extend(servers.into_iter().map(|server| (server.into(), Use::Resolver)));
+    uses.extend(servers.into_iter().map(|server| (server.address.into(), Use::Resolver)));
     uses.extend(of_engines(Path::new("/")));
     uses.extend(recorded.iter().map(|network| (*network, Use::Recorded)));
     Ok(Occupied { uses })

@@ -46,6 +46,10 @@ pub const TYPE_AAAA: u16 = 28;
 /// Number of the question type ANY.
 pub const TYPE_ANY: u16 = 255;
 
+/// Types that ask for keys and for whole zones (TKEY, TSIG, IXFR, AXFR), between name servers only: a zone comes in many
+/// packets.
+const TRANSFERS: std::ops::RangeInclusive<u16> = 249..=252;
+
 /// A query that can be answered or forwarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Query {
@@ -94,12 +98,13 @@ pub(crate) fn parse(packet: &[u8]) -> Result<Query, Malformed> {
     }
     let (name, end) = parse_name(packet, HEADER).ok_or(malformed)?;
     let tail = packet.get(end..end + 4).ok_or(malformed)?;
-    if tail[2..] != INTERNET {
+    let kind = u16::from_be_bytes([tail[0], tail[1]]);
+    if tail[2..] != INTERNET || TRANSFERS.contains(&kind) {
         return Err(Malformed::Refuse(Refusal::Refused));
     }
     let edns = parse_edns(packet, end + 4, counts(6), counts(8), counts(10));
     Ok(Query {
-        question: Question { name, kind: u16::from_be_bytes([tail[0], tail[1]]) },
+        question: Question { name, kind },
         id: counts(0),
         question_end: end + 4,
         recursion_desired: header[2] & 1 != 0,
@@ -118,7 +123,8 @@ fn parse_name(packet: &[u8], start: usize) -> Option<(String, usize)> {
         if length == 0 {
             return Some((name, at));
         }
-        if length > 63 || at + length - start > LONGEST_NAME {
+        // The root, which ends it, is a byte too.
+        if length > 63 || at + length - start >= LONGEST_NAME {
             return None;
         }
         if !name.is_empty() {
@@ -317,6 +323,14 @@ pub(crate) fn answers(answer: &[u8], sent: &[u8], query: &Query) -> bool {
         && answer[2] & 0x80 != 0
         && answer[4..6] == [0, 1]
         && same_question()
+}
+
+/// Writes the question as the client did, letter case included: some servers change it, and some clients check it.
+pub(crate) fn set_question(answer: &mut [u8], packet: &[u8], query: &Query) {
+    let question = HEADER..query.question_end;
+    if let (Some(own), Some(asked)) = (answer.get_mut(question.clone()), packet.get(question)) {
+        own.copy_from_slice(asked);
+    }
 }
 
 /// Gives a packet another id.

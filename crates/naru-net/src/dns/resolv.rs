@@ -1,12 +1,13 @@
 //! The host's resolver settings: `/etc/resolv.conf`, parsed, and read again when it changes.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+use nix::net::if_::if_nametoindex;
 
 /// Where the host's settings are.
 pub const HOST_FILE: &str = "/etc/resolv.conf";
@@ -14,11 +15,39 @@ pub const HOST_FILE: &str = "/etc/resolv.conf";
 /// More servers than this are ignored, as by the C libraries.
 const MOST_SERVERS: usize = 3;
 
+/// A name server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameServer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The interface behind which a link-local address is to be found, by its name or number.
+    pub zone: Option<String>,
+}
+
+impl NameServer {
+    /// An address, which may have a zone after `%`; nothing where it is none.
+    fn parse(text: &str) -> Option<Self> {
+        let (address, zone) = match text.split_once('%') {
+            Some((address, zone)) => (address, Some(zone.to_owned())),
+            None => (text, None),
+        };
+        Some(Self { address: address.parse().ok()?, zone })
+    }
+
+    /// Where it is asked, with the interface as the namespace of the calling thread knows it now.
+    pub(crate) fn at(&self, port: u16) -> SocketAddr {
+        let IpAddr::V6(address) = self.address else { return (self.address, port).into() };
+        let index = |zone: &String| zone.parse().ok().or_else(|| if_nametoindex(&**zone).ok());
+        let scope = self.zone.as_ref().and_then(index).unwrap_or(0);
+        SocketAddrV6::new(address, port, 0, scope).into()
+    }
+}
+
 /// What a `resolv.conf` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// Name servers, in order.
-    pub servers: Vec<IpAddr>,
+    pub servers: Vec<NameServer>,
     /// Search list.
     pub search: Vec<String>,
     /// Options, as written.
@@ -42,9 +71,7 @@ impl Config {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
                 Some("nameserver") => {
-                    // A scope such as %eth0 has no meaning for the addresses naru can reach.
-                    let server = words.next().and_then(|word| word.split('%').next());
-                    config.servers.extend(server.and_then(|word| word.parse::<IpAddr>().ok()));
+                    config.servers.extend(words.next().and_then(NameServer::parse));
                 }
                 // The last one of both counts.
                 Some("search" | "domain") => config.search = words.map(str::to_owned).collect(),
@@ -111,12 +138,18 @@ mod tests {
     #[test]
     fn settings_are_read_as_the_c_libraries_read_them() {
         let config = Config::parse(
-            "# comment\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\nnameserver nonsense\n\
+            "# comment\nnameserver 127.0.0.53\nnameserver fe80::1%eth77\nnameserver nonsense\n\
              domain old.example\nsearch corp.example  lan\noptions ndots:2 trust-ad\n\
              nameserver 1.1.1.1\nnameserver 9.9.9.9\n",
         );
-        let servers: Vec<_> = config.servers.iter().map(ToString::to_string).collect();
-        assert_eq!(servers, ["127.0.0.53", "fe80::1", "1.1.1.1"]);
+        let servers: Vec<_> =
+            config.servers.iter().map(|server| server.at(53).to_string()).collect();
+        // No such interface here.
+        assert_eq!(servers, ["127.0.0.53:53", "[fe80::1]:53", "1.1.1.1:53"]);
+        assert_eq!(config.servers[1].zone.as_deref(), Some("eth77"));
+        assert_eq!(NameServer::parse("fe80::1%7").unwrap().at(53).to_string(), "[fe80::1%7]:53");
+        let lo = NameServer::parse("fe80::1%lo").unwrap().at(53);
+        assert_eq!(lo.to_string(), "[fe80::1%1]:53");
         assert_eq!(config.search, ["corp.example", "lan"]);
         assert_eq!(config.options, ["ndots:2", "trust-ad"]);
     }

@@ -4,6 +4,7 @@
 //! question are right. The host's servers are asked from the host's network namespace, so one on its loopback
 //! interface is reached; the servers that a service names are asked from the container's, as if it did it itself.
 
+mod pending;
 mod race;
 mod source;
 
@@ -21,7 +22,8 @@ use tokio::time::timeout;
 use super::hosts::{self, Hosts};
 use super::message::{self, Query};
 use super::resolv::{self, Config, Watched};
-use super::{Sockets, zone};
+use super::{ADDRESS, Sockets, zone};
+use pending::{Pending, Turn};
 use source::Source;
 
 const PORT: u16 = 53;
@@ -36,8 +38,8 @@ const MOST_ASKED: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Upstream {
     behind: Arc<Behind>,
-    /// Servers that are being asked for this container.
-    asking: Arc<AtomicUsize>,
+    /// What is being asked for this container.
+    own: Arc<Pending>,
 }
 
 #[derive(Debug)]
@@ -78,7 +80,8 @@ impl Upstream {
         Self::new(Servers::OfHost(Box::new(Host { settings, names })), Source::Here)
     }
 
-    /// These servers, asked from the network namespace that the sockets are of.
+    /// These servers, asked from the network namespace that the sockets are of. naru's own there is left out: it would
+    /// ask itself.
     ///
     /// # Errors
     /// When the kernel does not tell which namespace that is.
@@ -86,18 +89,19 @@ impl Upstream {
         servers: impl IntoIterator<Item = IpAddr>,
         sockets: &Sockets,
     ) -> io::Result<Self> {
-        let servers = servers.into_iter().map(|server| SocketAddr::new(server, PORT)).collect();
+        let others = servers.into_iter().filter(|server| *server != ADDRESS);
+        let servers = others.map(|server| SocketAddr::new(server, PORT)).collect();
         Ok(Self::new(Servers::Named(servers), Source::inside(sockets)?))
     }
 
     fn new(servers: Servers, source: Source) -> Self {
         let (silent, free) = (Mutex::default(), Semaphore::new(MOST_ASKED));
-        Self { behind: Arc::new(Behind { servers, source, silent, free }), asking: Arc::default() }
+        Self { behind: Arc::new(Behind { servers, source, silent, free }), own: Arc::default() }
     }
 
     /// The same for another container, whose questions count by themselves.
     pub(crate) fn for_another(&self) -> Self {
-        Self { behind: Arc::clone(&self.behind), asking: Arc::default() }
+        Self { behind: Arc::clone(&self.behind), own: Arc::default() }
     }
 
     /// What the host's own file says about a name.
@@ -112,15 +116,31 @@ impl Upstream {
             Servers::OfHost(host) => {
                 let mut settings = lock(&host.settings);
                 let servers = settings.now().servers.iter();
-                servers.map(|server| SocketAddr::new(*server, PORT)).collect()
+                servers.map(|server| server.at(PORT)).collect()
             }
         }
     }
 
     /// The first good answer to a query, with the query's id; else the first bad one; else nothing.
     pub(crate) async fn ask(&self, packet: &[u8], query: &Query) -> Option<Vec<u8>> {
-        let mut answer = timeout(PATIENCE, self.race(packet, query)).await.ok()??;
+        let answer = loop {
+            match self.own.turn(packet) {
+                Turn::Own(asking) => {
+                    let answer = timeout(PATIENCE, self.race(packet, query)).await.ok().flatten();
+                    asking.tell(answer.as_ref());
+                    break answer;
+                }
+                Turn::Other(mut outcome) => {
+                    // Who asked may give up; then it is somebody else's turn.
+                    if let Ok(known) = outcome.wait_for(Option::is_some).await {
+                        break known.clone().flatten();
+                    }
+                }
+            }
+        };
+        let mut answer = answer?;
         message::set_id(&mut answer, query.id);
+        message::set_question(&mut answer, packet, query);
         Some(answer)
     }
 
@@ -128,7 +148,7 @@ impl Upstream {
     /// that asks for what nobody answers, and many that do, leave some to the next.
     fn room(&self) -> io::Result<Room<'_>> {
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many questions");
-        let (free, own) = (&self.behind.free, &*self.asking);
+        let (free, own) = (&self.behind.free, &self.own.asking);
         if own.load(Ordering::Relaxed) >= free.available_permits() / 2 {
             return Err(full());
         }

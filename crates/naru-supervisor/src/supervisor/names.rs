@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
+use naru_compose::project::Service;
 use naru_net::dns::{self, Resolver, Upstream, View, Zone};
 use naru_state::ContainerId;
 use naru_state::record;
@@ -83,7 +84,7 @@ impl Supervisor {
         let has_way_out = entries().any(|network| !network.internal);
         let service = live.service.as_ref();
         // Questions to servers of its own leave from the container itself, and get as far as it does.
-        let has_servers = service.is_some_and(|service| !service.dns.is_empty());
+        let has_servers = service.is_some_and(|service| !own_servers(service).is_empty());
         let attached = live.record.attachments.iter().flat_map(|attachment| &attachment.links);
         let mut aliases = links(service.map_or(&[], |service| service.links.as_slice()));
         aliases.extend(attached.filter_map(|link| {
@@ -100,8 +101,7 @@ impl Supervisor {
             self.tell_reduced(reason);
         }
         let Some(live) = self.containers.get(id) else { return };
-        let own = live.service.iter().flat_map(|service| &service.dns);
-        let own: Vec<_> = own.filter_map(|text| parse_address(text)).collect();
+        let own = live.service.as_ref().map(own_servers).unwrap_or_default();
         let upstream = match own.is_empty() {
             true => Ok(self.names.upstream.clone()),
             false => Upstream::of_service(own, &sockets).map_err(dns::Error::Serve),
@@ -133,10 +133,17 @@ impl Supervisor {
     }
 }
 
+/// The servers that a service asks itself. Who names naru's own wants the host's.
+fn own_servers(service: &Service) -> Vec<IpAddr> {
+    let all = service.dns.iter().filter_map(|text| parse_address(text));
+    all.filter(|server| *server != dns::ADDRESS).collect()
+}
+
 /// All that a container is called in a network.
 fn names(live: &Live, attachment: &record::Attachment) -> Vec<String> {
     let record = &live.record;
-    let mut names = vec![record.name.clone(), record.hostname.clone()];
+    let short = record.id.short().to_owned();
+    let mut names = vec![record.name.clone(), short, record.hostname.clone()];
     let domain = live.service.as_ref().map_or("", |service| service.domainname.as_str());
     if !domain.is_empty() {
         names.push(format!("{}.{domain}", record.hostname));

@@ -135,3 +135,60 @@ fn malformed_packets_are_refused_or_ignored() {
     let refusal = refuse(&update, Refusal::NotImplemented);
     assert_eq!((refusal.len(), refusal[0], refusal[3] & 0x0f), (12, 0x12, 4));
 }
+
+#[test]
+fn what_is_no_question_of_a_client_is_refused() {
+    let with = |at_end: usize, bytes: [u8; 2]| {
+        let mut packet = packet("example.org", TYPE_A);
+        let at = packet.len() - at_end;
+        packet[at..at + 2].copy_from_slice(&bytes);
+        parse(&packet)
+    };
+    let refused = Err(Malformed::Refuse(Refusal::Refused));
+    const CHAOS: [u8; 2] = [0, 3];
+    const ANY_CLASS: [u8; 2] = [0, 255];
+    for class in [CHAOS, ANY_CLASS, [0, 4], [0, 0]] {
+        assert_eq!(with(2, class), refused, "class {class:?}");
+    }
+    for kind in [249, 250, 251, 252] {
+        assert_eq!(with(4, [0, kind]), refused, "type {kind}");
+    }
+    assert_eq!(with(4, [0, 255]).unwrap().question.kind, TYPE_ANY);
+
+    let mut none = packet("example.org", TYPE_A);
+    none[5] = 0;
+    assert_eq!(parse(&none), Err(Malformed::Refuse(Refusal::FormatError)));
+}
+
+#[test]
+fn an_answer_is_never_answered() {
+    // Sent in the name of the server itself, it would answer itself without end.
+    let packet = packet("example.org", TYPE_A);
+    let query = parse(&packet).unwrap();
+    for made in [Reply::Nothing, Reply::Failure, Reply::Names(vec!["a.b".into()])] {
+        assert_eq!(parse(&reply_udp(&packet, &query, &made)), Err(Malformed::Ignore));
+    }
+    assert_eq!(parse(&refuse(&packet, Refusal::Refused)), Err(Malformed::Ignore));
+}
+
+#[test]
+fn names_of_255_bytes_are_understood_and_longer_ones_refused() {
+    let labels = |last: usize| {
+        let mut packet = packet("a", TYPE_A)[..HEADER].to_vec();
+        for length in [63, 63, 63, last] {
+            packet.push(u8::try_from(length).unwrap());
+            packet.extend(std::iter::repeat_n(b'x', length));
+        }
+        packet.extend([0, 0, 1, 0, 1]);
+        packet
+    };
+    // Four lengths, 250 letters and the root are 255 bytes.
+    let longest = labels(61);
+    let query = parse(&longest).unwrap();
+    assert_eq!(query.question.name.len(), 253);
+    let all = Reply::Addresses(vec![[10, 213, 1, 2].into(); 100]);
+    let answer = reply_udp(&longest, &query, &all);
+    assert!(answer.len() <= 512 && is_truncated(&answer));
+    assert!(answers(&answer, &longest, &query));
+    assert_eq!(parse(&labels(62)), Err(Malformed::Refuse(Refusal::FormatError)));
+}

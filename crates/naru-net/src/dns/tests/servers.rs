@@ -274,3 +274,176 @@ fn the_servers_of_a_service_are_asked_from_its_container() {
         asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
+
+/// A name server that answers with letters of another case, after a while; counts its questions.
+fn slow_and_loud(address: &str, pause: Duration) -> Arc<AtomicUsize> {
+    let socket = UdpSocket::bind(address).unwrap();
+    let asked = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&asked);
+    thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            count.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(pause);
+            let mut answer = buffer[..length].to_ascii_uppercase();
+            answer[..2].copy_from_slice(&buffer[..2]);
+            answer[2] |= 0x80;
+            answer[7] = 1;
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 1]);
+            socket.send_to(&answer, peer).unwrap();
+        }
+    });
+    asked
+}
+
+#[test]
+fn a_question_that_many_ask_at_once_is_asked_once_and_answered_as_each_wrote_it() {
+    static ASKED: std::sync::OnceLock<Arc<AtomicUsize>> = std::sync::OnceLock::new();
+    let outside = || {
+        let asked = slow_and_loud("127.0.0.53:53", Duration::from_millis(300));
+        ASKED.set(asked).unwrap();
+        resolv_conf("nameserver 127.0.0.53\n")
+    };
+    with_server(true, outside, |_zones, _| {
+        let clients: Vec<_> = (0..20_u8)
+            .map(|number| {
+                let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+                client.set_read_timeout(Some(PATIENCE)).unwrap();
+                let mut packet = question("eXample.oRg", TYPE::A);
+                packet[1] = number;
+                client.send_to(&packet, SERVER).unwrap();
+                (client, packet)
+            })
+            .collect();
+        for (client, packet) in clients {
+            let mut buffer = [0; 512];
+            let length = client.recv(&mut buffer).unwrap();
+            assert_eq!(buffer[..2], packet[..2], "each gets his own id");
+            assert_eq!(buffer[12..packet.len()], packet[12..], "and the name as he wrote it");
+            assert_eq!(words(&buffer[..length]), "192.0.2.1");
+        }
+    });
+    assert_eq!(ASKED.get().unwrap().load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_name_server_that_asks_back_what_it_is_asked_is_not_asked_without_end() {
+    sandbox::run(|| {
+        let container = Netns::new();
+        let sockets = bind(container.as_fd()).unwrap();
+        // It stands behind the host's settings, and has naru's server in its container behind itself.
+        let server = UdpSocket::bind("127.0.0.53:53").unwrap();
+        let back = container.run(|| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let asked = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&asked);
+        thread::spawn(move || {
+            let mut buffer = [0; 512];
+            while let Ok((length, _)) = server.recv_from(&mut buffer) {
+                count.fetch_add(1, Ordering::Relaxed);
+                back.send_to(&buffer[..length], SERVER).unwrap();
+            }
+        });
+        let settings = resolv_conf("nameserver 127.0.0.53\n");
+        let resolver = Resolver::start().unwrap();
+        let (_zone, zones) = watch::channel(Arc::default());
+        let view = View { forward: true, ..View::default() };
+        let upstream = Upstream::from_files(&settings, settings.with_extension("hosts"));
+        let _server = resolver.serve(sockets, zones, view, upstream).unwrap();
+        assert_eq!(container.run(|| lookup("example.org", TYPE::A)), "ServerFailure");
+        // Once, and again each time that its answer did not come.
+        let asked = asked.load(Ordering::Relaxed);
+        assert!((1..=3).contains(&asked), "asked {asked} times");
+        fs_err::remove_file(settings).unwrap();
+    });
+}
+
+#[test]
+fn nobody_asks_itself_and_who_has_no_other_server_has_none() {
+    sandbox::run(|| {
+        let container = Netns::new();
+        let sockets = bind(container.as_fd()).unwrap();
+        let upstream = Upstream::of_service([ADDRESS.into()], &sockets).unwrap();
+        let resolver = Resolver::start().unwrap();
+        let (_zone, zones) = watch::channel(Arc::default());
+        let view = View { forward: true, ..View::default() };
+        let _server = resolver.serve(sockets, zones, view, upstream).unwrap();
+        assert_eq!(container.run(|| lookup("example.org", TYPE::A)), "ServerFailure");
+    });
+}
+
+#[test]
+fn a_link_that_is_led_elsewhere_is_followed() {
+    let outside = || {
+        name_server("127.0.0.1:53", [198, 51, 100, 1].into(), 1);
+        name_server("127.0.0.2:53", [198, 51, 100, 2].into(), 1);
+        let target = resolv_conf("nameserver 127.0.0.1\n");
+        let link = target.with_extension("link");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        link
+    };
+    with_server(true, outside, |_zones, settings| {
+        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.1");
+        // As systemd-resolved and NetworkManager do it: a new link is put in the place of the old one.
+        let other = resolv_conf("nameserver 127.0.0.2\n");
+        let new = settings.with_extension("new");
+        std::os::unix::fs::symlink(&other, &new).unwrap();
+        let old = fs_err::read_link(&settings).unwrap();
+        fs_err::rename(new, &settings).unwrap();
+        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.2");
+        // For a moment it leads nowhere: the last settings stay in force.
+        fs_err::remove_file(other).unwrap();
+        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.2");
+        fs_err::remove_file(old).unwrap();
+    });
+}
+
+#[test]
+fn a_server_of_the_link_is_asked_through_its_interface() {
+    let outside = || {
+        let run = |words: &str| {
+            let status = std::process::Command::new("ip").args(words.split(' ')).status();
+            assert!(status.unwrap().success(), "ip {words}");
+        };
+        // Two links with the same address: only the zone tells which.
+        for (number, last) in [(1, 1_u8), (2, 2)] {
+            run(&format!("link add zone{number} up type veth peer name other{number}"));
+            run(&format!("link set other{number} up"));
+            run(&format!("address add fe80::53/64 dev zone{number} nodad"));
+            name_server(
+                &format!("[fe80::53%{}]:53", index(number)),
+                [198, 51, 100, last].into(),
+                1,
+            );
+        }
+        resolv_conf("nameserver fe80::53%zone2\n")
+    };
+    with_server(true, outside, |_zones, _| {
+        assert_eq!(lookup("example.org", TYPE::A), "198.51.100.2");
+    });
+}
+
+fn index(number: u8) -> u32 {
+    nix::net::if_::if_nametoindex(format!("zone{number}").as_str()).unwrap()
+}
+
+#[test]
+fn when_all_servers_fail_so_does_the_question_and_at_once() {
+    let outside = || {
+        // Nobody listens on the first; the second refuses.
+        let socket = UdpSocket::bind("127.0.0.2:53").unwrap();
+        thread::spawn(move || {
+            let mut buffer = [0; 512];
+            while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+                buffer[2] |= 0x80;
+                buffer[3] |= 2;
+                socket.send_to(&buffer[..length], peer).unwrap();
+            }
+        });
+        resolv_conf("nameserver 127.0.0.1\nnameserver 127.0.0.2\n")
+    };
+    with_server(true, outside, |_zones, _| {
+        let start = Instant::now();
+        assert_eq!(lookup("example.org", TYPE::A), "ServerFailure");
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    });
+}
