@@ -136,3 +136,46 @@ services:
         }
     });
 }
+
+#[test]
+fn an_answer_is_of_a_network_that_the_asker_shares_and_ids_and_aliases_are_names_there() {
+    host(|host| {
+        let file = "
+services:
+  a: { image: test, networks: [one] }
+  b:
+    image: test
+    hostname: other
+    networks: { one: { aliases: [of-one, both] }, two: { aliases: [of-two, both] } }
+  c: { image: test, networks: [two] }
+  d: { image: test, networks: [one, two] }
+  beside: { image: test, network_mode: 'service:b' }
+  none: { image: test, scale: 0, networks: [one] }
+networks:
+  one: { ipam: { config: [{ subnet: 10.86.1.0/24 }] } }
+  two: { ipam: { config: [{ subnet: 10.86.2.0/24 }] } }
+";
+        let project = host.project("shared").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let found = |who: &str, name: &str| exec(&project, who, &["resolve", name]);
+        let id = project.naru(["ps", "-q", "b"]).succeeds().stdout;
+        let short = &id.trim()[..12];
+        for name in ["b", "shared-b-1", "other", "both", short] {
+            let of_one = found("a", name).succeeds().stdout;
+            assert!(of_one.starts_with("10.86.1.") && of_one.lines().count() == 1, "{of_one}");
+            let of_two = found("c", name).succeeds().stdout;
+            assert!(of_two.starts_with("10.86.2.") && of_two.lines().count() == 1, "{of_two}");
+            found("d", name).succeeds();
+        }
+        found("a", "of-one").succeeds();
+        found("c", "of-two").succeeds();
+        for (who, name) in [("a", "of-two"), ("c", "of-one"), ("a", "c"), ("c", "a")] {
+            found(who, name).exits_with(1).says("NXDOMAIN");
+        }
+        // Who is in another's network is found by that one's name, as under Docker, and finds what that one finds.
+        found("a", "beside").exits_with(1).says("NXDOMAIN");
+        found("beside", "a").succeeds();
+        found("beside", "of-two").succeeds();
+        found("a", "none").exits_with(1).says("NXDOMAIN");
+    });
+}

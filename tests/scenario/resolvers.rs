@@ -214,6 +214,31 @@ fn u3_names_of_the_project_need_no_server_of_the_host() {
 }
 
 #[test]
+fn the_hosts_search_list_and_options_are_the_containers_too() {
+    host(|host| {
+        GLIBC.image(host);
+        name_server("127.0.0.53", [198, 51, 100, 1]);
+        own_settings(
+            host,
+            "nameserver 127.0.0.53\nsearch corp.example lan\noptions timeout:2 attempts:1 edns0\n",
+        );
+        let project = host.project("searched").file("compose.yaml", FILE);
+        project.naru(["up", "-d"]).succeeds();
+        let own = project.naru(["exec", "-T", "client", "cat", "/etc/resolv.conf"]);
+        let own: Vec<_> = own.stdout.lines().filter(|line| !line.starts_with('#')).collect();
+        let expected = [
+            "",
+            "nameserver 127.0.0.11",
+            "search corp.example lan",
+            "options timeout:2 attempts:1 edns0 ndots:0",
+        ];
+        assert_eq!(own, expected);
+        // What is no name of the project is one with the host's domain after it, which its server knows.
+        lookups(&project, &["nas", "1"]).succeeds();
+    });
+}
+
+#[test]
 fn all_addresses_of_a_scaled_service_are_known_to_a_library_without_tcp() {
     host(|host| {
         MUSL.image(host);

@@ -59,6 +59,7 @@ impl Supervisor {
             self.tell_what_was_missed(&id);
         }
         self.refresh_names();
+        self.resume_names();
         self.was_restarted = true;
         self.release_left_ports();
         self.resume_ports();
@@ -176,12 +177,20 @@ impl Supervisor {
             resolver: handles.resolver,
         });
         super::inside::end_probe(&self.own, id);
-        self.resume_dns(id, TRIES);
         self.watch(id);
         self.resume_check(id);
         self.resume_ready(id);
         if let Some(why) = self.containers.get(id).and_then(|live| live.state.renewal) {
             self.renew(id, why);
+        }
+    }
+
+    /// Questions are answered again. Not before all names are known: they wait meanwhile, and nobody hears that there is no
+    /// such name.
+    fn resume_names(&mut self) {
+        let all: Vec<_> = self.containers.keys().cloned().collect();
+        for id in all {
+            self.resume_dns(&id, TRIES);
         }
     }
 
