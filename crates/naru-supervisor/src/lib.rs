@@ -84,6 +84,8 @@ pub fn remove_remains(directories: &Directories, project: &ProjectName) {
     }
     let own = directories.project(project);
     if !own.run().exists() {
+        // Only when no other project runs.
+        drop(fs_err::remove_dir(directories.run()));
         return;
     }
     let holder = format!("pid {}: down of {project}", std::process::id());

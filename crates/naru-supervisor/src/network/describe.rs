@@ -125,16 +125,48 @@ fn recorded_subnets(
 /// # Errors
 /// When it takes too long, or there is no such directory.
 pub fn choose_alone(directories: &Directories) -> std::io::Result<fs::File> {
-    fs::create_dir_all(directories.run())?;
-    let directory = fs::File::open(directories.run())?;
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
+        fs::create_dir_all(directories.run())?;
+        let directory = match fs::File::open(directories.run()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(directory),
+            Ok(()) if is_there(&directory)? => return Ok(directory),
+            // The last project has gone meanwhile, and the directory with it: others lock another one.
+            Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(2));
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Whether an open directory has a name still.
+fn is_there(directory: &fs::File) -> std::io::Result<bool> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&directory.metadata()?) > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn who_waited_for_a_directory_that_was_removed_meanwhile_has_the_new_one() {
+        let root = tempfile::tempdir().unwrap();
+        let directories = Directories::new(root.path().join("data"), root.path().join("run"));
+        let first = choose_alone(&directories).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| choose_alone(&directories).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+            fs::remove_dir(directories.run()).unwrap();
+            drop(first);
+            let locked = second.join().unwrap().metadata().unwrap().ino();
+            assert_eq!(locked, fs::metadata(directories.run()).unwrap().ino());
+        });
     }
 }
