@@ -11,6 +11,7 @@ pub mod bpf;
 pub mod clone;
 pub mod mount;
 pub mod namespace;
+pub mod iptables;
 pub mod network;
 pub mod power;
 pub mod process;

@@ -8,6 +8,7 @@
 
 mod foreign;
 pub(crate) mod language;
+mod legacy;
 pub(crate) mod rules;
 
 use std::fmt;
@@ -136,6 +137,15 @@ pub enum Notice {
         /// The kernel's reason.
         reason: String,
     },
+    /// A table of `iptables-legacy` drops forwarded packets, and naru does not change those.
+    Legacy {
+        /// The program that changes it.
+        tool: &'static str,
+        /// The chain that rules of users belong in.
+        chain: &'static str,
+        /// The project's interfaces that are not let through, with `+` for names that begin so.
+        interfaces: Vec<String>,
+    },
     /// Containers of a network can send in each other's names.
     Unguarded {
         /// Why they are not kept from it.
@@ -163,6 +173,18 @@ impl fmt::Display for Notice {
                 f,
                 "chain {chain} of firewall table {table} drops what is forwarded, and no rule could be added to it ({reason}): containers may reach nothing outside"
             ),
+            Self::Legacy { tool, chain, interfaces } => {
+                write!(
+                    f,
+                    "chain FORWARD of {tool}'s table filter drops what is forwarded, and naru does not change it: containers reach nothing outside until you do:"
+                )?;
+                interfaces.iter().try_for_each(|name| {
+                    write!(
+                        f,
+                        " {tool} -I {chain} -i {name} -j ACCEPT; {tool} -I {chain} -o {name} -j ACCEPT;"
+                    )
+                })
+            }
             Self::Unguarded { reason } => write!(
                 f,
                 "containers of a network are not kept from sending in each other's names: {reason}"
@@ -223,6 +245,7 @@ impl Firewall {
         }
         if table.egress().next().is_some() {
             notices.extend(foreign.open(&mut self.socket, table));
+            notices.extend(legacy::notices(table));
         }
         Ok(Outcome { notices, switched })
     }
