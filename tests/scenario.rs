@@ -41,6 +41,7 @@ mod reboot;
 mod renewal;
 mod resolvers;
 mod restart;
+mod rights;
 mod routing;
 mod samples;
 mod secrets;

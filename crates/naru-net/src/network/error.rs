@@ -129,3 +129,16 @@ pub enum Error {
     #[error("cannot list the network interfaces")]
     List(#[source] Refused),
 }
+
+impl Error {
+    /// Whether the kernel does not let us make links at all: a right or a subsystem is missing.
+    pub fn is_withheld(&self) -> bool {
+        match self {
+            Self::Create { source, .. } => source.is_withheld(),
+            Self::Parameter { source, .. } | Self::Harden { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        }
+    }
+}

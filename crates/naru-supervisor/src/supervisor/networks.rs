@@ -102,7 +102,13 @@ impl Supervisor {
         let made = network.map_or(Ok(()), |network| network::create(&network));
         if let Err(error) = made {
             self.networks.record.networks.remove(key);
-            return Err(failed(&error));
+            let failure = failed(&error);
+            return Err(match error.is_withheld() {
+                true => failure.hint(
+                    "naru needs the right to make links here (CAP_NET_ADMIN); services with `network_mode: host` need none",
+                ),
+                false => failure,
+            });
         }
         self.save_networks().map_err(|error| failed(&error))?;
         self.watch_networks();

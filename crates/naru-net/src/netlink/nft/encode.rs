@@ -45,8 +45,13 @@ const SECOND_REGISTER: u32 = Registers::Reg2 as u32;
 
 type Expressions<'a> = PushExprListAttrs<PushRuleAttrs<RequestBuf<'a>>>;
 
-/// Adds a base chain.
-pub(super) fn new_chain(batch: &mut Chained<'static>, family: u8, table: &str, chain: &Chain) {
+/// Adds a base chain with this policy.
+pub(super) fn new_chain(
+    batch: &mut Chained<'static>,
+    (family, table): (u8, &str),
+    chain: &Chain,
+    policy: VerdictCode,
+) {
     let kind = match chain.kind {
         ChainKind::Filter => c"filter",
         ChainKind::Nat => c"nat",
@@ -65,7 +70,7 @@ pub(super) fn new_chain(batch: &mut Chained<'static>, family: u8, table: &str, c
         .push_table_bytes(table.as_bytes())
         .push_name_bytes(chain.name.as_bytes())
         .push_type(kind)
-        .push_policy(VerdictCode::Accept as u32)
+        .push_policy(policy as u32)
         .nested_hook()
         .push_num(hook.cast_unsigned())
         .push_priority(chain.priority);

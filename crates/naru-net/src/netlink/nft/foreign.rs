@@ -1,10 +1,9 @@
 //! Tables of somebody else's, for tests.
 
 use netlink_bindings::nftables::{Chained, VerdictCode};
-use nix::libc;
 
 use super::{INET, Place, Socket, encode, header, transaction};
-use crate::firewall::language::Rule;
+use crate::firewall::language::{Chain, ChainKind, FILTER_PRIORITY, Hook, Rule};
 
 /// Family `ip`, where `iptables` has its tables.
 pub(crate) const IP: u8 = 2;
@@ -39,11 +38,12 @@ fn add_content(batch: &mut Chained<'static>, family: u8, table: &str, content: &
     let place = |chain: &str| Place { family, table: table.into(), chain: chain.into() };
     match content {
         Content::Forward(policy) => {
-            base(batch, family, table, (c"filter", "FORWARD", libc::NF_INET_FORWARD), *policy);
+            let chain = base("FORWARD", ChainKind::Filter, Hook::Forward);
+            encode::new_chain(batch, (family, table), &chain, *policy);
         }
         Content::Postrouting => {
-            let hook = (c"nat", "POSTROUTING", libc::NF_INET_POST_ROUTING);
-            base(batch, family, table, hook, VerdictCode::Accept);
+            let chain = base("POSTROUTING", ChainKind::Nat, Hook::Postrouting);
+            encode::new_chain(batch, (family, table), &chain, VerdictCode::Accept);
         }
         Content::Chain(name) => drop(
             batch
@@ -76,25 +76,8 @@ fn add_content(batch: &mut Chained<'static>, family: u8, table: &str, content: &
     }
 }
 
-fn base(
-    batch: &mut Chained<'static>,
-    family: u8,
-    table: &str,
-    (kind, name, hook): (&std::ffi::CStr, &str, libc::c_int),
-    policy: VerdictCode,
-) {
-    batch
-        .request()
-        .set_create()
-        .op_newchain_do(&header(family))
-        .encode()
-        .push_table_bytes(table.as_bytes())
-        .push_name_bytes(name.as_bytes())
-        .push_type(kind)
-        .push_policy(policy as u32)
-        .nested_hook()
-        .push_num(hook.cast_unsigned())
-        .push_priority(0);
+fn base(name: &'static str, kind: ChainKind, hook: Hook) -> Chain {
+    Chain { name, kind, hook, priority: FILTER_PRIORITY, rules: Vec::new() }
 }
 
 /// Deletes every table that its deleter does not own, as `nft flush ruleset` does.

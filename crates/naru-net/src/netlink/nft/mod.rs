@@ -4,7 +4,7 @@ mod encode;
 mod list;
 
 use netlink_bindings::builtin::Nlmsghdr;
-use netlink_bindings::nftables::{Chained, ChainedFinal, Nfgenmsg, TableFlags};
+use netlink_bindings::nftables::{Chained, ChainedFinal, Nfgenmsg, TableFlags, VerdictCode};
 use netlink_bindings::traits::{LookupFn, NetlinkChained};
 use netlink_bindings::utils::nla_align_up;
 use nix::libc;
@@ -69,7 +69,7 @@ pub(crate) fn replace(
         }
         drop(table);
         for chain in &ruleset.chains {
-            encode::new_chain(batch, INET, &ruleset.table, chain);
+            encode::new_chain(batch, (INET, &ruleset.table), chain, VerdictCode::Accept);
             let (table, chain_name) = (ruleset.table.clone(), chain.name.to_owned());
             let place = Place { family: INET, table, chain: chain_name };
             for rule in &chain.rules {
