@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Command;
 use std::thread;
@@ -367,6 +367,103 @@ fn a_translated_port_shows_the_clients_address_and_leaves_strangers_traffic_alon
         answering.join().unwrap();
         project.naru(["down"]).succeeds();
         assert!(from_outside().is_err());
+    });
+}
+
+#[test]
+fn a_client_of_udp_that_asked_while_nobody_was_there_is_seen_as_itself_afterwards() {
+    host(|host| {
+        let file = "services:
+  a:
+    image: test
+    command: naru-check listen-udp 5000
+    stop_grace_period: 0s
+    ports: [{target: 5000, published: 5353, protocol: udp, x-naru-publish: nat}]
+";
+        let project = host.project("natudp").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let neighbour = Neighbour::new();
+        let client = || {
+            let client = neighbour.run(|| UdpSocket::bind((NEIGHBOUR, 0))).unwrap();
+            client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            client.connect((HOST_ADDRESS, 5353)).unwrap();
+            client
+        };
+        let ask = |client: &UdpSocket| {
+            let mut text = [0; 1500];
+            let length = client.send(b"who?").and_then(|_| client.recv(&mut text));
+            let length = length.map_err(|error| error.to_string())?;
+            let text = String::from_utf8_lossy(&text[..length]).into_owned();
+            if text.ends_with(&format!("to {NEIGHBOUR}\n")) { Ok(text) } else { Err(text) }
+        };
+        let early = client();
+        let first = eventually("the neighbour is seen as itself", || ask(&early));
+        project.naru(["stop"]).succeeds();
+        let meanwhile = client();
+        ask(&meanwhile).unwrap_err();
+        project.naru(["start"]).succeeds();
+        for client in [&meanwhile, &early] {
+            let begin = Instant::now();
+            eventually("the same port is translated again", || ask(client));
+            assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+        }
+        project.naru(["up", "-d", "--force-recreate"]).succeeds();
+        let second = eventually("the new container answers", || ask(&early));
+        assert_ne!(first, second, "it has another name");
+    });
+}
+
+#[test]
+fn a_port_is_translated_for_neighbours_of_ipv6_too() {
+    host(|host| {
+        let file = "services:
+  a:
+    image: test
+    command: 'naru-check listen-at :: 80'
+    ports: [{target: 80, published: 8080, x-naru-publish: nat}]
+networks: { default: { enable_ipv6: true } }
+";
+        let project = host.project("natsix").file("compose.yaml", file);
+        ip(&["address", "add", "fd99::1/64", "dev", "host0", "nodad"]);
+        project.naru(["up", "-d"]).succeeds();
+        let neighbour = Neighbour::new();
+        neighbour.run(|| ip(&["address", "add", "fd99::2/64", "dev", "host1", "nodad"]));
+        eventually("the neighbour is seen as itself", || {
+            let text = neighbour.run(|| ask("fd99::1", 8080))?;
+            if text.ends_with("to fd99::2\n") { Ok(()) } else { Err(text) }
+        });
+    });
+}
+
+#[test]
+fn a_network_says_at_which_address_ports_are_published_that_name_none() {
+    host(|host| {
+        let file = "services:
+  a: { image: test, command: naru-check listen 80, ports: ['8080:80', '10.99.0.1:8081:80'] }
+  b: { image: test, command: naru-check listen 80, ports: ['8082:80'], networks: { default: {}, wide: { gw_priority: 1 } } }
+networks:
+  default: { driver_opts: { com.docker.network.bridge.host_binding_ipv4: 127.0.0.1 } }
+  wide: {}
+";
+        let project = host.project("binding").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let check = || {
+            eventually("on loopback", || ask("127.0.0.1", 8080));
+            eventually("at its own address", || ask(HOST_ADDRESS, 8081));
+            eventually("the way out has no such option", || ask(HOST_ADDRESS, 8082));
+            assert!(ask(HOST_ADDRESS, 8080).unwrap_err().contains("refused"));
+            assert!(ask("::1", 8080).unwrap_err().contains("refused"));
+        };
+        check();
+        project.naru(["port", "b", "80"]).prints("0.0.0.0:8082\n");
+        let publishers = project.containers("a")[0]["Publishers"].to_string();
+        assert!(publishers.contains("\"URL\":\"127.0.0.1\""), "{publishers}");
+        assert!(!publishers.contains("0.0.0.0"), "{publishers}");
+        let before = project.naru(["ps", "-q"]).succeeds().stdout;
+        project.naru(["stop", "-t", "0"]).succeeds();
+        project.naru(["up", "-d"]).succeeds();
+        assert_eq!(project.naru(["ps", "-q"]).succeeds().stdout, before);
+        check();
     });
 }
 

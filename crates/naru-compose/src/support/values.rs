@@ -86,6 +86,7 @@ pub(super) fn driver_opts(node: &Node) -> Option<String> {
                 "name",
                 "enable_icc",
                 "enable_ip_masquerade",
+                "host_binding_ipv4",
                 "gateway_mode_ipv4",
                 "gateway_mode_ipv6",
             ];

@@ -1,6 +1,7 @@
 //! `driver_opts` of networks, by Docker's names. What is not known is refused by name.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use naru_net::{IpvlanFlag, IpvlanMode, Kind, MacvlanMode, Parent, Upper};
 use naru_state::record::Driver;
@@ -16,6 +17,8 @@ pub struct Options {
     pub icc: bool,
     /// What leaves the network has the host's address.
     pub masquerade: bool,
+    /// The host's address that ports are published at which name none.
+    pub host_address: Option<Ipv4Addr>,
     /// What interfaces inside containers are called first: `eth`.
     pub interface_prefix: String,
     /// The host's interface of macvlan and ipvlan; one of naru's own that leads nowhere when absent.
@@ -56,6 +59,7 @@ impl Default for Options {
             bridge: None,
             icc: true,
             masquerade: true,
+            host_address: None,
             interface_prefix: "eth".to_owned(),
             parent: None,
             macvlan_mode: MacvlanMode::default(),
@@ -127,6 +131,11 @@ impl Options {
             }
             "enable_icc" => Some(set(&mut self.icc, value)),
             "enable_ip_masquerade" => Some(set(&mut self.masquerade, value)),
+            "host_binding_ipv4" => {
+                let address: Option<Ipv4Addr> = value.parse().ok();
+                self.host_address = address.filter(|address| !address.is_unspecified());
+                Some(address.is_some())
+            }
             // What is published goes through the proxy, and egress through the host's address: Docker's `nat`.
             "gateway_mode_ipv4" | "gateway_mode_ipv6" => Some(value == "nat"),
             _ => None,
@@ -252,6 +261,7 @@ mod tests {
             ("com.docker.network.bridge.name", "a/b"),
             ("com.docker.network.bridge.name", "much-too-long-name"),
             ("com.docker.network.bridge.enable_icc", "maybe"),
+            ("com.docker.network.bridge.host_binding_ipv4", "::1"),
         ] {
             let expected = format!("the option {} cannot be {:?}", wrong.0, wrong.1);
             assert_eq!(bridge(wrong), expected);

@@ -205,7 +205,7 @@ impl Supervisor {
 }
 
 /// A service's networks in the order of its interfaces; none where it has another's or the host's.
-fn sorted(model: &Service) -> Vec<(&String, Box<Attachment>)> {
+pub(super) fn sorted(model: &Service) -> Vec<(&String, Box<Attachment>)> {
     if model.network_mode.is_some() {
         return Vec::new();
     }

@@ -141,14 +141,20 @@ impl Supervisor {
             if !may_publish(service, model, publishing)? {
                 continue;
             }
-            for (index, port) in model.ports.iter().enumerate() {
+            let default = self.default_address(model);
+            let ports = model.ports.iter().map(|port| match port.host_ip.is_empty() {
+                true => project::Port { host_ip: default.clone(), ..port.clone() },
+                false => port.clone(),
+            });
+            let ports: Vec<_> = ports.collect();
+            for (index, port) in ports.iter().enumerate() {
                 check_translation(port).map_err(|failure| place(failure, service, index))?;
             }
             let old = replaces.as_ref().and_then(|old| old.id.clone().try_into().ok());
             let old = old.and_then(|id| self.containers.get(&id));
             let before = old.map(|live| live.record.ports.clone()).unwrap_or_default();
             let root = self.kernel_id();
-            for (index, port) in model.ports.iter().enumerate() {
+            for (index, port) in ports.iter().enumerate() {
                 let wanted = Wanted::of(port, publishing.auto)
                     .map_err(|failure| place(failure.because(Cause::Config), service, index))?;
                 let of = (&port.host_ip, port.target, port.protocol);
@@ -294,7 +300,9 @@ impl Supervisor {
     /// The ports that would do as well as this one of a container.
     fn alternatives(&self, id: &ContainerId, port: &Port) -> Vec<u16> {
         let Some(live) = self.containers.get(id) else { return Vec::new() };
-        let is_its = |its: &&project::Port| is_of(its, port);
+        let default = live.service.as_ref().map(|service| self.default_address(service));
+        let default = default.unwrap_or_default();
+        let is_its = |its: &&project::Port| is_of(its, &default, port);
         let ports = live.service.iter().flat_map(|service| &service.ports);
         let wanted = ports.filter(is_its).find_map(|port| Wanted::of(port, false).ok());
         let purpose = format!("{}/{}", self.kernel_id(), key(port));

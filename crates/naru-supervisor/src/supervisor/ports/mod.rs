@@ -8,6 +8,7 @@ mod conflict;
 
 pub(super) use bind::Publishing;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,7 @@ use super::Supervisor;
 use super::container::Running;
 use super::event::Event;
 use crate::keeper::link::ToKeeper;
+use crate::network::{self, Options};
 use crate::protocol::Reply;
 
 /// How long keeper and proxy may take to let go of a port.
@@ -189,6 +191,7 @@ impl Supervisor {
         let ports = live.record.ports.clone();
         let service = live.service.clone().unwrap_or_default();
         let namespace = live.running.as_ref().and_then(namespace);
+        let default = self.default_address(&service);
         for port in ports {
             let number = port.container_port;
             let namespace = namespace.as_ref().and_then(|namespace| namespace.try_clone().ok());
@@ -196,15 +199,38 @@ impl Supervisor {
                 addresses: addresses.iter().map(|ip| SocketAddr::new(*ip, number)).collect(),
                 loopback: namespace.map(|namespace| Loopback { namespace, port: number }),
             };
-            let published =
-                match service.ports.iter().any(|its| its.is_translated() && is_of(its, &port)) {
-                    true => translation(&port, &bridge, &addresses),
-                    false => Vec::new(),
-                };
+            let published = match service
+                .ports
+                .iter()
+                .any(|its| its.is_translated() && is_of(its, &default, &port))
+            {
+                true => translation(&port, &bridge, &addresses),
+                false => Vec::new(),
+            };
             self.ports.translate(&port, published);
             self.ports.serve(&port, target);
         }
         self.refresh_translation();
+    }
+
+    /// The host's address that ports of a service are published at which name none: what the first of its bridge networks
+    /// says, that of the way out before others; nothing for all addresses.
+    fn default_address(&self, service: &project::Service) -> String {
+        let mut networks = super::places::sorted(service);
+        networks.sort_by_key(|(_, own)| Reverse(own.gw_priority));
+        let options = |key: &String| {
+            let recorded = self.networks.record.networks.get(key);
+            if let Some(record) = recorded.filter(|record| record.external) {
+                let is_bridge = record.driver == Driver::Bridge;
+                return is_bridge.then(|| Options::parse(record.driver, &record.options).ok())?;
+            }
+            let model = self.model.networks.get(key)?;
+            let driver = network::driver(&model.driver).ok().filter(|it| *it == Driver::Bridge)?;
+            Options::parse(driver, &model.driver_opts).ok()
+        };
+        let first = networks.iter().find_map(|(key, _)| options(key));
+        let address = first.and_then(|options| options.host_address);
+        address.map(|address| address.to_string()).unwrap_or_default()
     }
 
     /// The bridge by which the host reaches a container, and its addresses there.
@@ -317,9 +343,10 @@ fn forget_flows(moved: Vec<Moved>) {
     }
 }
 
-/// Whether a container's port was bound for this one of its service.
-fn is_of(its: &project::Port, port: &Port) -> bool {
-    let of = (its.host_ip.as_str(), its.target, its.protocol.to_string());
+/// Whether a container's port was bound for this one of its service; without an address of its own it has the default.
+fn is_of(its: &project::Port, default: &str, port: &Port) -> bool {
+    let host_ip = if its.host_ip.is_empty() { default } else { &its.host_ip };
+    let of = (host_ip, its.target, its.protocol.to_string());
     of == (&port.host_ip, port.container_port, port.protocol.clone())
 }
 
