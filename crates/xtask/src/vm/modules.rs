@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use super::kernel::Kernel;
 
 /// What a container host needs; those that are built into the kernel are skipped.
-const WANTED: [&str; 22] = [
+const WANTED: [&str; 24] = [
     "virtio_pci",
     "virtio_blk",
     "bfq",
@@ -22,6 +22,8 @@ const WANTED: [&str; 22] = [
     "nft_ct",
     "nft_nat",
     "nft_masq",
+    "sch_ingress",
+    "cls_bpf",
     "nft_chain_nat",
     "nft_redir",
     "nft_reject_inet",
