@@ -24,7 +24,7 @@ use nix::sys::signalfd::SignalFd;
 
 const USAGE: &str = "usage: naru-check report | listen PORT | listen-at ADDRESS PORT | listen-udp PORT | connect HOST PORT | \
      connect-udp HOST PORT | resolve NAME | sleep [SECONDS] | exit CODE | print LINES | pour LINES | trap [ignore|signalfd] | \
-     write PATH TEXT | read PATH | notify TEXT | stays PATH | \
+     write PATH TEXT | read PATH | notify TEXT | stays PATH | count MILLISECONDS | \
      attack NAME …";
 
 fn main() {
@@ -61,8 +61,20 @@ fn act(words: &[&str]) -> Result<()> {
         ["read", path] => print!("{}", fs_err::read_to_string(path)?),
         ["notify", text] => notify(text)?,
         ["stays", path] => stays_while(path),
+        ["count", milliseconds] => count(Duration::from_millis(milliseconds.parse()?))?,
         ["attack", attack @ ..] if attack::act(attack) => {}
         _ => bail!(USAGE),
+    }
+    Ok(())
+}
+
+/// Counts aloud, one number at a time, and begins no process for that.
+fn count(pause: Duration) -> Result<()> {
+    let mut out = std::io::stdout();
+    for number in 1_u64.. {
+        writeln!(out, "{number}")?;
+        out.flush()?;
+        std::thread::sleep(pause);
     }
     Ok(())
 }
@@ -145,10 +157,23 @@ fn notify(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends with 1 as soon as `path` is gone; for health checks and restarts that a test steers by a file.
+/// Ends with 1 when `path` is gone, for health checks and restarts that a test steers by a file; and not before who came
+/// from outside has ended: the process that removed the file would be taken along, and how that ends were open.
 fn stays_while(path: &str) {
-    while std::path::Path::new(path).exists() {
+    while std::path::Path::new(path).exists() || has_visitors() {
         std::thread::sleep(Duration::from_millis(10));
     }
     std::process::exit(1);
+}
+
+/// Whether a process runs in this pid namespace whose parent is outside: `exec` has begun it, or a probe.
+fn has_visitors() -> bool {
+    let entries = fs_err::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    numbers.filter(|pid| *pid != 1).any(|pid| {
+        let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit(')').next().map(str::split_whitespace);
+        let (state, parent) = fields.map(|mut fields| (fields.next(), fields.next())).unzip();
+        state.flatten().is_some_and(|state| state != "Z") && parent.flatten() == Some("0")
+    })
 }

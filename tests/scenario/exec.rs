@@ -1,5 +1,7 @@
 //! `exec`: exit codes, users, folders, environment, streams.
 
+use naru_test::eventually;
+
 use super::host;
 
 const ONE: &str = "services: { a: { image: test, environment: { GREETING: hello } } }";
@@ -96,5 +98,41 @@ fn a_terminal_is_given_where_there_is_one() {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("/dev/pts/") || text.contains("/dev/console"), "{output:?}");
         assert_eq!(output.status.code(), Some(3), "{output:?}");
+    });
+}
+
+/// The kernel kills what is in a container when its first process ends. What ended before has the code that it ended with,
+/// whatever becomes of the container before anybody has asked; what did not was killed.
+#[test]
+fn an_exec_whose_container_ends_has_its_own_code_if_it_ended_first_and_else_that_of_being_killed() {
+    host(|host| {
+        let file = "
+services:
+  a: { image: test, restart: always, command: [sh, -c, 'echo up; touch /stay; exec naru-check stays /stay'] }
+  b: { image: test }
+";
+        let project = host.project("ends").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let mut ups = "up\n".to_owned();
+        for code in [0, 3] {
+            project.until_logged("a", &ups);
+            let script = format!("rm /stay; exit {code}");
+            project.naru(["exec", "-T", "a", "sh", "-c", &script]).exits_with(code);
+            ups.push_str("up\n");
+        }
+        let killers: [&[&str]; 3] =
+            [&["kill", "b"], &["restart", "-t", "0", "b"], &["down", "-t", "0"]];
+        for killer in killers {
+            project.naru(["up", "-d"]).succeeds();
+            // Deaf: where process 1 is too, a stop tells the others.
+            let script = "trap '' TERM; echo runs; sleep 1000";
+            let exec = project.start(["exec", "-T", "b", "sh", "-c", script]);
+            eventually("it runs", || match exec.stdout().as_str() {
+                "runs\n" => Ok(()),
+                other => Err(other.to_owned()),
+            });
+            project.naru(killer).succeeds();
+            exec.wait().exits_with(137);
+        }
     });
 }
