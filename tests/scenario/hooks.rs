@@ -125,7 +125,7 @@ fn pre_start_hooks_are_containers_of_their_own_before_the_first_start() {
         let up = up.says("web-pre_start-0 -> first service hook").says("web-pre_start-1 -> x");
         up.says("Container before-web-pre_start-1  Removed");
         assert_eq!(project.until_logged("web", "second"), "0\nsecond\n");
-        // As docker compose: only `up` makes the hooks' containers, and nothing starts without them.
+        // As docker compose: a start has used up the hooks' containers, and nothing starts without them.
         project.until("web", "exited");
         let start = project.naru(["start", "web"]).exits_with(1);
         start.says("service \"web\" has pre_start hooks").says("naru up -d web");
@@ -152,5 +152,38 @@ fn a_pre_start_hook_that_fails_keeps_its_service_from_starting_and_is_kept_itsel
         project.until_logged("web", "second");
         project.naru(["down", "-v", "-t", "0"]).succeeds();
         before.assert_nothing_left();
+    });
+}
+
+#[test]
+fn what_create_prepares_runs_its_pre_start_hooks_when_it_is_started() {
+    host(|host| {
+        let project =
+            host.project("before").file("compose.yaml", &PRE_START.replace("FAIL", "exit 0"));
+        let before = host.snapshot();
+        project.naru(["create"]).succeeds().says("before-web-pre_start-1  Created");
+        project.naru(["create"]).succeeds();
+        let start = project.naru(["start", "web"]).succeeds();
+        let start = start.says("web-pre_start-0 -> first service hook");
+        start.says("web-pre_start-1 -> x").says("Container before-web-pre_start-1  Removed");
+        assert_eq!(project.until_logged("web", "second"), "0\nsecond\n");
+        project.until("web", "exited");
+        project.naru(["start", "web"]).exits_with(1).says("no containers for them are left");
+        project.naru(["down", "-v", "-t", "0"]).succeeds();
+        before.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_prepared_hook_that_fails_keeps_its_service_from_starting() {
+    host(|host| {
+        let failing = PRE_START.replace("FAIL", "echo why >&2; exit 3");
+        let project = host.project("before").file("compose.yaml", &failing);
+        project.naru(["create"]).succeeds();
+        let start = project.naru(["start"]).exits_with(1);
+        start.says("web-pre_start-1 -> why").says("exit 3").says("compose.yaml");
+        project.until("db", "running");
+        assert_eq!(project.containers("web")[0]["State"], "created");
+        project.naru(["down", "-v", "-t", "0"]).succeeds();
     });
 }

@@ -57,10 +57,13 @@ pub fn boot(
             || (lost.contains(&container.id) && needed.contains(&container.service))
     };
     let mut plan = Plan::default();
-    Starts { project, observed, graph: &graph }.push(&mut plan, |container| {
-        let is_wanted = wanted(container) && !container.state.is_active();
-        is_wanted.then_some((Cause::MachineRestarted, None))
-    });
+    Starts { project, observed, graph: &graph, hooks: Default::default() }.push(
+        &mut plan,
+        |container| {
+            let is_wanted = wanted(container) && !container.state.is_active();
+            is_wanted.then_some((Cause::MachineRestarted, None))
+        },
+    );
     plan
 }
 

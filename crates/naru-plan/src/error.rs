@@ -21,9 +21,9 @@ pub enum Error {
         /// The service.
         name: String,
     },
-    /// A service has `pre_start` hooks, whose containers only `up` makes.
+    /// A service has `pre_start` hooks, and no container for each, which `up` and `create` make.
     #[error(
-        "service \"{service}\" has pre_start hooks to run before it starts, and their containers are made by `up` only"
+        "service \"{service}\" has pre_start hooks to run before it starts, and no containers for them are left"
     )]
     HooksBefore {
         /// The service.

@@ -40,6 +40,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod graph;
+mod hooks;
 mod lifecycle;
 mod notice;
 mod one_off;

@@ -6,7 +6,7 @@ use naru_compose::project::{Dependency, Project};
 
 use crate::observed::{Container, Observed};
 use crate::stops::{Stops, graph, in_stop_order, subject};
-use crate::{Action, Cause, Error, Fingerprint, Gate, Graph, Plan, StepId, Subject};
+use crate::{Action, Cause, Error, Fingerprint, Gate, Graph, Plan, StepId, Subject, hooks};
 
 /// Plans to stop services (all when empty), dependents first, and nothing else.
 ///
@@ -35,7 +35,7 @@ pub fn stop(
 ///
 /// # Errors
 /// When a service is asked for that neither the file nor a container knows, or that has no container; when `pre_start`
-/// hooks would have to run, whose containers are not made here.
+/// hooks have to run before, and what `create` has prepared for them was used up.
 pub fn start(
     project: Option<&Project>,
     observed: &Observed,
@@ -49,11 +49,14 @@ pub fn start(
     let graph = graph(project, observed);
     let selected = (!services.is_empty()).then(|| graph.with_dependencies(services));
     let is_meant = |name: &str| selected.as_ref().is_none_or(|names| names.contains(name));
-    if let Some(service) = hooked(project, observed).find(|name| is_meant(name)) {
-        return Err(Error::HooksBefore { service: service.to_owned() });
+    let mut hooks = BTreeMap::new();
+    for service in hooked(project, observed).filter(|name| is_meant(name)) {
+        let prepared = project.and_then(|project| hooks::prepared(project, observed, service));
+        let missing = || Error::HooksBefore { service: service.to_owned() };
+        hooks.insert(service, prepared.ok_or_else(missing)?);
     }
     let mut plan = Plan::default();
-    let starts = Starts { project, observed, graph: &graph };
+    let starts = Starts { project, observed, graph: &graph, hooks };
     starts.push(&mut plan, |container| {
         let is_selected = selected.as_ref().is_none_or(|names| names.contains(&container.service));
         (is_selected && !container.state.is_active()).then_some((Cause::Requested, None))
@@ -87,7 +90,7 @@ pub fn restart_services(
 ) -> Result<Plan, Error> {
     check_names(project, observed, services)?;
     let graph = graph(project, observed);
-    let starts = Starts { project, observed, graph: &graph };
+    let starts = Starts { project, observed, graph: &graph, hooks: BTreeMap::new() };
     let mut causes: BTreeMap<&str, Cause> = BTreeMap::new();
     for container in replicas(observed) {
         if services.is_empty() || services.contains(&container.service) {
@@ -168,6 +171,8 @@ pub(crate) struct Starts<'a> {
     pub(crate) project: Option<&'a Project>,
     pub(crate) observed: &'a Observed,
     pub(crate) graph: &'a Graph,
+    /// Containers of hooks that run before their service starts, in their order.
+    pub(crate) hooks: BTreeMap<&'a str, Vec<&'a Container>>,
 }
 
 impl<'a> Starts<'a> {
@@ -184,16 +189,33 @@ impl<'a> Starts<'a> {
         wants: impl Fn(&Container) -> Option<(Cause, Option<StepId>)>,
     ) {
         let mut started: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
+        let mut hooked: BTreeMap<&str, Option<StepId>> = BTreeMap::new();
         let mut sorted = in_stop_order(self.graph, replicas(self.observed));
         sorted.reverse();
         for container in sorted {
             let Some((cause, after)) = wants(container) else { continue };
             let gates = self.gates(container, &started);
+            let name = container.service.as_str();
+            let hooked = hooked.entry(name).or_insert_with(|| self.run_hooks(plan, name, &gates));
+            let after = after.into_iter().chain(*hooked);
             let service = container.service.clone();
             let action = Action::StartContainer { service, container: subject(container) };
             let step = plan.push_gated(action, cause, after, gates);
             started.entry(&container.service).or_default().push(step);
         }
+    }
+
+    /// Runs what was prepared for a service's hooks, each when the one before it has succeeded; gives the step after the
+    /// last.
+    fn run_hooks(&self, plan: &mut Plan, service: &str, gates: &[Gate]) -> Option<StepId> {
+        let mut done = None;
+        let hooks = self.hooks.get(service).into_iter().flatten();
+        for (index, hook) in hooks.enumerate() {
+            let hook = subject(hook);
+            let gates = if index == 0 { gates.to_vec() } else { Vec::new() };
+            done = Some(plan.push_hook(service, (index, hook), done, gates));
+        }
+        done
     }
 
     fn gates(&self, container: &'a Container, started: &BTreeMap<&str, Vec<StepId>>) -> Vec<Gate> {

@@ -213,6 +213,28 @@ impl Plan {
         id
     }
 
+    /// Runs a `pre_start` hook and takes its container away when it has succeeded; gives that step.
+    pub(crate) fn push_hook(
+        &mut self,
+        service: &str,
+        (index, hook): (usize, Subject),
+        after: impl IntoIterator<Item = StepId>,
+        gates: Vec<Gate>,
+    ) -> StepId {
+        let (service, container) = (service.to_owned(), hook.clone());
+        let action = Action::StartContainer { service: service.clone(), container };
+        let started = self.push_gated(action, Cause::PreStart, after, gates);
+        let end = Gate {
+            service: format!("{service} pre_start[{index}]"),
+            condition: Condition::CompletedSuccessfully,
+            required: true,
+            started_by: vec![started],
+            containers: vec![hook.clone()],
+        };
+        let action = Action::RemoveContainer { service, container: hook, anonymous_volumes: false };
+        self.push_gated(action, Cause::Completed, None, vec![end])
+    }
+
     /// How many steps of each kind there are, for a one-line summary.
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();

@@ -138,3 +138,30 @@ fn start_does_not_pass_over_pre_start_hooks() {
     let text = start(Some(&shop), &two, &[]).unwrap().to_string();
     assert!(text.contains("start container p-web-2"), "{text}");
 }
+
+#[test]
+fn start_runs_the_hooks_that_create_has_prepared_and_refuses_when_they_are_used_up() {
+    let web = json!({"pre_start": [{"command": ["migrate"]}], "depends_on": needs(&[("db", "service_healthy")])});
+    let shop = project(json!({"db": {}, "web": web}));
+    let mut created = running(&shop);
+    created.containers.iter_mut().for_each(|c| c.state = State::Created);
+    let mut hook = created.containers.iter().find(|c| c.service == "web").cloned().unwrap();
+    let service = &shop.services["web"];
+    hook.fingerprint = Fingerprint::of(&shop, &crate::pre_start(service, &service.pre_start[0]));
+    (hook.id, hook.name) = ("f".repeat(64), "p-web-pre_start-0".to_owned());
+    (hook.number, hook.one_off, hook.hook) = (0, true, true);
+    created.containers.push(hook);
+    check(
+        start(Some(&shop), &created, &["web".to_owned()]),
+        "
+            1 start container p-db-1: requested
+            2 start container p-web-pre_start-0 [after 1; db healthy]: pre_start hook
+            3 remove container p-web-pre_start-0 [after 2; web pre_start[0] completed]: completed
+            4 start container p-web-1 [after 1, 3; db healthy]: requested
+        ",
+    );
+    let hook = created.containers.last_mut().unwrap();
+    hook.state = State::Exited { code: Some(1) };
+    let refused = Err(Error::HooksBefore { service: "web".to_owned() });
+    assert_eq!(start(Some(&shop), &created, &[]), refused);
+}

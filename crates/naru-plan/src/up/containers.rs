@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::decide::Decision;
 use super::resources::Changes;
 use super::selection::Selection;
+use crate::hooks;
 use crate::observed::Container;
 use crate::stops::{Stops, in_stop_order, subject};
 use crate::{Action, Cause, OneOff, Plan, Replaced, StepId, Subject};
@@ -148,7 +149,7 @@ impl<'a> Emitter<'_, 'a> {
             for &number in &decision.create {
                 self.create_one(service, number, Cause::Missing, None);
             }
-            if self.selection.options.start && Self::has_hooks(decision) {
+            if !self.hooks.contains_key(service) && Self::has_hooks(decision) {
                 self.create_hooks(service);
             }
         }
@@ -169,9 +170,7 @@ impl<'a> Emitter<'_, 'a> {
     /// Prepares a container for each `pre_start` hook; they share the volumes of the first replica.
     fn create_hooks(&mut self, service: &'a str) {
         for hook in 0..self.selection.service(service).pre_start.len() {
-            let between = self.selection.project.separator();
-            let project = &self.selection.project.name;
-            let name = format!("{project}{between}{service}{between}pre_start{between}{hook}");
+            let name = hooks::name(self.selection.project, service, hook);
             let units = self.units.iter().filter(|unit| unit.service == service);
             let replicas: Vec<StepId> = units.map(|unit| unit.created_by).collect();
             let needs = self.needs(service, &name).into_iter().chain(replicas);
@@ -187,9 +186,23 @@ impl<'a> Emitter<'_, 'a> {
         }
     }
 
-    /// Takes away what hooks of the selected services have left: one that failed, or was interrupted.
-    pub(crate) fn remove_hooks(&mut self) {
-        let is_left = |c: &&&Container| c.hook && self.selection.has_replicas(&c.service);
+    /// Keeps the containers that were prepared for hooks of services whose containers stay. Takes away what hooks of the
+    /// selected services have left otherwise: one that failed, or was interrupted.
+    pub(crate) fn remove_hooks(&mut self, decisions: &BTreeMap<&'a str, Decision<'a>>) {
+        for (&service, decision) in decisions {
+            let stays = decision.create.is_empty() && decision.recreate.is_empty();
+            let observed = self.selection.observed;
+            let prepared = hooks::prepared(self.selection.project, observed, service);
+            let prepared = prepared.filter(|all| !all.is_empty() && stays);
+            if let Some(prepared) = prepared.filter(|_| Self::has_hooks(decision)) {
+                self.hooks.insert(service, prepared.into_iter().map(subject).collect());
+            }
+        }
+        let is_left = |c: &&&Container| {
+            c.hook
+                && self.selection.has_replicas(&c.service)
+                && !self.hooks.contains_key(c.service.as_str())
+        };
         let left: Vec<&Container> =
             self.selection.observed.containers.iter().filter(|c| is_left(&c)).collect();
         for container in in_stop_order(self.stops.graph(), left) {

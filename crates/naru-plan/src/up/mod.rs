@@ -103,7 +103,7 @@ pub fn up(project: &Project, observed: &Observed, options: &UpOptions) -> Result
         hooks: BTreeMap::new(),
     };
     emitter.stop_for_resources(&decisions, &resources);
-    emitter.remove_hooks();
+    emitter.remove_hooks(&decisions);
     emitter.remove_idle(&decisions);
     emitter.orphans();
     emitter.resources(&resources);

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use naru_compose::project::Condition;
-
 use super::containers::Emitter;
 use super::decide::Decision;
 use crate::{Action, Cause, Gate, StepId, Subject};
@@ -43,22 +41,13 @@ impl<'a> Emitter<'_, 'a> {
     fn run_hooks(&mut self, service: &str, before: &[StepId], gates: &[Gate]) -> Option<StepId> {
         let mut done = None;
         for (index, hook) in self.hooks.remove(service).into_iter().flatten().enumerate() {
-            let Subject::New { created_by, .. } = hook else { continue };
-            let (service, container) = (service.to_owned(), hook.clone());
-            let action = Action::StartContainer { service: service.clone(), container };
-            let after = before.iter().copied().chain([created_by]).chain(done);
-            let gates = if index == 0 { gates.to_vec() } else { Vec::new() };
-            let started = self.plan.push_gated(action, Cause::PreStart, after, gates);
-            let end = Gate {
-                service: format!("{service} pre_start[{index}]"),
-                condition: Condition::CompletedSuccessfully,
-                required: true,
-                started_by: vec![started],
-                containers: vec![hook.clone()],
+            let created_by = match hook {
+                Subject::New { created_by, .. } => Some(created_by),
+                Subject::Existing { .. } => None,
             };
-            let action =
-                Action::RemoveContainer { service, container: hook, anonymous_volumes: false };
-            done = Some(self.plan.push_gated(action, Cause::Completed, None, vec![end]));
+            let after = before.iter().copied().chain(created_by).chain(done);
+            let gates = if index == 0 { gates.to_vec() } else { Vec::new() };
+            done = Some(self.plan.push_hook(service, (index, hook), after, gates));
         }
         done
     }

@@ -108,3 +108,49 @@ fn a_one_off_runs_no_hooks_of_its_service() {
     let text = up_text(&shop(), &Observed::default(), &options);
     assert!(!text.contains("pre_start"), "{text}");
 }
+
+#[test]
+fn create_prepares_them_and_another_up_or_create_uses_what_is_prepared() {
+    let one = project(json!({"web": {"pre_start": [{"command": ["migrate"]}]}}));
+    let create = UpOptions { start: false, ..up_options() };
+    check(
+        &up_text(&one, &Observed::default(), &create),
+        "
+        1 create network p_default: does not exist
+        2 create container p-web-1 [after 1]: does not exist
+        3 create container p-web-pre_start-0 [after 1, 2]: pre_start hook
+        ",
+    );
+    let created = created(&one);
+    check(&up_text(&one, &created, &create), "");
+    check(
+        &up_text(&one, &created, &up_options()),
+        "
+        1 start container p-web-pre_start-0: pre_start hook
+        2 remove container p-web-pre_start-0 [after 1; web pre_start[0] completed]: completed
+        3 start container p-web-1 [after 2]: not running
+        ",
+    );
+    // What was prepared for another hook, or beside another container, is not theirs.
+    let other = project(json!({"web": {"pre_start": [{"command": ["seed"]}]}}));
+    let text = up_text(&other, &created, &up_options());
+    assert!(text.contains("remove container p-web-pre_start-0: left over"), "{text}");
+    let renewed = UpOptions { force_recreate: true, ..up_options() };
+    let text = up_text(&one, &created, &renewed);
+    assert!(text.contains("remove container p-web-pre_start-0: left over"), "{text}");
+}
+
+/// What `create` leaves of a project with one service and one hook.
+pub(crate) fn created(project: &naru_compose::project::Project) -> Observed {
+    let mut observed = running(project);
+    observed.containers[0].state = State::Created;
+    let mut hook = observed.containers[0].clone();
+    let service = &project.services["web"];
+    let definition = crate::pre_start(service, &service.pre_start[0]);
+    hook.fingerprint = crate::Fingerprint::of(project, &definition);
+    hook.name = "p-web-pre_start-0".into();
+    hook.id = "f".repeat(64);
+    (hook.number, hook.one_off, hook.hook) = (0, true, true);
+    observed.containers.push(hook);
+    observed
+}
