@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use naru_test::{Project, RootTar, TestHost};
+use naru_test::{Project, RootTar, TestHost, eventually};
 
 use super::survival::load::assert_no_gap;
 
@@ -126,5 +126,94 @@ fn up_without_a_free_inode_says_so_and_down_works() {
         assert!(up_and_down(&project, host, "all"));
         assert_no_gap(&running, "counter");
         running.naru(["down", "-t", "0"]).succeeds();
+    });
+}
+
+/// Writes so many lines when it is told to, and ends.
+const LAST_WORDS: &str = "
+services:
+  last:
+    image: test
+    restart: 'no'
+    tmpfs: [/run]
+    command: [sh, -c, 'echo 0; while [ ! -e /run/go ]; do usleep 5000; done; i=0; while [ $$i -lt LINES ]; do i=$$((i+1)); echo $$i; done; exit 3']
+  other: {image: test}
+";
+
+/// Brings it up, fills the disk, lets it write its last words, and waits for its end.
+fn ends_on_a_full_disk<'h>(host: &'h TestHost, lines: u32) -> Project<'h> {
+    let file = LAST_WORDS.replace("LINES", &lines.to_string());
+    let project = host.project("last").file("compose.yaml", &file);
+    project.naru(["up", "-d"]).succeeds();
+    project.until_logged("last", "0\n");
+    fill(host, 0);
+    project.naru(["exec", "-T", "last", "touch", "/run/go"]);
+    let container = project.until("last", "exited");
+    assert_eq!(container["ExitCode"], 3, "{container}");
+    project
+}
+
+/// What its log has to have in the end.
+fn numbers(last: u32) -> String {
+    (0..=last).map(|number| format!("{number}\n")).collect()
+}
+
+fn make_room(host: &TestHost) {
+    fs_err::remove_file(host.root().join("filler")).unwrap();
+}
+
+fn says_everything(project: &Project<'_>, last: u32) {
+    eventually("its last words", || {
+        let said = project.naru(["logs", "--no-log-prefix", "last"]).succeeds().stdout;
+        match said == numbers(last) {
+            true => Ok(()),
+            false => Err(format!("{} bytes, the end is {:?}", said.len(), said.lines().last())),
+        }
+    });
+}
+
+#[test]
+fn what_a_container_has_last_written_on_a_full_disk_waits_for_room_whoever_dies_meanwhile() {
+    host("size=64m", |host| {
+        for victims in [&[][..], &["keeper:"], &["supervisor:"], &["supervisor:", "keeper:"]] {
+            let project = ends_on_a_full_disk(host, 2000);
+            for role in victims {
+                host.kill(&["naru", role]);
+            }
+            let waits = project.naru(["logs", "--no-log-prefix", "last"]).succeeds();
+            assert!(!waits.stdout.contains("\n2000\n"), "the disk was not full: {waits}");
+            waits.says("last-last-1").says("wait for room");
+            make_room(host);
+            says_everything(&project, 2000);
+            project.naru(["down", "-t", "0"]).succeeds();
+        }
+    });
+}
+
+#[test]
+fn a_container_that_starts_again_on_a_full_disk_loses_nothing_of_the_run_before() {
+    host("size=64m", |host| {
+        let project = ends_on_a_full_disk(host, 2000);
+        project.naru(["start", "last"]);
+        make_room(host);
+        project.naru(["start", "last"]).succeeds();
+        let all = format!("{}0\n", numbers(2000));
+        project.until_logged("last", &all);
+        project.naru(["down", "-t", "0"]).succeeds();
+    });
+}
+
+#[test]
+fn what_finds_no_room_before_its_container_is_removed_is_told_as_lost() {
+    host("size=64m", |host| {
+        let project = ends_on_a_full_disk(host, 11_000);
+        let down = project.naru(["down", "-t", "0"]).succeeds();
+        down.says("last-last-1").says("bytes of its output are lost");
+        make_room(host);
+        let project = ends_on_a_full_disk(host, 11_000);
+        make_room(host);
+        // There is room now: the removal itself brings them back.
+        project.naru(["down", "-t", "0"]).succeeds();
+        says_everything(&project, 11_000);
     });
 }

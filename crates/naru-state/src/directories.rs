@@ -193,6 +193,11 @@ impl ProjectDirectories {
         self.container_run(id).join("log")
     }
 
+    /// What a container had last written when its log had no room.
+    pub fn aside(&self, id: &ContainerId) -> PathBuf {
+        self.container_run(id).join("aside")
+    }
+
     /// All logs. They outlive the containers.
     pub fn logs(&self) -> PathBuf {
         self.data.join("logs")

@@ -11,6 +11,7 @@
 //! in the file and is indexed by the next one ([`Writer::open`]). Lines are put together by the reader, which holds no
 //! more than a piece and the two lines that are not at their end.
 
+mod aside;
 mod entry;
 mod exact;
 mod lines;
@@ -21,11 +22,12 @@ mod tail;
 mod tests;
 mod writer;
 
+pub use aside::{bring_back, lies_aside};
 pub use entry::{Entry, Stream};
 pub use exact::{Exact, Piece};
 pub use lines::Line;
 pub use reader::{Item, Lost, Mark, Range, Reader};
-pub use writer::{Source, Writer, throw_away};
+pub use writer::{Left, Source, Writer};
 
 use serde::{Deserialize, Serialize};
 

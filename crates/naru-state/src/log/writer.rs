@@ -25,20 +25,41 @@ pub enum Source<'a> {
     Terminal(BorrowedFd<'a>),
 }
 
+/// What a writer has taken and not written, since there was no room.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// What was read from a terminal, which gives it once only.
+    pub(super) held: Vec<u8>,
+    /// Bytes that were thrown away and of which the log does not tell yet.
+    pub(super) lost: u64,
+}
+
+impl Left {
+    /// Takes what `source` has to give, keeps none of it, and counts it.
+    ///
+    /// # Errors
+    /// When the source fails other than by having nothing.
+    pub fn throw_away(&mut self, source: Source<'_>) -> io::Result<usize> {
+        let length = throw_away(source)?;
+        self.lost += length as u64;
+        Ok(length)
+    }
+}
+
 /// Appends to one container's log.
 #[derive(Debug)]
 pub struct Writer {
     directory: PathBuf,
     limits: Limits,
-    step: Step,
+    pub(super) step: Step,
     /// Length of the raw file.
-    end: u64,
+    pub(super) end: u64,
     /// Length of the index.
     index_end: u64,
     /// What is in the raw file already and could not be indexed: the disk was full.
     owed: Option<Entry>,
-    /// Bytes that were thrown away and of which the log does not tell yet.
-    lost: u64,
+    /// What has not been written yet.
+    left: Left,
     /// There is more than there should be, for somebody who must have all of it.
     is_too_large: bool,
 }
@@ -58,7 +79,17 @@ impl Writer {
             Some(before) => end_of(directory, before)?,
             None => 0,
         };
-        let step = Step::open_for_writing(directory, last, base)?;
+        Self::open_step(directory, limits, (last, base), generation)
+    }
+
+    /// Opens this step; one that is not there yet begins after `base` bytes.
+    pub(super) fn open_step(
+        directory: &Path,
+        limits: Limits,
+        (number, base): (u64, u64),
+        generation: u16,
+    ) -> io::Result<Self> {
+        let step = Step::open_for_writing(directory, number, base)?;
         let directory = directory.to_owned();
         let mut writer = Self {
             directory,
@@ -67,11 +98,31 @@ impl Writer {
             end: 0,
             index_end: 0,
             owed: None,
-            lost: 0,
+            left: Left::default(),
             is_too_large: false,
         };
         writer.recover(generation)?;
         Ok(writer)
+    }
+
+    /// Goes on with what another writer has left.
+    pub fn resume(&mut self, left: Left) {
+        self.left.held.splice(0..0, left.held);
+        self.left.lost += left.lost;
+    }
+
+    /// Gives up: what is left is somebody else's to write.
+    ///
+    /// # Errors
+    /// When the file cannot be cut to what is whole in it.
+    pub fn leave(&mut self) -> io::Result<Left> {
+        self.step.raw.set_len(self.end)?;
+        Ok(std::mem::take(&mut self.left))
+    }
+
+    /// Bytes of the log.
+    pub(super) fn position(&self) -> u64 {
+        self.step.header.base + self.end
     }
 
     /// Begins the log of a new container in `directory`: what is there of earlier ones is removed, but for what
@@ -121,10 +172,28 @@ impl Writer {
         stream: Stream,
         generation: u16,
     ) -> io::Result<usize> {
+        self.with_room(|writer| writer.try_take(source, stream, generation))
+    }
+
+    /// Writes what is left of earlier, where nothing more comes.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn finish(&mut self, generation: u16) -> io::Result<()> {
+        self.settle()?;
+        self.write_held(Stream::Stdout, generation)?;
+        self.tell_of_lost(Stream::Stdout, generation)
+    }
+
+    /// Does something again and again, as long as room can be made for it.
+    pub(super) fn with_room<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
         loop {
-            match self.try_take(source, stream, generation) {
+            match act(self) {
                 Err(error) if is_full(&error) && self.make_room()? => {}
-                taken => return taken,
+                done => return done,
             }
         }
     }
@@ -140,16 +209,21 @@ impl Writer {
         self.step.set_hint(stream)?;
         let length = match source {
             Source::Pipe(pipe) => self.splice(pipe)?,
-            Source::Terminal(master) => self.copy(master)?,
-        };
-        if length > 0 {
-            let length = u32::try_from(length).unwrap_or(u32::MAX);
-            self.append(length, stream, generation)?;
-            if self.end + self.index_end > self.limits.step {
-                self.rotate()?;
+            Source::Terminal(master) => {
+                if self.left.held.is_empty() {
+                    self.left.held = read_terminal(master)?;
+                }
+                return self.write_held(stream, generation);
             }
-        }
-        Ok(length)
+        };
+        self.append_new(length, stream, generation)
+    }
+
+    /// Writes what was read from a terminal; it stays where it is when there is no room.
+    fn write_held(&mut self, stream: Stream, generation: u16) -> io::Result<usize> {
+        self.step.raw.write_all_at(&self.left.held, self.end)?;
+        let length = std::mem::take(&mut self.left.held).len();
+        self.append_new(length, stream, generation)
     }
 
     /// Throws away what `source` has to give: for a log that cannot be written and a container that must not wait.
@@ -157,9 +231,7 @@ impl Writer {
     /// # Errors
     /// When the source fails other than by having nothing.
     pub fn throw_away(&mut self, source: Source<'_>) -> io::Result<usize> {
-        let length = throw_away(source)?;
-        self.lost += length as u64;
-        Ok(length)
+        self.left.throw_away(source)
     }
 
     fn splice(&self, pipe: BorrowedFd<'_>) -> io::Result<usize> {
@@ -172,30 +244,30 @@ impl Writer {
         }
     }
 
-    fn copy(&self, master: BorrowedFd<'_>) -> io::Result<usize> {
-        let mut buffer = [0; 4096];
-        let length = read_terminal(master, &mut buffer)?;
-        self.step.raw.write_all_at(&buffer[..length], self.end)?;
+    fn append_new(&mut self, length: usize, stream: Stream, generation: u16) -> io::Result<usize> {
+        if length > 0 {
+            self.append(entry(length as u64, stream, generation))?;
+            self.rotate_if_full()?;
+        }
         Ok(length)
     }
 
-    fn append(&mut self, length: u32, stream: Stream, generation: u16) -> io::Result<()> {
-        let entry = Entry {
-            time_ns: now_ns(),
-            offset: self.end,
-            length,
-            stream,
-            is_lost: false,
-            generation,
-        };
+    /// Appends an entry for what has just come to the end of the raw file.
+    pub(super) fn append(&mut self, entry: Entry) -> io::Result<()> {
+        let entry = Entry { offset: self.end, ..entry };
         // The bytes are out of the pipe, whatever becomes of their entry.
         self.end = entry.end();
         self.owed = Some(entry);
         self.settle()
     }
 
+    /// Begins another step when this one is as large as it may be.
+    pub(super) fn rotate_if_full(&mut self) -> io::Result<()> {
+        if self.end + self.index_end > self.limits.step { self.rotate() } else { Ok(()) }
+    }
+
     /// Writes the entry that is owed, over what an earlier try may have left of it.
-    fn settle(&mut self) -> io::Result<()> {
+    pub(super) fn settle(&mut self) -> io::Result<()> {
         if let Some(entry) = &self.owed {
             self.step.index.write_all_at(&entry.to_bytes(), self.index_end)?;
             self.index_end += Entry::SIZE as u64;
@@ -205,13 +277,13 @@ impl Writer {
     }
 
     fn tell_of_lost(&mut self, stream: Stream, generation: u16) -> io::Result<()> {
-        while self.lost > 0 {
-            let length = u32::try_from(self.lost).unwrap_or(u32::MAX);
+        while self.left.lost > 0 {
+            let length = u32::try_from(self.left.lost).unwrap_or(u32::MAX);
             let (time_ns, offset) = (now_ns(), self.end);
             let entry = Entry { time_ns, offset, length, stream, is_lost: true, generation };
             self.step.index.write_all_at(&entry.to_bytes(), self.index_end)?;
             self.index_end += Entry::SIZE as u64;
-            self.lost -= u64::from(length);
+            self.left.lost -= u64::from(length);
         }
         Ok(())
     }
@@ -256,44 +328,46 @@ impl Writer {
         self.step.index.set_len(whole)?;
         self.index_end = whole;
         while self.end < length {
-            let piece = u32::try_from(length - self.end).unwrap_or(u32::MAX);
-            self.append(piece, self.step.header.hint, generation)?;
+            self.append(entry(length - self.end, self.step.header.hint, generation))?;
         }
         Ok(())
     }
 }
 
+/// An entry for what comes now, wherever.
+fn entry(length: u64, stream: Stream, generation: u16) -> Entry {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    Entry { time_ns: now_ns(), offset: 0, length, stream, is_lost: false, generation }
+}
+
 /// Takes what `source` has to give, and keeps none of it.
-///
-/// # Errors
-/// When the source fails other than by having nothing.
-pub fn throw_away(source: Source<'_>) -> io::Result<usize> {
-    let mut buffer = [0; 4096];
+fn throw_away(source: Source<'_>) -> io::Result<usize> {
     match source {
-        Source::Terminal(master) => read_terminal(master, &mut buffer),
-        Source::Pipe(pipe) => match rustix::io::read(pipe, &mut buffer) {
+        Source::Terminal(master) => read_terminal(master).map(|bytes| bytes.len()),
+        Source::Pipe(pipe) => match rustix::io::read(pipe, &mut [0; 4096]) {
             Err(Errno::AGAIN) => Ok(0),
             read => Ok(read?),
         },
     }
 }
 
-fn read_terminal(master: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    match rustix::io::read(master, buffer) {
+fn read_terminal(master: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let mut buffer = [0; 4096];
+    match rustix::io::read(master, &mut buffer) {
         // EIO: no process has the terminal's other side open.
-        Err(Errno::AGAIN | Errno::IO) => Ok(0),
-        read => Ok(read?),
+        Err(Errno::AGAIN | Errno::IO) => Ok(Vec::new()),
+        read => Ok(buffer[..read?].to_vec()),
     }
 }
 
-fn make(directory: &Path) -> io::Result<()> {
+pub(super) fn make(directory: &Path) -> io::Result<()> {
     // Nobody else has any business with what a container writes.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|error| naming(directory, error))
 }
 
 /// Bytes of the log up to the end of this step.
-fn end_of(directory: &Path, number: u64) -> io::Result<u64> {
+pub(super) fn end_of(directory: &Path, number: u64) -> io::Result<u64> {
     let Some(step) = Step::open(directory, number)? else { return Ok(0) };
     Ok(step.header.base + step.raw.metadata()?.len())
 }

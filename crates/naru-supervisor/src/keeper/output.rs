@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use naru_state::log::{self, Stream, Writer};
+use naru_state::log::{self, Left, Stream, Writer};
 use naru_state::{ProjectDirectories, process};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -17,6 +17,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// How long output waits for somebody who must have all of it and is far behind.
 const BREATH: Duration = Duration::from_millis(20);
+
+/// How many pieces at most are taken aside of one stream, kept or not: somebody may still be writing.
+const PIECES: u32 = 4096;
 
 /// One stream of a container.
 #[derive(Debug)]
@@ -39,6 +42,10 @@ pub(super) struct Output {
     /// `None` until it could be opened.
     log: Option<Writer>,
     directory: PathBuf,
+    /// Where what finds no room in the log waits for it when the container has ended.
+    aside: PathBuf,
+    /// What was taken and is not in the log.
+    left: Left,
     retry_at: Option<Instant>,
 }
 
@@ -55,7 +62,22 @@ impl Output {
             true => directories.passing_log(&watch.id),
             false => directories.log(&watch.name),
         };
-        Self { watch, pidfd, sources, resolver, log: None, directory, retry_at: None }
+        let aside = directories.aside(&watch.id);
+        let (log, left, retry_at) = (None, Left::default(), None);
+        Self { watch, pidfd, sources, resolver, log, directory, aside, left, retry_at }
+    }
+
+    /// One that ended before this keeper began, of whose output something waits for room.
+    pub(super) fn ended(watch: Watch, directories: &ProjectDirectories) -> Self {
+        let handles = Handles::default();
+        let watch = Watch { tty: true, ..watch };
+        Self { retry_at: Some(Instant::now()), ..Self::open(watch, handles, directories) }
+    }
+
+    /// Goes on with what an earlier run has left.
+    pub(super) fn follow(&mut self, mut earlier: Self) {
+        let left = earlier.log.as_mut().map(Writer::leave).transpose();
+        self.left = left.ok().flatten().unwrap_or(earlier.left);
     }
 
     /// Takes what could not be had when it was opened.
@@ -103,6 +125,11 @@ impl Output {
         self.retry_at
     }
 
+    /// Whether what could not be written is to be tried again now.
+    pub(super) fn is_due(&self) -> bool {
+        self.retry_at.is_some_and(|at| at <= Instant::now())
+    }
+
     /// Moves what has come into the log, one piece of each stream that has something.
     pub(super) fn take(&mut self) -> usize {
         if !self.sources.iter().any(|source| source.is_ready) {
@@ -138,16 +165,21 @@ impl Output {
         let is_tty = self.watch.tty;
         let thrown = self.sources.iter().map(|source| match &mut self.log {
             Some(log) => log.throw_away(source.at(is_tty)),
-            None => log::throw_away(source.at(is_tty)),
+            None => self.left.throw_away(source.at(is_tty)),
         });
         thrown.map(Result::unwrap_or_default).sum()
     }
 
     fn try_take(&mut self) -> io::Result<usize> {
-        let generation = self.watch.generation;
+        let (generation, limits) = (self.watch.generation, self.watch.keep.limits);
         let log = match &mut self.log {
             Some(log) => log,
-            none => none.insert(Writer::open(&self.directory, self.watch.keep.limits, generation)?),
+            none => {
+                log::bring_back(&self.aside, &self.directory, limits, generation)?;
+                let mut log = Writer::open(&self.directory, limits, generation)?;
+                log.resume(std::mem::take(&mut self.left));
+                none.insert(log)
+            }
         };
         let mut moved = 0;
         for source in self.sources.iter().filter(|source| source.is_ready) {
@@ -156,16 +188,69 @@ impl Output {
         Ok(moved)
     }
 
-    /// Takes what is left after the process has ended. Whatever its children still write is not waited for.
-    pub(super) fn drain(&mut self) {
+    /// Takes what is left after the process has ended. False when something of it waits until the log has room; it is
+    /// to be called again then. Whatever the container's children still write is not waited for.
+    pub(super) fn finish(&mut self) -> bool {
+        // They keep namespaces.
+        (self.pidfd, self.resolver) = (None, Vec::new());
+        let Err(error) = self.drain() else { return true };
+        tracing::warn!(container = %self.watch.name, %error, "the end of its output waits");
+        if let Err(error) = self.set_aside() {
+            tracing::warn!(container = %self.watch.name, %error, "it cannot be set aside");
+        }
+        self.retry_at = Some(Instant::now() + RETRY);
+        false
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
         // A FIFO holds 64 KiB unless somebody made it larger: this many pieces empty it.
         for _ in 0..64 {
             self.sources.iter_mut().for_each(|source| source.is_ready = true);
-            if self.take_all() == 0 {
-                return;
+            if self.try_take()? == 0 {
+                break;
             }
         }
+        self.log.as_mut().map_or(Ok(()), |log| log.finish(self.watch.generation))
     }
+
+    /// Sets what is left aside, where whoever comes finds it. It is as good as in the log then, and only late.
+    fn set_aside(&mut self) -> io::Result<()> {
+        let generation = self.watch.generation;
+        if let Some(log) = &mut self.log {
+            self.left = log.leave()?;
+            self.log = None;
+        }
+        let (aside, directory) = (&self.aside, &self.directory);
+        let mut aside = Writer::aside(aside, directory, generation, &mut self.left)?;
+        let mut moved = Ok(());
+        for source in &self.sources {
+            let at = source.at(self.watch.tty);
+            moved = moved.and_then(|()| set_aside(&mut aside, at, source.stream, generation));
+        }
+        let written = moved.and_then(|()| aside.finish(generation));
+        self.left = aside.leave()?;
+        written?;
+        self.sources.clear();
+        Ok(())
+    }
+}
+
+fn set_aside(
+    aside: &mut Writer,
+    source: log::Source<'_>,
+    stream: Stream,
+    generation: u16,
+) -> io::Result<()> {
+    for _ in 0..PIECES {
+        let moved = match aside.has_most() {
+            true => aside.throw_away(source)?,
+            false => aside.take(source, stream, generation)?,
+        };
+        if moved == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 impl Source {

@@ -8,9 +8,11 @@ use naru_runtime::Cgroup;
 use naru_state::{ContainerId, ProjectDirectories, log, record};
 
 use super::Supervisor;
+use super::container::Live;
 use super::event::Event;
 use super::operation::StepOf;
-use crate::protocol::Failure;
+use crate::logging::{self, Keep};
+use crate::protocol::{Failure, Reply};
 
 impl Supervisor {
     /// The control group of a container.
@@ -41,7 +43,12 @@ impl Supervisor {
         let (own, cgroup, events, id) =
             (self.own.clone(), self.cgroup(id), self.events.clone(), id.clone());
         let log = own_log(&self.own, &live.record);
+        let client = self.operation.as_ref().map(|operation| operation.client.clone());
         tokio::task::spawn_blocking(move || {
+            let lost = if log.is_none() { bring_back(&own, &live) } else { None };
+            if let Some((lost, client)) = lost.zip(client) {
+                drop(client.send(Reply::Notice(lost)));
+            }
             let mut removed = remove_files(&own, &cgroup, &id).and(remove_log(log));
             for volume in volumes {
                 removed = removed.and(super::volumes::remove(&volume));
@@ -60,6 +67,30 @@ impl Supervisor {
         let saved = self.save(&self.own.container_file(id), &record);
         saved.map_err(|error| Failure::from_error(&error))
     }
+}
+
+/// Brings what a container had last written on a full disk into its log, before its files go; where there is no room yet,
+/// those make some. Gives what is to be said of what is lost.
+fn bring_back(own: &ProjectDirectories, live: &Live) -> Option<String> {
+    let record = &live.record;
+    let (aside, directory) = (own.aside(&record.id), logging::directory(own, record));
+    let limits = Keep::of(record).limits;
+    let back = || log::bring_back(&aside, &directory, limits, live.state.generation);
+    let Err(error) = back() else { return None };
+    tracing::warn!(container = %record.name, %error, "its last output has no room");
+    let files = fs::read_dir(own.container(&record.id)).into_iter().flatten().flatten();
+    // The record says what it is to whoever finds it half removed.
+    let is_record = |path: &PathBuf| *path == own.container_file(&record.id);
+    for path in files.map(|entry| entry.path()).filter(|path| !is_record(path)) {
+        // What stays is removed with its directory, or that is the error.
+        let _made_room = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+    }
+    let error = back().err()?;
+    let bytes = log::lies_aside(&aside, &directory);
+    Some(format!(
+        "container {}: the last {bytes} bytes of its output are lost: {error}",
+        record.name
+    ))
 }
 
 /// The log that goes with its container: of one that is no replica, so that not each call of `run` leaves one.

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         true => View::Json(export::Json::new(&target)),
         false => View::Lines(Output::new(printer, layout)),
     };
-    let mut logs = Logs::new(target.directories.clone(), selection);
+    let mut logs = Logs::new(target.directories.clone(), selection.clone());
     let doing = format!("read the logs of project {}", target.name);
     if let View::Lines(output) = &mut view {
         logs.names().host(&doing)?.iter().for_each(|name| output.widen(name));
@@ -89,6 +89,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         while logs.read(|entry| view.show(&entry)).host(&doing)? {}
         logs.finish(None, |entry| view.show(&entry)).host(&doing)?;
         view.end()?;
+        unkept::tell_late(&target, &selection, printer)?;
     }
     Ok(0)
 }

@@ -1,11 +1,32 @@
 //! Containers whose output is not kept.
 
+use naru_state::log;
 use naru_supervisor::{logging, observe};
 
 use crate::error::{Blame, CommandError};
 use crate::follow::{Selection, shown_name};
 use crate::settings::Target;
 use crate::ui::Printer;
+
+/// Says of which selected containers something is not shown, since it still waits for room in the log.
+pub(super) fn tell_late(
+    target: &Target,
+    selection: &Selection,
+    printer: &Printer,
+) -> Result<(), CommandError> {
+    let own = &target.directories;
+    let containers = observe::containers(own).host("look at the containers")?;
+    let selected = containers.iter().map(|seen| &seen.record);
+    for record in selected.filter(|record| selection.has(&record.service, record.number)) {
+        let late = log::lies_aside(&own.aside(&record.id), &logging::directory(own, record));
+        if late > 0 {
+            let (name, logs) = (&record.name, own.logs());
+            let logs = logs.display();
+            printer.say(&format!("the last {late} bytes of {name} wait for room in {logs}"));
+        }
+    }
+    Ok(())
+}
 
 /// Says of which selected containers there is nothing to show, and why.
 ///
