@@ -22,6 +22,7 @@ mod hooks;
 mod images;
 mod init;
 mod interrupt;
+mod invariants;
 mod isolation;
 mod lifecycle;
 mod limits;

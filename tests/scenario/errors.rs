@@ -8,8 +8,9 @@ use naru_test::{Project, TestHost};
 use nix::libc;
 
 use super::host;
+use super::invariants::World;
 use super::survival::load::Rng;
-use super::sweep::{FILE, both, recovers};
+use super::sweep::{FILE, both};
 
 /// Failures of each kind in the short form; `cargo xtask soak errors` says another number.
 const FAILURES: u64 = 4;
@@ -32,16 +33,17 @@ fn fails_at_any(errno: i32, says: &str) {
         let failures = std::env::var("NARU_SOAK_ERRORS").ok();
         let failures = failures.map_or(FAILURES, |text| text.parse().unwrap());
         let project = host.project("errors").file("compose.yaml", FILE);
-        let before = host.snapshot();
+        let world = World::new(host);
         let (_, all) = fails(host, &project, errno, says, u64::MAX);
         assert!(all > 20, "{all} are too few to be true");
-        recovers(&project, &before, "nothing");
+        world.recovers(&project, "nothing");
         let mut random = Rng::new();
         for number in 0..failures {
             let nth = 1 + (number * all + random.below(all)) / failures;
             let (what, _) = fails(host, &project, errno, says, nth);
-            recovers(&project, &before, &what);
+            world.recovers(&project, &what);
         }
+        world.end();
     });
 }
 
@@ -55,7 +57,7 @@ fn fails(
 ) -> (String, u64) {
     let folder = host.root().parent().unwrap().to_owned();
     let (mut count, mut failed) = (0, String::new());
-    let traced = fault_at(&project.command(["up", "-d"]), &both(host), |call| {
+    let traced = fault_at(&project.command(["up", "-d"]), &both(host, "errors"), |call| {
         let object = match errno {
             libc::EMFILE => OPENS.contains(&call.number).then(|| format!("{call}"))?,
             _ => Step::fallible(call, &folder)?.display().to_string(),

@@ -7,8 +7,9 @@ use naru_test::tracer::{Fault, Step, Traced, fault_at};
 use naru_test::{Project, TestHost};
 
 use super::host;
+use super::invariants::World;
 use super::survival::load::Rng;
-use super::sweep::{FILE, both, recovers};
+use super::sweep::{FILE, both};
 
 /// Deaths of each command in the short form, at steps that the clock chooses. `cargo xtask soak steps` says a number that
 /// is larger than there are steps, and then each has a death before and one after it.
@@ -22,13 +23,13 @@ fn deaths() -> usize {
 fn dies_at_each_step(begin: &[&[&str]], command: &[&str], expected: &str) {
     host(|host| {
         let project = host.project("steps").file("compose.yaml", FILE);
-        let before = host.snapshot();
+        let world = World::new(host);
         let mut steps = BTreeMap::<Step, u64>::new();
         traced(host, &project, begin, command, |step| {
             *steps.entry(step).or_default() += 1;
             None
         });
-        recovers(&project, &before, "nobody's death");
+        world.recovers(&project, "nobody's death");
         let names: Vec<_> = steps.keys().map(ToString::to_string).collect();
         assert!(names.iter().any(|name| name.contains(expected)), "{expected} in {names:#?}");
         let mut random = Rng::new();
@@ -54,8 +55,9 @@ fn dies_at_each_step(begin: &[&[&str]], command: &[&str], expected: &str) {
                 is_it.then_some(fault)
             });
             let what = format!("{fault:?} at {step} of {command:?}: {:?}", met.victim);
-            recovers(&project, &before, &what);
+            world.recovers(&project, &what);
         }
+        world.end();
     });
 }
 
@@ -70,7 +72,9 @@ fn traced(
         project.naru(*words).succeeds();
     }
     let folder = host.root().parent().unwrap().to_owned();
-    fault_at(&project.command(command), &both(host), move |call| choose(Step::of(call, &folder)?))
+    fault_at(&project.command(command), &both(host, "steps"), move |call| {
+        choose(Step::of(call, &folder)?)
+    })
 }
 
 const UP: &[&str] = &["up", "-d"];

@@ -182,8 +182,13 @@ fn until_probed(project: &naru_test::Project<'_>, times: u64) {
     });
 }
 
-/// Private memory of keeper and supervisor, in bytes.
+/// Private memory of keeper and supervisor, in bytes: the least of several looks, for a probe that is being begun looks
+/// like a second supervisor.
 fn naru_memory(host: &naru_test::TestHost) -> u64 {
+    (0..5).map(|_| naru_memory_now(host)).min().unwrap()
+}
+
+fn naru_memory_now(host: &naru_test::TestHost) -> u64 {
     let own = [host.processes(&["naru", "keeper:"]), host.processes(&["naru", "supervisor:"])];
     let private = |pid: &rustix::process::Pid| {
         let path = format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero());

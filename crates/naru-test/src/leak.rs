@@ -147,6 +147,26 @@ pub fn processes_named(name: &str) -> usize {
     processes().iter().filter(|fact| **fact == wanted).count()
 }
 
+/// The processes whose control group's path has this name in it, with their start times; no zombies.
+pub fn processes_of_group(name: &str) -> Vec<(i32, u64)> {
+    let all = numbered("/proc").filter_map(|pid| {
+        let groups = fs_err::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let pid = i32::try_from(pid).ok().filter(|_| groups.contains(name))?;
+        let stat = naru_state::process::stat(pid).filter(|stat| stat.state != 'Z')?;
+        Some((pid, stat.start_time))
+    });
+    all.collect()
+}
+
+/// The rules of all nftables of this network namespace: how many there are of each table.
+pub fn firewall_rules() -> BTreeMap<String, usize> {
+    let mut rules = BTreeMap::new();
+    for fact in firewall() {
+        *rules.entry(fact).or_insert(0) += 1;
+    }
+    rules
+}
+
 /// The namespaces that processes of this pid namespace live in, by kind; their number is what must not grow.
 fn namespaces() -> Vec<String> {
     let mut seen = std::collections::BTreeSet::new();
