@@ -1,8 +1,15 @@
 //! kill -9 of naru's own processes: the containers do not notice, and service comes back by itself.
 
+use std::time::{Duration, Instant};
+
+use naru_test::tracer::{Call, Fault, fault_at};
 use naru_test::{Project, TestHost, eventually, http};
+use nix::libc;
 
 use super::host;
+use super::invariants::World;
+use super::survival::load::Rng;
+use super::sweep;
 
 const FILE: &str = "
 services:
@@ -35,9 +42,8 @@ fn after_the_death_of(host: &TestHost, roles: &[&str]) {
     answers(&project);
     let resolve = ["exec", "-T", "client", "naru-check", "resolve", "web"];
     project.naru(resolve).succeeds();
-    // Which of the two ends first, the command or its container, is open.
-    let removed = project.naru(["exec", "-T", "web", "rm", "/tmp/stay"]);
-    assert!(matches!(removed.code, 0 | 137), "{removed}");
+    // Process 1 ends when it sees the file gone and this command ended: the kernel kills whoever is left then.
+    project.naru(["exec", "-T", "web", "rm", "/tmp/stay"]).succeeds();
     project.until_logged("web", "up\nup\n");
     project.until("web", "running");
     assert_ne!(first_process(&project), process, "the policy has brought it back");
@@ -102,5 +108,55 @@ fn no_line_is_lost_when_the_keeper_dies() {
         let expected: Vec<String> =
             (1..=2000).map(|n: u32| n.to_string()).chain(["end".to_owned()]).collect();
         assert_eq!(lines, expected);
+    });
+}
+
+/// Deaths of a keeper that has only begun: before it has its lock, its supervisor, its place among the control groups.
+const BEGINNINGS: u64 = 6;
+
+/// How many system calls a new keeper makes before it waits for something for the first time after it has begun a
+/// supervisor.
+fn calls_of_a_beginning(project: &Project<'_>) -> u64 {
+    let mut calls = 0;
+    let (mut has_child, mut has_begun) = (false, false);
+    fault_at(&project.command(["up", "-d"]), &[], |call| {
+        if is_keepers(call) && !has_begun {
+            calls += 1;
+            has_child |= [libc::SYS_clone, libc::SYS_clone3].contains(&call.number);
+            has_begun = has_child && call.number == libc::SYS_ppoll;
+        }
+        None
+    });
+    calls
+}
+
+fn is_keepers(call: &Call) -> bool {
+    call.process() == "naru keeper:"
+}
+
+#[test]
+fn a_keeper_that_is_killed_in_its_first_moments_fails_no_command_and_leaves_nothing() {
+    host(|host| {
+        let project = host.project("beginning").file("compose.yaml", sweep::FILE);
+        let world = World::new(host);
+        let all = calls_of_a_beginning(&project);
+        assert!(all > 20, "{all} are too few to be true");
+        world.recovers(&project, "nobody's death");
+        let mut random = Rng::new();
+        for number in 0..BEGINNINGS {
+            let nth = 1 + (number * all + random.below(all)) / BEGINNINGS;
+            let mut calls = 0;
+            let begin = Instant::now();
+            let up = fault_at(&project.command(["up", "-d"]), &[], |call| {
+                calls += u64::from(is_keepers(call));
+                (calls == nth).then_some(Fault::Death)
+            });
+            let what = format!("call {nth} of {all}, {:?}", up.victim);
+            assert_eq!(up.code, 0, "after {what}: {}", up.stderr);
+            // Nobody has waited for somebody else's deadline.
+            assert!(begin.elapsed() < Duration::from_secs(5), "{what}: {:?}", begin.elapsed());
+            world.recovers(&project, &what);
+        }
+        world.end();
     });
 }

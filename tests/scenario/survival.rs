@@ -151,9 +151,11 @@ fn random_deaths_in_quick_succession_lose_nothing() {
                 project.naru(["ps"]).succeeds();
                 continue;
             };
+            // Who is told when it takes long: the role, and whether others are there beside it.
+            let role = load::role(*victim);
             kill_process(*victim, Signal::KILL).ok();
             deaths += 1;
-            recovery.measure("127.0.0.1:8081");
+            recovery.measure("127.0.0.1:8081", &format!("{role} of {}", all.len()));
         }
         project.naru(["ps"]).succeeds();
         settled(host);
@@ -527,7 +529,7 @@ services:
             let [keeper, supervisor] = settled(host);
             let victim = if role == KEEPER { keeper } else { supervisor };
             kill_process(victim, Signal::KILL).unwrap();
-            recovery.measure("127.0.0.1:8081");
+            recovery.measure("127.0.0.1:8081", role[1]);
             gone(victim);
         }
         let median = recovery.report(5);

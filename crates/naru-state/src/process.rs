@@ -21,11 +21,16 @@ pub struct Identity {
 pub struct Stat {
     /// Field 3: `Z` is a zombie, `X` dead.
     pub state: char,
+    /// It has begun to end (`PF_EXITING` in field 9) or has ended: what it holds goes, if it has not.
+    pub is_ending: bool,
     /// Field 22.
     pub start_time: u64,
     /// Field 52: the wait status, non-zero only once the process is a zombie.
     pub exit_status: i32,
 }
+
+/// `PF_EXITING`, see `include/linux/sched.h` of the kernel.
+const EXITING: u64 = 4;
 
 impl Identity {
     /// The identity of a process that runs now; `None` when there is none of this pid.
@@ -58,6 +63,7 @@ fn parse(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_ascii_whitespace().collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        is_ending: fields.get(6)?.parse::<u64>().ok()? & EXITING != 0,
         start_time: fields.get(19)?.parse().ok()?,
         exit_status: fields.get(49)?.parse().ok()?,
     })
@@ -80,6 +86,6 @@ mod tests {
     fn a_command_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
         let tail = (4..=52).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         let stat = parse(&format!("7 (a) b (c) Z {tail}\n")).unwrap();
-        assert_eq!(stat, Stat { state: 'Z', start_time: 22, exit_status: 52 });
+        assert_eq!(stat, Stat { state: 'Z', is_ending: false, start_time: 22, exit_status: 52 });
     }
 }

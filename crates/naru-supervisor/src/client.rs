@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use naru_state::{Directories, ProjectDirectories, ProjectName};
+use nix::sys::socket::{getsockopt, sockopt};
 
 use crate::protocol::{Hello, PROTOCOL, Reply, Request};
 pub(crate) use start::{make_private, start};
@@ -204,10 +205,19 @@ fn open(directories: &ProjectDirectories) -> io::Result<Option<UnixStream>> {
     };
     let path = format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd());
     match UnixStream::connect(path) {
+        Ok(stream) if is_ending(&stream) => Ok(None),
         Ok(stream) => Ok(Some(stream)),
         Err(error) if is_absence(&error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether who listens has begun to end: its socket takes connections until its last thread has.
+fn is_ending(stream: &UnixStream) -> bool {
+    // 0 from another pid namespace, whose processes cannot be seen.
+    let peer = getsockopt(stream, sockopt::PeerCredentials).ok();
+    let pid = peer.map(|peer| peer.pid()).filter(|pid| *pid > 0);
+    pid.is_some_and(|pid| naru_state::process::stat(pid).is_none_or(|stat| stat.is_ending))
 }
 
 fn is_absence(error: &io::Error) -> bool {

@@ -10,6 +10,7 @@ pub mod beneath;
 pub mod bpf;
 pub mod clone;
 pub mod iptables;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod network;

@@ -42,6 +42,10 @@ pub(crate) struct Visits {
 
 impl Visitor {
     pub(crate) fn start(address: &str) -> Self {
+        Self::start_every(Duration::from_millis(4), address)
+    }
+
+    pub(crate) fn start_every(pause: Duration, address: &str) -> Self {
         let address: SocketAddr = address.parse().unwrap();
         let done = Arc::new(AtomicBool::new(false));
         let begun = Arc::new(AtomicU64::new(0));
@@ -55,7 +59,7 @@ impl Visitor {
                     visits.refused.push(error.to_string());
                 }
                 visits.longest = visits.longest.max(begin.elapsed());
-                std::thread::sleep(Duration::from_millis(4));
+                std::thread::sleep(pause);
             }
             visits
         });
@@ -79,15 +83,15 @@ impl Visitor {
 
 /// How long the page was away after each death.
 #[derive(Debug, Default)]
-pub(super) struct Recovery(Vec<Duration>);
+pub(super) struct Recovery(Vec<(Duration, String)>);
 
 impl Recovery {
-    pub(super) fn measure(&mut self, address: &str) {
+    pub(super) fn measure(&mut self, address: &str, victim: &str) {
         let begin = Instant::now();
         // What the process before had accepted is reset: the first whole answer counts.
         while begin.elapsed() < Duration::from_secs(10) {
             if matches!(http::request("GET", address, "/passwd", ""), Ok((200, _))) {
-                self.0.push(begin.elapsed());
+                self.0.push((begin.elapsed(), victim.to_owned()));
                 return;
             }
         }
@@ -97,10 +101,11 @@ impl Recovery {
     #[expect(clippy::print_stderr, reason = "what a soak run has measured")]
     pub(super) fn report(mut self, deaths: u32) -> Duration {
         self.0.sort();
-        let at = |part: usize| self.0[(self.0.len() - 1) * part / 100];
+        let at = |part: usize| self.0[(self.0.len() - 1) * part / 100].0;
         let (p50, p90, p99, longest) = (at(50), at(90), at(99), at(100));
         eprintln!(
-            "recovery: {deaths} deaths, p50 {p50:?}, p90 {p90:?}, p99 {p99:?}, longest {longest:?}"
+            "recovery: {deaths} deaths, p50 {p50:?}, p90 {p90:?}, p99 {p99:?}, longest {longest:?}: {:?}",
+            self.0.iter().rev().take(3).collect::<Vec<_>>()
         );
         p50
     }
@@ -135,6 +140,12 @@ pub(super) fn parent(process: Pid) -> Option<Pid> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     Pid::from_raw(parent).filter(|_| state != "Z")
+}
+
+/// What a process of naru is: the first word after its name.
+pub(super) fn role(process: Pid) -> String {
+    let line = fs_err::read_to_string(format!("/proc/{}/cmdline", process.as_raw_nonzero()));
+    line.unwrap_or_default().split('\0').nth(1).unwrap_or_default().to_owned()
 }
 
 /// All lines of a service.

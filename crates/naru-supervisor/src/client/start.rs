@@ -17,7 +17,10 @@ use crate::role::{KEEPER, Role, SUPERVISOR};
 /// How long the two processes may take to answer after they were started.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a keeper that ended at once may have been right about another one being there.
+/// How long a keeper that ended at once may have been right about another one being there; it doubles.
+const FIRST_TRY: Duration = Duration::from_millis(10);
+
+/// And the longest; after one that failed in any case.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// How many keepers may fail before that is said.
@@ -38,7 +41,8 @@ pub(super) fn find_or_start(
     let mut keeper = start_afresh(directories, project)?;
     let deadline = Instant::now() + START_DEADLINE;
     let mut pause = Duration::from_micros(200);
-    let mut next_try = Instant::now() + TRY_AGAIN;
+    let mut begun = Instant::now();
+    let mut patience = FIRST_TRY;
     let mut failures = 0;
     loop {
         if let Some(client) = Client::connect(&own)? {
@@ -47,16 +51,22 @@ pub(super) fn find_or_start(
         let now = Instant::now();
         let status = keeper.as_mut().map(Child::try_wait).transpose()?;
         let is_over = status.is_none_or(|status| status.is_some());
-        if is_over && now > next_try {
-            // One that ended well found another keeper in its place, which may have been about to end with
-            // its project; and a project that ends takes the run directory from under a new keeper.
-            let has_failed = status.flatten().is_some_and(|status| !status.success());
-            failures += u32::from(has_failed);
+        let code = status.flatten().map(|status| status.code());
+        // One that ended well found another keeper in its place, which may have been about to end with its project; and a
+        // project that ends takes the run directory from under a new keeper. One that was killed says nothing.
+        let wait = match code {
+            Some(None) => Duration::ZERO,
+            Some(Some(1..)) => TRY_AGAIN,
+            _ => patience,
+        };
+        if is_over && now > begun + wait {
+            failures += u32::from(matches!(code, Some(Some(1..))));
             if failures >= TRIES {
                 return Err(no_supervisor(&own));
             }
             keeper = start_afresh(directories, project)?;
-            next_try = now + TRY_AGAIN;
+            patience = (patience * 2).min(TRY_AGAIN);
+            begun = now;
         }
         if now > deadline {
             return Err(no_supervisor(&own));
@@ -80,7 +90,7 @@ pub fn revive(directories: &Directories, project: &ProjectName) -> io::Result<()
     find_or_start(directories, project).map(drop)
 }
 
-/// Whether a container runs or is to be restarted, as far as is written down.
+/// Whether a container runs or is to be restarted, as far as is written down, or output of one is still to come to its log.
 fn needs_somebody(own: &ProjectDirectories) -> bool {
     let boot_id = process::boot_id();
     let is_of_this_boot = |recorded: &Recorded| {
@@ -90,8 +100,9 @@ fn needs_somebody(own: &ProjectDirectories) -> bool {
         process.is_some_and(|process| boot_id.as_ref() == Some(&process.boot_id))
     };
     let needs = |recorded: &Recorded| {
-        matches!(recorded.state.phase, Phase::Running | Phase::Restarting)
-            && is_of_this_boot(recorded)
+        let is_active = matches!(recorded.state.phase, Phase::Running | Phase::Restarting)
+            && is_of_this_boot(recorded);
+        is_active || own.aside(&recorded.record.id).exists()
     };
     observe::recorded(own).is_ok_and(|all| all.iter().any(needs))
 }

@@ -10,6 +10,7 @@
 //! 3. SIGCHLD into a descriptor, before the first child can end.
 
 pub(crate) mod link;
+mod lock;
 mod output;
 mod reap;
 mod supervisor;
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 use naru_runtime::{Cgroup, Hierarchies, Membership};
 use naru_state::process::Identity;
 use naru_state::record::{self, Exit, Port};
-use naru_state::{ContainerId, Lock, LockError, ProjectDirectories, atomic};
+use naru_state::{ContainerId, Lock, ProjectDirectories, atomic};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -32,21 +33,17 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::role::Role;
 use link::{Ended, Handles, Link, ToKeeper, ToSupervisor, Watch};
 use output::Output;
-use supervisor::{Patience, Supervisor};
+use supervisor::{KILLED, Patience, Supervisor};
 use takeover::Inherited;
 
 /// A supervisor that could not live so many times in a row, with no container to look after, is given up.
 const TRIES: u32 = 3;
 
+/// How long a supervisor has served when it is quiet.
+const SLIM: Duration = Duration::from_secs(3);
+
 /// How often it is tried to move into the project's control group.
 const SETTLE_TRIES: u32 = 5;
-
-/// How long a keeper that was killed may take to let go of its lock: its descriptors are closed one after the other,
-/// and on a busy machine the one that tells of its death long before that of the lock.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a keeper that nobody called waits for processes of an earlier one to end, or to get into their work.
-const OTHERS_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The keeper's whole state.
 #[derive(Debug)]
@@ -56,11 +53,15 @@ struct Keeper {
     lock: Lock,
     supervisor: Supervisor,
     outputs: BTreeMap<ContainerId, Output>,
+    /// Containers that have ended and whose last output waits until there is room for it.
+    late: BTreeMap<ContainerId, Output>,
     held: BTreeMap<Port, Vec<OwnedFd>>,
     /// Children that ended before anybody asked to look after them.
     strays: Vec<Ended>,
     finishing: bool,
     patience: Patience,
+    /// When pages of the program are let go of that only the start has used.
+    slim_at: Option<Instant>,
     /// There is no supervisor until then.
     restart_at: Option<Instant>,
     /// The program to become.
@@ -99,56 +100,6 @@ fn child_signals() -> io::Result<SigSet> {
     Ok(signals)
 }
 
-/// The lock of the project's one keeper; nothing when another has it.
-fn take_lock(own: &ProjectDirectories, patience: Duration) -> io::Result<Option<Lock>> {
-    let holder = format!("pid {}: keeper of {}", std::process::id(), own.name());
-    let deadline = Instant::now() + patience;
-    loop {
-        match Lock::try_take(&own.keeper_lock_file(), &holder) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(LockError::Held { .. }) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Err(LockError::Held { .. }) => return Ok(None),
-            Err(error) => return Err(io::Error::other(error)),
-        }
-    }
-}
-
-/// The lock for a keeper that no supervisor has called; nothing while one of an earlier keeper lives. What that one holds
-/// of containers, nobody else has: it calls a keeper that gets it, and must not find this one in its place. It need not
-/// have its socket yet, so the command that started this keeper may not have found it.
-fn take_lock_alone(role: &Role, own: &ProjectDirectories) -> io::Result<Option<Lock>> {
-    let deadline = Instant::now() + OTHERS_PATIENCE;
-    loop {
-        let Some(lock) = take_lock(own, Duration::ZERO)? else { return Ok(None) };
-        // Looked for with the lock held: nobody becomes a keeper meanwhile, and only keepers start supervisors.
-        if !has_others(role, own) {
-            return Ok(Some(lock));
-        }
-        drop(lock);
-        if Instant::now() > deadline {
-            tracing::info!("the project has a supervisor");
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Whether a process of an earlier keeper or its supervisor is there, and a container that it may hold something of.
-fn has_others(role: &Role, own: &ProjectDirectories) -> bool {
-    if crate::observe::ids(own).is_ok_and(|ids| ids.is_empty()) {
-        return false;
-    }
-    let group = Cgroup::new(crate::own_cgroup_path(&role.directories, &role.project));
-    let all = group.and_then(|group| group.processes()).unwrap_or_default();
-    let is_other = |pid: &i32| {
-        pid.cast_unsigned() != std::process::id()
-            && crate::check::role_of(*pid, &role.directories).is_some()
-    };
-    all.iter().any(is_other)
-}
-
 impl Keeper {
     /// Takes over what there is and sees to it that there is a supervisor; nothing when the project has a keeper:
     /// two commands began at the same time, or called one at the same time.
@@ -159,8 +110,8 @@ impl Keeper {
         let own = role.directories.project(&role.project);
         let lock = match (inherited.lock.take(), &link) {
             (Some(held), _) => Some(Lock::inherited(held, &own.keeper_lock_file())),
-            (None, Some(_)) => take_lock(&own, LOCK_PATIENCE)?,
-            (None, None) => take_lock_alone(&role, &own)?,
+            (None, Some(_)) => lock::take_after(&role, &own)?,
+            (None, None) => lock::take_alone(&role, &own)?,
         };
         let Some(lock) = lock else {
             if let Some(link) = link {
@@ -182,14 +133,16 @@ impl Keeper {
         let is_called = supervisor.pid == 0;
         let mut keeper = Self {
             role,
-            own,
             lock,
             supervisor,
             outputs: BTreeMap::new(),
+            late: late(&own),
+            own,
             held: inherited.held.into_iter().collect(),
             strays: inherited.strays,
             finishing: false,
             patience: Patience::default(),
+            slim_at: None,
             restart_at: None,
             upgrade: None,
         };
@@ -258,9 +211,10 @@ impl Keeper {
         for output in self.outputs.values_mut() {
             output.take();
         }
-        // An earlier keeper's is known to have ended by its silence.
+        self.late.retain(|_, output| !(output.is_due() && output.finish()));
+        let unheard = self.ends_unheard_at().is_some_and(|at| at <= Instant::now());
         let mut supervisor_ended =
-            (self.supervisor.is_silent && !self.supervisor.is_child).then_some(None);
+            unheard.then_some(if self.supervisor.is_child { KILLED } else { None });
         for ended in reap::children() {
             if self.supervisor.is_child && ended.pid == self.supervisor.pid {
                 supervisor_ended = Some(ended.code);
@@ -275,6 +229,7 @@ impl Keeper {
             // Whatever it said before it died is still in the link.
             self.hear();
             if self.finishing {
+                self.late.retain(|_, output| !output.finish());
                 return Ok(false);
             }
             self.plan_restart(code)?;
@@ -282,6 +237,10 @@ impl Keeper {
         if self.restart_at.is_some_and(|at| at <= Instant::now()) {
             self.restart_at = None;
             self.supervisor = self.start_supervisor()?;
+        }
+        if self.slim_at.take_if(|at| *at <= Instant::now()).is_some() {
+            // Refused, they stay.
+            let _stays = naru_sys::memory::release_program();
         }
         if let Some(binary) = self.upgrade.take() {
             let error = self.become_program(&binary);
@@ -296,7 +255,7 @@ impl Keeper {
     fn wait(&mut self, signals: &SignalFd) -> io::Result<()> {
         let now = Instant::now();
         let mut all = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-        if !self.supervisor.is_silent {
+        if !self.supervisor.is_silent() {
             let room =
                 if self.supervisor.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
             let link = self.supervisor.link.as_fd();
@@ -307,8 +266,9 @@ impl Keeper {
             let sources = output.descriptors(now);
             all.extend(sources.map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN)));
         }
-        let retries = self.outputs.values().filter_map(Output::retry_at);
-        let due = retries.chain(self.restart_at).min();
+        let retries = self.outputs.values().chain(self.late.values()).filter_map(Output::retry_at);
+        let others = [self.restart_at, self.slim_at, self.ends_unheard_at()];
+        let due = retries.chain(others.into_iter().flatten()).min();
         let timeout = due.map(|at| at.saturating_duration_since(now).max(Duration::from_millis(1)));
         let timeout = timeout.and_then(|timeout| timeout.try_into().ok());
         match poll(&mut all, timeout.as_ref()) {
@@ -321,16 +281,24 @@ impl Keeper {
         Ok(())
     }
 
+    /// When the supervisor counts as ended though nobody has heard so. The project's last one is waited for in any case:
+    /// it is in the control group that goes then.
+    fn ends_unheard_at(&self) -> Option<Instant> {
+        let is_last = self.finishing && self.supervisor.is_child;
+        let at = self.supervisor.ends_unheard_at();
+        at.filter(|_| !is_last && self.restart_at.is_none())
+    }
+
     /// Deals with what the supervisor has said.
     fn hear(&mut self) {
-        while !self.supervisor.is_silent {
+        while !self.supervisor.is_silent() {
             match self.supervisor.link.receive::<ToKeeper>() {
                 Ok(Some((message, beside))) => self.take(message, beside),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::error!(%error, "a message of the supervisor is not understood");
                 }
-                Ok(None) | Err(_) => self.supervisor.is_silent = true,
+                Ok(None) | Err(_) => self.supervisor.silent_since = Some(Instant::now()),
             }
         }
     }
@@ -340,7 +308,10 @@ impl Keeper {
             ToKeeper::Watch(watch, layout) => self.watch(watch, Handles::received(layout, beside)),
             ToKeeper::Hold(port) => drop(self.held.insert(port, beside)),
             ToKeeper::Release(port) => drop(self.held.remove(&port)),
-            ToKeeper::Serving => self.supervisor.serves = true,
+            ToKeeper::Serving => {
+                self.supervisor.serves = true;
+                self.slim_at = Some(Instant::now() + SLIM);
+            }
             ToKeeper::Replace => self.replace(),
             ToKeeper::Upgrade => self.upgrade = beside.pop(),
             ToKeeper::Finish => self.finishing = true,
@@ -359,6 +330,9 @@ impl Keeper {
         }
         let (id, pid, start_time) = (watch.id.clone(), watch.pid, watch.start_time);
         let mut output = Output::open(watch, handles, &self.own);
+        if let Some(earlier) = self.late.remove(&id) {
+            output.follow(earlier);
+        }
         // Its log is there from now on.
         output.take();
         // For want of descriptors it could not be opened either: of a child the end is told in any case.
@@ -386,8 +360,11 @@ impl Keeper {
             return;
         };
         let Some(mut output) = self.outputs.remove(&id) else { return };
-        output.drain();
-        let Some(mut exit) = exit(&output.watch, ended.code) else { return };
+        let watch = output.watch.clone();
+        if !output.finish() {
+            self.late.insert(id.clone(), output);
+        }
+        let Some(mut exit) = exit(&watch, ended.code) else { return };
         if exit.code.is_none()
             && let Ok(Some(known)) = atomic::load::<Exit>(&self.own.exit_file(&id))
             && known.process == exit.process
@@ -409,7 +386,7 @@ impl Keeper {
             return Err(io::Error::other("the supervisor cannot be kept alive"));
         }
         tracing::warn!(?pause, "the supervisor ended unasked and is started again");
-        self.supervisor.is_silent = true;
+        self.supervisor.silent_since.get_or_insert_with(Instant::now);
         self.restart_at = Some(Instant::now() + pause);
         Ok(())
     }
@@ -445,4 +422,27 @@ fn exit(watch: &Watch, code: Option<u8>) -> Option<Exit> {
     let boot_id = naru_state::process::boot_id()?;
     let process = Identity { boot_id, pid: watch.pid, start_time: watch.start_time };
     Some(Exit { process, code, out_of_memory: false, time_ns: record::now_ns() })
+}
+
+/// Containers of which something waits since an earlier keeper's time. One whose record cannot be read has no log either.
+fn late(own: &ProjectDirectories) -> BTreeMap<ContainerId, Output> {
+    let has_some = |id: &ContainerId| own.aside(id).exists();
+    if !crate::observe::ids(own).is_ok_and(|ids| ids.iter().any(has_some)) {
+        return BTreeMap::new();
+    }
+    let all = crate::observe::recorded(own).unwrap_or_default().into_iter();
+    let all = all.filter(|recorded| has_some(&recorded.record.id));
+    all.map(|crate::observe::Recorded { record, state, .. }| {
+        let watch = Watch {
+            id: record.id.clone(),
+            pid: 0,
+            start_time: 0,
+            name: record.name.clone(),
+            generation: state.generation,
+            tty: record.tty,
+            keep: crate::logging::Keep::of(&record),
+        };
+        (record.id, Output::ended(watch, own))
+    })
+    .collect()
 }

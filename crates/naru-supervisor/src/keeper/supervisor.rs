@@ -24,8 +24,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// So many failures in a row are tried again at once.
 const FREE_TRIES: u32 = 2;
 
+/// How long a supervisor that has closed its link may take to end.
+const LAST_BREATH: Duration = Duration::from_millis(10);
+
 /// What a process is worth that SIGKILL has ended.
-const KILLED: Option<u8> = Some(137);
+pub(super) const KILLED: Option<u8> = Some(137);
 
 /// A supervisor, or what is left of one until the next is started.
 #[derive(Debug)]
@@ -34,8 +37,8 @@ pub(super) struct Supervisor {
     /// Otherwise an earlier keeper's, and only its end of the link tells of its own.
     pub(super) is_child: bool,
     pub(super) link: Link,
-    /// Nothing will come from it any more.
-    pub(super) is_silent: bool,
+    /// Nothing will come from it any more, since then.
+    pub(super) silent_since: Option<Instant>,
     /// It has the project in hand.
     pub(super) serves: bool,
     started: Instant,
@@ -76,7 +79,7 @@ impl Supervisor {
             pid,
             is_child,
             link,
-            is_silent: false,
+            silent_since: None,
             serves: false,
             started: Instant::now(),
             unsent: VecDeque::new(),
@@ -107,6 +110,18 @@ impl Supervisor {
                 _ => drop(self.unsent.pop_front()),
             }
         }
+    }
+
+    /// Its end of the link is closed.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent_since.is_some()
+    }
+
+    /// When it counts as ended without anybody having heard so: it has closed everything, and a thread of it that waits
+    /// for a disk keeps the kernel from saying that it has ended. A keeper that did not begin it hears of nothing else.
+    pub(super) fn ends_unheard_at(&self) -> Option<Instant> {
+        let patience = if self.is_child { LAST_BREATH } else { Duration::ZERO };
+        self.silent_since.map(|since| since + patience)
     }
 
     /// Whether it is to be told more as soon as it has room.

@@ -40,6 +40,7 @@ impl Supervisor {
     /// knows, or for what has ended.
     pub(super) fn adopt(&mut self, greeting: Greeting) -> io::Result<()> {
         self.timers.add(Instant::now() + IDLE, Due::Idle);
+        self.timers.add(Instant::now() + IDLE, Due::Slim);
         self.load_model();
         if let Err(failure) = self.restore_networks() {
             // Whoever starts a container in them is told.

@@ -1,6 +1,10 @@
 //! Records on disk for good: written by rename at once, brought to disk together, and before the command that
 //! made them is answered. That is one wait for the disk per command instead of one per container, and it
 //! passes while containers start.
+//!
+//! Nobody but that command waits: not a supervisor that makes room for another one, nor who takes over from one that was
+//! killed. A thread that waits for the disk cannot be killed before the disk has answered, so it shares no descriptor, no
+//! socket and no lock with the others.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +15,9 @@ use serde::Serialize;
 use super::Supervisor;
 use super::event::Event;
 use crate::protocol::Failure;
+
+/// Enough to wait with.
+const STACK: usize = 64 << 10;
 
 /// Records that a power cut would still take.
 #[derive(Debug, Default)]
@@ -43,10 +50,22 @@ impl Supervisor {
         }
         self.unsaved.under_way = true;
         let events = self.events.clone();
-        tokio::task::spawn_blocking(move || {
-            drop(events.send(Event::Committed(atomic::commit(&paths))))
+        let waiting = std::thread::Builder::new().name("naru".into()).stack_size(STACK);
+        let begun = waiting.spawn(move || {
+            // Telling needs the loop's own descriptor.
+            let committing = naru_sys::process::spawn_apart(move || atomic::commit(&paths));
+            let result = committing.and_then(|thread| {
+                thread.join().unwrap_or_else(|_panic| Err(io::ErrorKind::Other.into()))
+            });
+            drop(events.send(Event::Committed(result)));
         });
-        false
+        match begun {
+            Ok(_waiting) => false,
+            Err(error) => {
+                self.committed(Err(error));
+                true
+            }
+        }
     }
 
     /// Records were brought to disk, or could not be, which fails the command that made them.

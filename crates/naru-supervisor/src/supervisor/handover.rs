@@ -250,6 +250,8 @@ impl Supervisor {
                 |live: &super::container::Live| live.starting.is_some() || live.stopping.is_some();
             self.operation.is_some()
                 || !self.queue.is_empty()
+                // Its successor would wait for them.
+                || self.removing > 0
                 || self.containers.values().any(changes)
         };
         if !wants_room || self.keeper.is_leaving() || self.finished || is_busy() {

@@ -82,6 +82,9 @@ use timers::{Due, Timers};
 /// How long a new supervisor waits for the one before it to let go of the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often the pages of the program are let go of that are not in use any more.
+const SLIM: Duration = Duration::from_secs(600);
+
 /// How many steps are worked on at once: they wait for the disk and the kernel more than they compute.
 const WORKERS: usize = 8;
 
@@ -251,8 +254,10 @@ impl Supervisor {
             let _told = self.link.send(&ToKeeper::Finish, &[]);
             self.finish_forwarding();
         }
-        // Replies are written by tasks of this thread: let them be.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        // Replies are written by tasks of this thread: let them be, where somebody waits for one.
+        if self.clients.is_any() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -301,6 +306,11 @@ impl Supervisor {
                 self.timers.add(Instant::now() + adopt::IDLE, Due::Idle);
             }
             Due::Idle => self.end_if_empty(),
+            Due::Slim => {
+                // Refused, they stay.
+                let _stays = naru_sys::memory::release_program();
+                self.timers.add(Instant::now() + SLIM, Due::Slim);
+            }
             Due::Patience(operation) => self.out_of_patience(operation),
         }
     }

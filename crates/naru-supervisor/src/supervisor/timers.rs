@@ -38,6 +38,8 @@ pub(super) enum Due {
     Unwritten,
     /// The end of waiting for a first request.
     Idle,
+    /// Pages of the program that only the start has used are to go.
+    Slim,
     /// What a command waits for may be settled.
     Settled,
     /// The end of a command's patience.
