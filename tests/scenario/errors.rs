@@ -106,7 +106,7 @@ fn a_keeper_that_cannot_find_its_control_group_leaves_none_after_down() {
     host(|host| {
         let project = host.project("errors").file("compose.yaml", FILE);
         let before = host.snapshot();
-        let traced = fault_at(&project.command(["up", "-d"]), &both(host), |call| {
+        let traced = fault_at(&project.command(["up", "-d"]), &both(host, "errors"), |call| {
             let file = call.path(Some(0), 1).filter(|_| call.number == libc::SYS_openat)?;
             (call.process().starts_with("naru keeper") && file == Path::new("/proc/self/cgroup"))
                 .then_some(Fault::Error(libc::EMFILE))
@@ -124,7 +124,7 @@ fn a_state_that_could_not_be_written_for_a_moment_is_written_when_it_can_be() {
         let folder = host.root().parent().unwrap().to_owned();
         for nth in 1.. {
             let mut count = 0;
-            let traced = fault_at(&project.command(["up", "-d"]), &both(host), |call| {
+            let traced = fault_at(&project.command(["up", "-d"]), &both(host, "errors"), |call| {
                 let file = Step::fallible(call, &folder)?;
                 let is_state = call.number == libc::SYS_openat
                     && call.process().starts_with("naru supervisor")
