@@ -127,9 +127,9 @@ services:
             // Deaf: where process 1 is too, a stop tells the others.
             let script = "trap '' TERM; echo runs; sleep 1000";
             let exec = project.start(["exec", "-T", "b", "sh", "-c", script]);
-            eventually("it runs", || match exec.stdout().as_str() {
-                "runs\n" => Ok(()),
-                other => Err(other.to_owned()),
+            eventually("it runs", || match (exec.stdout().as_str(), exec.stderr()) {
+                ("runs\n", _) => Ok(()),
+                other => Err(format!("before {killer:?}: {other:?}")),
             });
             project.naru(killer).succeeds();
             exec.wait().exits_with(137);
