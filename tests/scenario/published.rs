@@ -468,6 +468,36 @@ networks:
 }
 
 #[test]
+fn when_published_ports_have_no_descriptor_left_commands_and_names_go_on() {
+    host(|host| {
+        let own = std::process::id().to_string();
+        let limited = Command::new("prlimit").args(["--pid", &own, "--nofile=1024:1024"]).status();
+        assert!(limited.unwrap().success());
+        let file = "services:
+  a: { image: test, command: naru-check listen 80, ports: ['8080:80'] }
+  b: { image: test, command: naru-check sleep, stop_grace_period: 0s }
+";
+        let project = host.project("full").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        eventually("it answers", || ask("127.0.0.1", 8080));
+        // The server ends each connection, these clients do not: 245 are the proxy's share.
+        let held: Vec<_> =
+            (0..400).map(|_| TcpStream::connect("127.0.0.1:8080").unwrap()).collect();
+        let is_answered = |mut client: &TcpStream| {
+            client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            client.read(&mut [0; 100]).is_ok()
+        };
+        assert!(is_answered(&held[0]));
+        assert!(!is_answered(&held[399]), "it waits");
+        let services = project.naru(["ps", "--services"]).succeeds().stdout;
+        assert_eq!(services.lines().count(), 2);
+        project.naru(["exec", "-T", "b", "naru-check", "resolve", "a"]).succeeds();
+        drop(held);
+        eventually("there is room again", || ask("127.0.0.1", 8080));
+    });
+}
+
+#[test]
 fn translation_on_loopback_is_refused_at_its_place() {
     host(|host| {
         let file = "services: { a: { image: test, ports: [{target: 80, published: 8080, host_ip: 127.0.0.1, x-naru-publish: nat}] } }";
