@@ -8,10 +8,10 @@ use naru_test::{HOST_ADDRESS, Project, TestHost, eventually, tables, within};
 use super::host;
 
 /// Another machine on the host's network, at 10.99.0.2, ended when it is dropped.
-struct Neighbour(Vec<Child>);
+pub(super) struct Neighbour(Vec<Child>);
 
 impl Neighbour {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let machine = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().unwrap();
         let neighbour = Self(vec![machine]);
         let id = neighbour.id();
@@ -42,11 +42,11 @@ impl Neighbour {
         command.status().unwrap().success()
     }
 
-    fn run(&self, words: &[&str]) {
+    pub(super) fn run(&self, words: &[&str]) {
         assert!(self.try_run(words), "{words:?}");
     }
 
-    fn connects(&self, address: &str, port: &str) -> bool {
+    pub(super) fn connects(&self, address: &str, port: &str) -> bool {
         self.try_run(&[
             "timeout",
             "0.3",
@@ -99,7 +99,7 @@ fn reaches(project: &Project<'_>, service: &str, address: &str) -> bool {
 }
 
 /// The address of a service's only container.
-fn address_of(project: &Project<'_>, service: &str) -> String {
+pub(super) fn address_of(project: &Project<'_>, service: &str) -> String {
     let outcome =
         project.naru(["exec", "-T", service, "busybox", "ip", "-4", "addr", "show", "eth0"]);
     let text = outcome.succeeds().stdout;

@@ -274,10 +274,10 @@ networks: { proxy: { external: true } }
             if outcome.code == 1 { Ok(()) } else { Err(outcome.to_string()) }
         });
         two.naru(["down"]).succeeds();
-        let listed = host.naru(["network", "ls", "--format", "{{.Name}} {{.Driver}}"]);
-        assert_eq!(listed.succeeds().stdout, "proxy bridge\n");
+        let custom = ["network", "ls", "-f", "type=custom", "--format", "{{.Name}} {{.Driver}}"];
+        assert_eq!(host.naru(custom).succeeds().stdout, "proxy bridge\n");
         assert_eq!(host.naru(["network", "rm", &id[..12]]).succeeds().stdout.trim(), &id[..12]);
-        assert_eq!(host.naru(["network", "ls", "-q"]).succeeds().stdout, "");
+        assert_eq!(host.naru(custom).succeeds().stdout, "");
         before.assert_nothing_left();
     });
 }

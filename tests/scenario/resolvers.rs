@@ -58,7 +58,7 @@ impl Library {
 }
 
 /// Puts a file of the test's own in the place of the host's settings.
-fn own_settings(host: &TestHost, text: &str) -> std::path::PathBuf {
+pub(super) fn own_settings(host: &TestHost, text: &str) -> std::path::PathBuf {
     let own = host.root().join("resolv.conf");
     fs_err::write(&own, text).unwrap();
     let mounted = Command::new("mount")

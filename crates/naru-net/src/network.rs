@@ -29,7 +29,7 @@ pub use attach::{
 };
 pub(crate) use attach::{attach_inside, host_socket, loopback_up_inside};
 pub use error::Error;
-pub use links::{addresses_of, delete_group, links_of_group, wait_unlisted};
+pub use links::{addresses_of, delete_group, links_of_group, listed, wait_unlisted};
 
 /// A network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +216,7 @@ pub fn restore(network: &Network) -> Result<(), Error> {
 /// # Errors
 /// When the kernel does not list its links.
 pub fn incomplete(mut networks: Vec<Network>) -> Result<Vec<Network>, Error> {
-    let links = links::all()?;
+    let links = links::listed()?;
     networks.retain(|network| {
         let is_it = |link: &&crate::Link| link.name == network.bridge;
         let is_whole = |link: &crate::Link| match network.kind {

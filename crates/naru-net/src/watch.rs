@@ -3,8 +3,10 @@
 //! Each watch is a thread that sleeps until the kernel tells of a change. What it hears is a hint: who is called looks
 //! what there is.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -73,14 +75,30 @@ pub fn firewall(project: &str, changed: impl FnMut() -> bool + Send + 'static) -
     watch((libc::NETLINK_NETFILTER, &[FIREWALL_GROUP]), matters, changed)
 }
 
-/// Calls `changed` when a link of this group was deleted or brought down, what looks at some link's senders was taken
-/// away, or the host's forwarding was switched, until it returns false.
+/// Groups of links; clones are the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Groups(Arc<RwLock<BTreeSet<u32>>>);
+
+impl Groups {
+    /// One more.
+    pub fn add(&self, group: u32) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(group);
+    }
+
+    fn has(&self, group: u32) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&group)
+    }
+}
+
+/// Calls `changed` when a link of one of these groups was deleted or brought down, what looks at some link's senders was taken
+/// away, or the host's forwarding was switched, until it returns false. Groups may be
+/// added meanwhile.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn links(group: u32, changed: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
+pub fn links(groups: Groups, changed: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
     let matters = move |kind: u16, message: &[u8]| match kind {
-        libc::RTM_NEWLINK | libc::RTM_DELLINK => is_of_link(kind, message, group),
+        libc::RTM_NEWLINK | libc::RTM_DELLINK => is_of_link(kind, message, &groups),
         libc::RTM_DELQDISC | libc::RTM_DELTFILTER => true,
         SETTING => is_forwarding(message),
         _ => false,
@@ -111,8 +129,8 @@ fn is_forwarding(message: &[u8]) -> bool {
         && find_attr(attributes, SETTING_FORWARDING).is_some()
 }
 
-/// Whether a message is about a link of this group that is gone or down.
-fn is_of_link(kind: u16, message: &[u8], group: u32) -> bool {
+/// Whether a message is about a link of these groups that is gone or down.
+fn is_of_link(kind: u16, message: &[u8], groups: &Groups) -> bool {
     let Some((header, attributes)) = message.split_at_checked(LINK_HEADER) else {
         return false;
     };
@@ -125,7 +143,8 @@ fn is_of_link(kind: u16, message: &[u8], group: u32) -> bool {
         header[LINK_FLAGS + 3],
     ]);
     let is_down = kind == libc::RTM_DELLINK || flags & libc::IFF_UP.cast_unsigned() == 0;
-    is_link && is_down && find_attr(attributes, GROUP) == Some(&group.to_ne_bytes())
+    let group = find_attr(attributes, GROUP).and_then(|bytes| bytes.try_into().ok());
+    is_link && is_down && group.is_some_and(|group| groups.has(u32::from_ne_bytes(group)))
 }
 
 fn watch(
@@ -222,7 +241,9 @@ mod tests {
             let network = network(1, false);
             network::create(&network).unwrap();
             let (told, hints) = channel();
-            links(network.group, move || told.send(()).is_ok()).unwrap();
+            let groups = Groups::default();
+            groups.add(network.group);
+            links(groups.clone(), move || told.send(()).is_ok()).unwrap();
             let ip = |arguments: &[&str]| {
                 assert!(Command::new("ip").args(arguments).status().unwrap().success());
             };
@@ -239,6 +260,11 @@ mod tests {
                     assert!(heard(&hints), "{setting} {value}");
                 }
             }
+            let shared = crate::Network { group: 7, ..network };
+            network::create(&shared).unwrap();
+            groups.add(7);
+            ip(&["link", "del", &shared.bridge]);
+            assert!(heard(&hints), "of a group that came later");
         });
     }
 }

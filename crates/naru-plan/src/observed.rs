@@ -20,6 +20,9 @@ pub struct Observed {
     pub volumes: Vec<Volume>,
     /// Names of networks that exist but belong to somebody else.
     pub foreign_networks: BTreeSet<String>,
+    /// Those of them that were removed and made again since this project's containers came into them.
+    #[serde(default)]
+    pub replaced_networks: BTreeSet<String>,
     /// Names of volumes that exist but belong to somebody else.
     pub foreign_volumes: BTreeSet<String>,
 }

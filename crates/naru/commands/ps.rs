@@ -1,6 +1,7 @@
 //! `naru ps`.
 
 use naru_state::record::{Phase, now_ns};
+use naru_supervisor::network::shared;
 use naru_supervisor::observe::{self, Seen};
 use serde::Serialize;
 
@@ -80,6 +81,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
         .host(format!("look at project {}", target.name))?;
     warn_of_damage(&target, printer);
     warn_of_clashes(&target, printer);
+    warn_of_networks(&target, settings, printer);
     let selected = |seen: &&Seen| is_selected(seen, args, &states, &target);
     let containers: Vec<&Seen> = containers.iter().filter(selected).collect();
     let now = now_ns();
@@ -129,6 +131,16 @@ fn warn_of_clashes(target: &Target, printer: &Printer) {
     let Ok(Some(networks)) = networks else { return };
     for clash in naru_supervisor::network::clashes(&networks) {
         printer.say(&format!("Warning: {clash}"));
+    }
+}
+
+/// A network that is gone and does not come back: the supervisor makes it again within a second where it can.
+fn warn_of_networks(target: &Target, settings: &Settings, printer: &Printer) {
+    for network in shared::broken(&settings.directories, &target.name).unwrap_or_default() {
+        printer.say(&format!(
+            "Warning: interface {} of network {} is gone: its containers reach nobody; `naru up` makes it again",
+            network.bridge, network.name
+        ));
     }
 }
 

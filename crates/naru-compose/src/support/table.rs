@@ -135,10 +135,7 @@ pub(super) const ROWS: &[(&str, Support)] = &[
     ("services.*.mem_swappiness", Done),
     ("services.*.memswap_limit", Done),
     ("services.*.models", NotYet("")),
-    (
-        "services.*.network_mode",
-        Partly(values::network_mode, "`none`, `host`, `service:NAME`, `container:NAME`"),
-    ),
+    ("services.*.network_mode", Done),
     ("services.*.networks", Done),
     (
         "services.*.networks.*.driver_opts",

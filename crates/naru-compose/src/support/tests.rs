@@ -28,7 +28,7 @@ services:
   web:
     image: nginx
     privileged: true
-    network_mode: bridge
+    isolation: hyperv
     restart: sometimes
     logging: {driver: fluentd}
 ";

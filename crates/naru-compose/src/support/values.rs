@@ -52,12 +52,6 @@ pub(super) fn isolation(node: &Node) -> Option<String> {
     only(node, &["default"])
 }
 
-pub(super) fn network_mode(node: &Node) -> Option<String> {
-    let text = node.as_text()?;
-    let is_anothers = text.starts_with("service:") || text.starts_with("container:");
-    if is_anothers { None } else { only(node, &["none", "host"]) }
-}
-
 pub(super) fn protocol(node: &Node) -> Option<String> {
     only(node, &["tcp", "udp"])
 }

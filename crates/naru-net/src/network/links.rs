@@ -35,8 +35,11 @@ fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// All links of the namespace.
-pub(super) fn all() -> Result<Vec<Link>, Error> {
+/// All links of the calling thread's network namespace.
+///
+/// # Errors
+/// When the kernel does not list its links.
+pub fn listed() -> Result<Vec<Link>, Error> {
     link::list(&mut Socket::new()).map_err(Error::List)
 }
 
@@ -55,7 +58,7 @@ pub(super) fn delete_own(name: &str, group: u32) -> Result<(), Error> {
 /// # Errors
 /// When the kernel does not list its links.
 pub fn links_of_group(group: u32) -> Result<Vec<Link>, Error> {
-    let mut links = all()?;
+    let mut links = listed()?;
     links.retain(|link| link.group == group);
     Ok(links)
 }

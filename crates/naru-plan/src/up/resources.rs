@@ -13,6 +13,8 @@ pub(crate) struct Changes {
     pub(crate) new_networks: BTreeMap<String, String>,
     /// Networks to remove and make again, key → full names before and after.
     pub(crate) changed_networks: BTreeMap<String, (String, String)>,
+    /// Networks of others that are not those that containers were made for.
+    pub(crate) replaced_networks: BTreeSet<String>,
     /// Names that networks would have now, were they not kept as they are.
     pub(crate) kept_networks: BTreeSet<String>,
     /// Volumes to make, key → full name.
@@ -50,7 +52,13 @@ impl Changes {
         let name = network.name.clone();
         let is_foreign = selection.observed.foreign_networks.contains(&name);
         if network.external {
-            return if is_foreign { Ok(()) } else { Err(Error::ExternalNetworkMissing { name }) };
+            if !is_foreign {
+                return Err(Error::ExternalNetworkMissing { name });
+            }
+            if selection.observed.replaced_networks.contains(&name) {
+                self.replaced_networks.insert(name);
+            }
+            return Ok(());
         }
         let known = &selection.observed.networks;
         let named = known.iter().find(|seen| seen.name == name);
@@ -111,8 +119,8 @@ impl Changes {
 
     /// The network that is made anew under a container, if there is one.
     pub(crate) fn network_under(&self, container: &Container) -> Option<&String> {
-        let mut old = self.changed_networks.values().map(|(old, _)| old);
-        old.find(|name| container.networks.contains(*name))
+        let old = self.changed_networks.values().map(|(old, _)| old);
+        old.chain(&self.replaced_networks).find(|name| container.networks.contains(*name))
     }
 
     /// The volume that is made anew under a container, if there is one.

@@ -5,6 +5,7 @@ mod clash;
 mod describe;
 mod options;
 mod place;
+pub mod predefined;
 pub mod shared;
 mod subnets;
 

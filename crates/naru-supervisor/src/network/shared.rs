@@ -12,7 +12,7 @@ use naru_compose::project::Network;
 use naru_net::{names, network};
 use naru_state::{Directories, ProjectName, atomic, record};
 
-use super::{Wrong, choose_alone, describe};
+use super::{Wrong, choose_alone, describe, predefined};
 use crate::observe::{self, Seen};
 use crate::protocol::Failure;
 use crate::supervisor;
@@ -46,6 +46,9 @@ pub fn all(directories: &Directories) -> Result<Vec<Known>, Failure> {
     let unowned = unowned(directories).map_err(|error| failed(&error))?;
     let mut all: Vec<_> =
         unowned.into_iter().map(|record| Known { record, project: None }).collect();
+    let recorded: Vec<_> = all.iter().map(|known| known.record.clone()).collect();
+    let predefined = predefined::unrecorded(directories, &recorded);
+    all.extend(predefined.map(|record| Known { record, project: None }));
     for project in observe::recorded_projects(directories).map_err(|error| failed(&error))? {
         for (key, record) in of_project(directories, &project)? {
             if !record.external {
@@ -136,16 +139,42 @@ pub fn create(directories: &Directories, model: &Network) -> Result<record::Netw
         return Err(Failure { message, ..Failure::default() });
     }
     let record = describe(directories, None, model).map_err(|wrong: Wrong| failed(&wrong))?;
-    let directory = directories.network(name);
-    fs::create_dir_all(&directory).map_err(|error| failed(&error))?;
-    let file = record::SharedNetwork { version: record::VERSION, network: record.clone() };
-    atomic::save_durable(&directory.join("network.json"), &file).map_err(|error| failed(&error))?;
+    self::record(directories, &record).map_err(|error| failed(&error))?;
     let known = Known { record: record.clone(), project: None };
     if let Err(failure) = restore(directories, &known) {
         drop(remove_files(directories, name));
         return Err(failure);
     }
     Ok(record)
+}
+
+/// Writes the record of a network that belongs to no project.
+pub(super) fn record(directories: &Directories, network: &record::Network) -> io::Result<()> {
+    let directory = directories.network(&network.name);
+    fs::create_dir_all(&directory)?;
+    let file = record::SharedNetwork { version: record::VERSION, network: network.clone() };
+    atomic::save_durable(&directory.join("network.json"), &file).map_err(io::Error::other)
+}
+
+/// The networks among these whose bridge or parent is not there although containers are in them: those of one project.
+///
+/// # Errors
+/// When records cannot be read, or the kernel does not list its links.
+pub fn broken(
+    directories: &Directories,
+    project: &ProjectName,
+) -> Result<Vec<record::Network>, Failure> {
+    let seen = observe::containers(&directories.project(project));
+    let seen = seen.map_err(|error| Failure::from_error(&error))?;
+    let running = seen.iter().filter(|seen| seen.is_running());
+    let used: BTreeSet<_> =
+        running.flat_map(|seen| &seen.record.attachments).map(|place| &place.network).collect();
+    let mut records = of_project(directories, project)?;
+    records.retain(|(key, _)| used.contains(key));
+    let links = network::listed().map_err(|error| Failure::from_error(&error))?;
+    let is_there = |record: &record::Network| links.iter().any(|link| link.name == record.bridge);
+    let records = records.into_iter().map(|(_, record)| record);
+    Ok(records.filter(|record| !is_there(record)).collect())
 }
 
 /// Makes the bridge of a network where it is missing, as after a restart of the machine.
@@ -157,12 +186,22 @@ pub fn restore(directories: &Directories, known: &Known) -> Result<(), Failure> 
     network::restore(&network).map_err(|error| Failure::from_error(&error))
 }
 
+/// Whether [`restore`] would make something.
+pub(crate) fn is_incomplete(directories: &Directories, known: &Known) -> Result<bool, Failure> {
+    let incomplete = network::incomplete(vec![in_kernel(directories, known)]);
+    incomplete.map(|found| !found.is_empty()).map_err(|error| Failure::from_error(&error))
+}
+
 fn in_kernel(directories: &Directories, known: &Known) -> naru_net::Network {
-    let id = match &known.project {
+    supervisor::in_kernel(&known.record, group(directories, known))
+}
+
+/// The group of the network's own links.
+pub(crate) fn group(directories: &Directories, known: &Known) -> u32 {
+    names::group(&match &known.project {
         Some((project, _)) => supervisor::kernel_id(directories, project),
         None => kernel_id(directories, &known.record.name),
-    };
-    supervisor::in_kernel(&known.record, names::group(&id))
+    })
 }
 
 /// Takes a network that belongs to no project away; whoever has containers in it is asked before ([`users`]).
@@ -254,6 +293,13 @@ pub(crate) fn enter(
 
 /// Takes it away again, and what is empty without it.
 pub(crate) fn leave(directories: &Directories, name: &str, project: &ProjectName) {
+    if name == predefined::BRIDGE {
+        return predefined::leave_bridge(directories, || forget(directories, name, project));
+    }
+    forget(directories, name, project);
+}
+
+fn forget(directories: &Directories, name: &str, project: &ProjectName) {
     let directory = directories.network(name);
     let users = directory.join("users");
     // Each goes only when there is nothing else in it.

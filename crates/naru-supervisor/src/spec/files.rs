@@ -44,16 +44,26 @@ pub fn hosts(extra: &ExtraHosts, own: &Own<'_>) -> Result<String, Error> {
         return Ok(text);
     }
     check("hostname", own.hostname)?;
-    let names = if own.domainname.is_empty() {
-        own.hostname.to_owned()
-    } else {
+    if !own.domainname.is_empty() {
         check("domainname", own.domainname)?;
-        format!("{}.{} {}", own.hostname, own.domainname, own.hostname)
-    };
+    }
+    let names = own_names(own.hostname, own.domainname);
     for address in own.addresses {
         text.push_str(&format!("{address}\t{names}\n"));
     }
     Ok(text)
+}
+
+/// What a container's own addresses are called: its name with its domain, wherever that is said, and without.
+pub fn own_names(hostname: &str, domainname: &str) -> String {
+    let whole = match domainname {
+        "" => hostname.to_owned(),
+        domain => format!("{hostname}.{domain}"),
+    };
+    match whole.split_once('.') {
+        Some((first, _)) => format!("{whole} {first}"),
+        None => whole,
+    }
 }
 
 /// `/etc/hosts` with the host's network: the host's own file, the `extra_hosts`, and the names of the host itself.
@@ -179,7 +189,7 @@ pub fn resolv_conf(resolver: &Resolver) -> String {
     write(&[IpAddr::from([127, 0, 0, 11])], &resolver.search, &options)
 }
 
-/// `/etc/resolv.conf` of a container with the host's network.
+/// `/etc/resolv.conf` of a container with the host's network, and of one without any: nobody is at 127.0.0.11 there.
 pub fn resolv_conf_of_host(resolver: &Resolver) -> String {
     write(&resolver.servers, &resolver.search, &resolver.options)
 }

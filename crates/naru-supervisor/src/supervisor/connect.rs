@@ -238,11 +238,7 @@ impl Supervisor {
         };
         let domain = live.service.as_ref().map_or("", |service| service.domainname.as_str());
         let hostname = &live.record.hostname;
-        let names = match domain {
-            "" => hostname.clone(),
-            domain => format!("{hostname}.{domain} {hostname}"),
-        };
-        let ending = format!("\t{names}");
+        let ending = format!("\t{}", crate::spec::files::own_names(hostname, domain));
         let kept = text.lines().filter(|line| !line.ends_with(&ending));
         let addresses = live.record.attachments.iter().flat_map(record::Attachment::addresses);
         let own = addresses.map(|address| format!("{address}{ending}"));

@@ -52,6 +52,7 @@ impl Supervisor {
             .into_iter()
             .filter(|volume| !volume.anonymous)
             .partition(|volume| volume.project.as_ref().is_some_and(|(project, _)| project == own));
+        let (foreign_networks, replaced_networks) = self.foreign_networks();
         let networks = self.networks.record.networks.iter();
         let networks = networks.filter(|(_, network)| !network.external);
         Observed {
@@ -77,7 +78,8 @@ impl Supervisor {
                     config_hash: volume.config_hash,
                 })
                 .collect(),
-            foreign_networks: self.foreign_networks(),
+            foreign_networks,
+            replaced_networks,
             foreign_volumes: foreign.into_iter().map(|volume| volume.name).collect(),
         }
     }

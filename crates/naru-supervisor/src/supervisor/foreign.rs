@@ -4,30 +4,66 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use naru_plan::Plan;
+use naru_state::record::Driver;
 use naru_state::{ProjectName, record};
 
 use super::Supervisor;
+use crate::network::predefined;
 use crate::network::shared::{self, Known};
 use crate::protocol::Failure;
 
 impl Supervisor {
-    /// The names of the networks of others, where the model has one that is not the project's own yet; else none, for
-    /// nobody asks.
-    pub(super) fn foreign_networks(&self) -> BTreeSet<String> {
+    /// The networks of others that were removed and made again since this project took over what there was to know.
+    fn replaced_networks(&self, all: &[Known]) -> BTreeSet<String> {
+        let entered = self.networks.record.networks.values().filter(|record| record.external);
+        let is_another = |record: &&record::Network| {
+            let is_it = |known: &&Known| known.record.name == record.name;
+            let id = all.iter().find(is_it).map(|known| &known.record.id);
+            !record.id.is_empty() && id.is_some_and(|id| !id.is_empty() && *id != record.id)
+        };
+        entered.filter(is_another).map(|record| record.name.clone()).collect()
+    }
+
+    /// A container that was made for a network which is another now has nothing there.
+    pub(super) fn check_networks(&self, live: &super::container::Live) -> Result<(), Box<Failure>> {
+        let records = live.record.attachments.iter();
+        let mut records = records.filter_map(|own| self.networks.record.networks.get(&own.network));
+        if !records.clone().any(|record| record.external) {
+            return Ok(());
+        }
+        let all = shared::all(&self.directories).map_err(Box::new)?;
+        let replaced = self.replaced_networks(&all);
+        let Some(network) = records.find(|record| replaced.contains(&record.name)) else {
+            return Ok(());
+        };
+        let (container, network) = (&live.record.name, &network.name);
+        Err(Box::new(Failure {
+            message: format!(
+                "network {network} was removed and made again since container {container} was made"
+            ),
+            hints: vec!["`naru up` makes the container anew".to_owned()],
+            ..Failure::default()
+        }))
+    }
+
+    /// The names of the networks of others, and those of them that are not what they were; none where the model has only
+    /// networks that are the project's own already, for nobody asks.
+    pub(super) fn foreign_networks(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let own = |name: &str| {
             let mut records = self.networks.record.networks.values();
             records.any(|record| record.name == name && !record.external)
         };
         let mut models = self.model.networks.values();
         if models.all(|model| !model.external && own(&model.name)) {
-            return BTreeSet::new();
+            return Default::default();
         }
         let all = shared::all(&self.directories).unwrap_or_else(|failure| {
             tracing::error!(error = %failure.message, "networks of others cannot be read");
             Vec::new()
         });
+        let replaced = self.replaced_networks(&all);
         let others = all.into_iter().filter(|known| self.is_foreign(known));
-        others.map(|known| known.record.name).collect()
+        (others.map(|known| known.record.name).collect(), replaced)
     }
 
     fn is_foreign(&self, known: &Known) -> bool {
@@ -67,6 +103,8 @@ impl Supervisor {
             entered = true;
         }
         if entered {
+            // Those of its containers that stay may have lost their place.
+            self.network_touched();
             self.save_networks().map_err(|error| Box::new(Failure::from_error(&error)))?;
             self.replace_firewall().map_err(Box::new)?;
         }
@@ -76,22 +114,57 @@ impl Supervisor {
     /// Takes over what there is to know of one such network.
     pub(super) fn enter_network(&mut self, key: &str, known: Known) -> Result<(), Failure> {
         let failed = |error: &dyn std::error::Error| Failure::from_error(error);
-        shared::restore(&self.directories, &known)?;
-        shared::enter(&self.directories, &known, &self.project).map_err(|error| failed(&error))?;
-        let record = record::Network { external: true, ..known.record };
+        let group = shared::group(&self.directories, &known);
+        let record = if known.project.is_none() && known.record.name == predefined::BRIDGE {
+            predefined::enter_bridge(&self.directories, &self.project)?
+        } else if matches!(known.record.driver, Driver::Host | Driver::None) {
+            let message = format!("container cannot be connected to {} network", known.record.name);
+            return Err(Failure { message, ..Failure::default() });
+        } else {
+            shared::restore(&self.directories, &known)?;
+            let entered = shared::enter(&self.directories, &known, &self.project);
+            entered.map_err(|error| failed(&error))?;
+            known.record
+        };
+        self.watch_group(group);
+        let record = record::Network { external: true, ..record };
         self.networks.record.networks.insert(key.to_owned(), record);
         Ok(())
     }
 
-    /// Makes the bridges of networks of others again, after a restart of the machine.
-    pub(super) fn restore_foreign(&self) {
-        for record in self.networks.record.networks.values().filter(|record| record.external) {
-            let found = shared::find(&self.directories, &record.name);
-            let restored = found.and_then(|known| shared::restore(&self.directories, &known));
-            if let Err(failure) = restored {
-                tracing::error!(network = record.name, error = %failure.message, "is not there");
+    /// Makes the bridges of networks of others again, after a restart of the machine or when somebody has deleted them;
+    /// returns the names of those that were not there.
+    ///
+    /// Only the first time all of them are looked up: after that, those whose link is not there or down.
+    pub(super) fn restore_foreign(&mut self, is_first: bool) -> Vec<String> {
+        let links = naru_net::network::listed().unwrap_or_default();
+        let is_there = |record: &&record::Network| {
+            links.iter().any(|link| link.name == record.bridge && link.up)
+        };
+        let all = self.networks.record.networks.values().filter(|record| record.external);
+        let all = all.filter(|record| is_first || !is_there(record));
+        let records: Vec<_> = all.cloned().collect();
+        let mut restored = Vec::new();
+        for record in records {
+            match self.restore_one(&record) {
+                Ok(true) => restored.push(record.name),
+                Ok(false) => {}
+                Err(failure) => {
+                    tracing::error!(network = record.name, error = %failure.message, "is not there");
+                }
             }
         }
+        restored
+    }
+
+    fn restore_one(&mut self, record: &record::Network) -> Result<bool, Failure> {
+        let known = shared::find(&self.directories, &record.name)?;
+        self.watch_group(shared::group(&self.directories, &known));
+        let is_missing = shared::is_incomplete(&self.directories, &known)?;
+        if is_missing {
+            shared::restore(&self.directories, &known)?;
+        }
+        Ok(is_missing)
     }
 
     /// Addresses that containers of other projects have in a network.
@@ -139,7 +212,9 @@ impl Supervisor {
 
     /// Adds the names of other projects' containers in shared networks, as far as they run.
     pub(super) fn add_neighbours(&self, zone: &mut naru_net::dns::Zone) {
-        for (key, network) in &self.networks.record.networks {
+        // In the network that is there by itself projects do not know each other.
+        let all = self.networks.record.networks.iter();
+        for (key, network) in all.filter(|(_, network)| !predefined::is_one(&network.name)) {
             let users = self.neighbours(network);
             for user in users.iter().filter(|user| user.container.is_running()) {
                 let record = &user.container.record;

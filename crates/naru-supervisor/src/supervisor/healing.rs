@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use naru_net::firewall::Firewall;
+use naru_net::watch::Groups;
 use naru_net::{Kind, Link, Network, names, network, watch};
 use naru_state::ContainerId;
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ const SETTLED: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(super) struct Healing {
     listens: bool,
+    /// The groups of the links that are listened for: the project's, and those of others' networks that it is in.
+    groups: Groups,
     is_due: bool,
     /// What networks clash with, as it was told.
     clashes: Vec<Clash>,
@@ -42,13 +45,20 @@ impl Supervisor {
             move || events.send(Event::RoutesTouched).is_ok()
         };
         let id = self.kernel_id();
+        self.watch_group(names::group(&id));
+        let groups = self.healing.groups.clone();
         let watched = watch::firewall(&id, tell())
-            .and_then(|()| watch::links(names::group(&id), tell()))
+            .and_then(|()| watch::links(groups, tell()))
             .and_then(|()| watch::routes(routes));
         match watched {
             Ok(()) => self.healing.listens = true,
             Err(error) => tracing::warn!(%error, "changes of the network are not heard of"),
         }
+    }
+
+    /// Listens for what happens to the links of this group too.
+    pub(super) fn watch_group(&self, group: u32) {
+        self.healing.groups.add(group);
     }
 
     /// Something may have changed.
@@ -74,16 +84,17 @@ impl Supervisor {
         if self.networks.record.networks.is_empty() {
             return;
         }
+        let foreign = self.restore_foreign(false);
         match self.restore_bridges() {
             Ok(restored) => {
-                for name in restored {
+                for name in restored.into_iter().chain(foreign) {
                     self.note(&format!("the bridge of network {name} was gone and is there again"));
                 }
             }
             Err(failure) => tracing::error!(error = %failure.message, "a bridge is gone"),
         }
-        let group = names::group(&self.kernel_id());
-        match network::links_of_group(group) {
+        // All of them: the bridges of others' networks are in other groups.
+        match network::listed() {
             Ok(links) => self.containers.keys().for_each(|id| self.heal_links(id, &links)),
             Err(error) => tracing::error!(%error, "links are not looked after"),
         }

@@ -101,7 +101,11 @@ fn texts(job: &Job) -> Result<[String; 3], spec::Error> {
         host_gateway: host_gateway(job),
     };
     let hosts = spec::files::hosts(&job.service.extra_hosts, &own)?;
-    Ok([hosts, hostname, spec::files::resolv_conf(&resolver)])
+    let resolv_conf = match job.networks.is_empty() {
+        true => spec::files::resolv_conf_of_host(&resolver),
+        false => spec::files::resolv_conf(&resolver),
+    };
+    Ok([hosts, hostname, resolv_conf])
 }
 
 /// The host as the container sees it: the gateway of its first network that has one, IPv4 before IPv6. Where a network

@@ -122,7 +122,7 @@ impl Supervisor {
         let failed = |error: &dyn std::error::Error| Failure::from_error(error);
         let id = self.kernel_id();
         let mut bridges = bridges(&id).map_err(|error| failed(&error))?;
-        self.restore_foreign();
+        self.restore_foreign(true);
         let own = self.networks.record.networks.iter().filter(|(_, record)| !record.external);
         let recorded: Vec<_> = own.filter_map(|(key, _)| self.networks.get(&id, key)).collect();
         bridges.retain(|link| {

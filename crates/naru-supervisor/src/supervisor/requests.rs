@@ -5,6 +5,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::Supervisor;
 use super::control::Client;
+use crate::network::predefined;
 use crate::protocol::{Failure, Reply, Request};
 
 impl Supervisor {
@@ -48,7 +49,12 @@ impl Supervisor {
         }
     }
 
-    fn begin(&mut self, request: Request, client: Client) {
+    fn begin(&mut self, mut request: Request, client: Client) {
+        if let Err(failure) = predefined::settle(&mut request) {
+            self.end_if_empty();
+            drop(client.send(Reply::Failed(*failure)));
+            return;
+        }
         let begun = match request {
             Request::Up(up) => self.begin_up(*up, &client),
             Request::Down(down) => self.begin_down(&down, &client),

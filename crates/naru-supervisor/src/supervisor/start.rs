@@ -120,6 +120,7 @@ impl Supervisor {
             let message = format!("service {} is no longer in the file", live.record.service);
             return Err(Box::new(Failure { message, ..Failure::default() }));
         };
+        self.check_networks(live)?;
         let joined = self.joined(&service).map_err(|failure| {
             Box::new(failure.at(format!("services.{}.network_mode", live.record.service)))
         })?;

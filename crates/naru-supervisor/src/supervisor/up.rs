@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use naru_compose::project::Service;
+use naru_compose::project::{Network, Service};
 use naru_image::Image;
 use naru_plan::wait::Target;
 use naru_plan::{Action, ImageFacts, OneOff, Plan, Subject, UpOptions};
@@ -81,9 +81,24 @@ impl Supervisor {
         let facts = images.iter().map(|(service, image)| (service.clone(), facts(image))).collect();
         let options = UpOptions { one_off, ..options(up, facts) };
         let plan = naru_plan::up(&self.model, &self.observed(), &options)
-            .map_err(|error| Box::new(plan_failure(&error)))?;
+            .map_err(|error| Box::new(self.missing_network(&error, plan_failure(&error))))?;
         self.check_images(&plan, &images)?;
         Ok((plan, options))
+    }
+
+    /// Says where a network is asked for that is not there.
+    fn missing_network(&self, error: &naru_plan::Error, failure: Failure) -> Failure {
+        let naru_plan::Error::ExternalNetworkMissing { name } = error else { return failure };
+        let is_it = |network: &Network| network.external && network.name == *name;
+        let mut networks = self.model.networks.iter();
+        let Some((key, _)) = networks.find(|(_, network)| is_it(network)) else { return failure };
+        let is_user = |service: &Service| service.networks.contains_key(key);
+        let mut services = self.model.services.iter();
+        match services.find(|(_, service)| key.starts_with(':') && is_user(service)) {
+            // It is no network of the file's.
+            Some((service, _)) => failure.at(format!("services.{service}.network_mode")),
+            None => failure.at(format!("networks.{key}")),
+        }
     }
 
     /// The plan of an `up` that is not carried out.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use naru_supervisor::network::predefined;
 use naru_supervisor::network::shared::{self, Known};
 
 use super::failed;
@@ -44,11 +45,12 @@ impl Filter {
             Some((key, value)) => record.labels.get(key).is_some_and(|own| own == value),
             None => record.labels.contains_key(wanted),
         };
+        let kind = if predefined::is_one(&record.name) { "builtin" } else { "custom" };
         self.any("name", |text| record.name.contains(text))
             && self.any("id", |text| record.id.starts_with(text))
             && self.any("driver", |text| record.driver.name() == text)
             && self.any("scope", |text| text == "local")
-            && self.any("type", |text| text == "custom")
+            && self.any("type", |text| text == kind)
             && self.any("dangling", |text| is_yes(text) != is_used(known))
             && self.of("label").all(label)
             && !self.of("label!").any(label)

@@ -99,6 +99,10 @@ pub(super) fn disconnect(
     printer: &Printer,
 ) -> Result<u8, CommandError> {
     let network = shared::find(&settings.directories, &args.network).map_err(failed)?.record.name;
+    if matches!(network.as_str(), "host" | "none") {
+        let text = format!("container cannot be disconnected from {network} network");
+        return Err(CommandError::user(text));
+    }
     let (project, seen) = container(&args.container, settings)?;
     let doing = format!("disconnect {} from network {network}", seen.record.name);
     let request = Request::Disconnect { container: seen.record.id.to_string(), network };

@@ -1,5 +1,6 @@
 //! `naru network rm` and `prune`.
 
+use naru_supervisor::network::predefined;
 use naru_supervisor::network::shared::{self, Known};
 use naru_supervisor::protocol::Request;
 
@@ -51,6 +52,10 @@ pub(super) fn run(args: &Args, settings: &Settings, printer: &Printer) -> Result
 /// Removes a network that no container which runs is in; those that do not run lose their place with it.
 fn remove(known: &Known, settings: &Settings, printer: &Printer) -> Result<(), CommandError> {
     let name = &known.record.name;
+    if predefined::is_one(name) {
+        let text = format!("{name} is a pre-defined network and cannot be removed");
+        return Err(CommandError::user(text));
+    }
     let users = shared::users(&settings.directories, known).map_err(failed)?;
     let active: Vec<_> = users
         .iter()
@@ -82,7 +87,7 @@ pub(super) fn prune(
     let filter = Filter::parse(&args.filters, &["label", "label!"])?;
     let mut removed = Vec::new();
     for known in all(settings)?.iter().filter(|known| known.project.is_none()) {
-        if !filter.fits(known, &|_| false) {
+        if predefined::is_one(&known.record.name) || !filter.fits(known, &|_| false) {
             continue;
         }
         let users = shared::users(&settings.directories, known).map_err(failed)?;

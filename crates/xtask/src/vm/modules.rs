@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use super::kernel::Kernel;
 
 /// What a container host needs; those that are built into the kernel are skipped.
-const WANTED: [&str; 24] = [
+const WANTED: [&str; 27] = [
     "virtio_pci",
     "virtio_blk",
     "bfq",
@@ -17,6 +17,9 @@ const WANTED: [&str; 24] = [
     "veth",
     "bridge",
     "dummy",
+    "macvlan",
+    "ipvlan",
+    "8021q",
     "tun",
     "nf_tables",
     "nft_ct",

@@ -105,6 +105,22 @@ fn external_resources_must_exist_and_are_never_made() {
             2 start container p-a-1 [after 1]: new
         ",
     );
+    let own =
+        project_with(json!({"networks": {"default": {"name": "shared"}}, "services": {"a": {}}}));
+    let shared = || ["shared".to_owned()].into();
+    let (foreign_networks, replaced_networks) = (shared(), shared());
+    let seen =
+        Observed { foreign_networks, replaced_networks, networks: Vec::new(), ..running(&own) };
+    check(
+        &up_text(&net, &seen, &up_options()),
+        "
+            1 stop container p-a-1: network shared changed
+            2 create container 000000000001_p-a-1 for p-a-1: network shared changed
+            3 remove container p-a-1 [after 1, 2]: replaced
+            4 rename container 000000000001_p-a-1 to p-a-1 [after 2, 3]: replaced
+            5 start container p-a-1 [after 4]: new
+        ",
+    );
     let mut volume = with_volume(json!({"external": true, "name": "vault"}));
     let error = up(&volume, &Observed::default(), &up_options()).unwrap_err();
     assert_eq!(error.to_string(), "external volume \"vault\" not found");

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use naru_compose::project::ExtraHosts;
 
 use super::super::files::{
-    Own, Resolver, hostname, hosts, hosts_of_host, resolv_conf, resolv_conf_of_host,
+    Own, Resolver, hostname, hosts, hosts_of_host, own_names, resolv_conf, resolv_conf_of_host,
 };
 use super::*;
 
@@ -50,6 +50,14 @@ fn hosts_has_localhost_extra_hosts_and_the_container_itself() {
             .unwrap()
             .ends_with("172.18.0.2\tweb.example.org web\n")
     );
+}
+
+#[test]
+fn a_container_is_called_with_and_without_its_domain_wherever_that_is_said() {
+    assert_eq!(own_names("web", ""), "web");
+    assert_eq!(own_names("web", "example.org"), "web.example.org web");
+    assert_eq!(own_names("web.example.org", ""), "web.example.org web");
+    assert_eq!(own_names("web.one", "two"), "web.one.two web");
 }
 
 #[test]
