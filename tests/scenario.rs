@@ -31,6 +31,7 @@ mod listing;
 mod logging;
 mod logs;
 mod names;
+mod network_options;
 mod networks;
 mod one_off;
 mod outcome;

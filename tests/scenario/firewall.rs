@@ -58,7 +58,7 @@ impl Neighbour {
     }
 
     /// Something that answers at this port, until the neighbour goes.
-    fn listen(&mut self, port: &str) {
+    pub(super) fn listen(&mut self, port: &str) {
         let id = self.id();
         let check = env!("CARGO_BIN_EXE_naru-check");
         let mut command = Command::new("nsenter");

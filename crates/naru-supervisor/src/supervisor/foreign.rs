@@ -126,6 +126,7 @@ impl Supervisor {
             entered.map_err(|error| failed(&error))?;
             known.record
         };
+        self.watch_networks();
         self.watch_group(group);
         let record = record::Network { external: true, ..record };
         self.networks.record.networks.insert(key.to_owned(), record);
