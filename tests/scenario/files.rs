@@ -62,96 +62,95 @@ fn files_of_names_are_those_that_docker_makes_of_the_same_compose_file() {
         );
         let project = host.project("files").file("compose.yaml", FILE);
         project.naru(["up", "-d"]).succeeds();
-
-        let local = [
-            "127.0.0.1 localhost",
-            "::1 localhost ip6-localhost ip6-loopback",
-            "fe00:: ip6-localnet",
-            "ff00:: ip6-mcastprefix",
-            "ff02::1 ip6-allnodes",
-            "ff02::2 ip6-allrouters",
-        ];
-        let hosts = |service: &str, rest: &[String]| {
-            let expected: Vec<_> =
-                local.iter().map(|line| (*line).to_owned()).chain(rest.iter().cloned()).collect();
-            assert_eq!(file(&project, service, "/etc/hosts"), expected, "{service}");
-        };
-        let own = |service: &str, names: &str| format!("{} {names}", address(&project, service));
-        let lines =
-            |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-        hosts("plain", &[own("plain", "web1")]);
-        hosts("domain", &[own("domain", "web1.example.org web1")]);
-        hosts("dotted", &[own("dotted", "web.example.org web")]);
-        let name = file(&project, "only-domain", "/etc/hostname").remove(0);
-        assert_eq!(name.len(), 12, "the beginning of its id: {name}");
-        hosts("only-domain", &[own("only-domain", &format!("{name}.only.example {name}"))]);
-        // Docker says 172.17.0.1 for host-gateway: the host in its own network. naru: the host in the container's.
-        let mut extra = lines(&[
-            "10.0.0.1 a.x",
-            "10.0.0.2 eq",
-            "10.50.0.1 hg",
-            "10.0.0.4 m",
-            "10.0.0.3 m",
-            "::2 six",
-            "::3 six2",
-        ]);
-        extra.push(own("extra", "own"));
-        hosts("extra", &extra);
-        let mut map = lines(&["10.0.0.1 a.x", "10.0.0.4 m", "10.0.0.3 m", "::2 six"]);
-        map.push(own("map", "own"));
-        hosts("map", &map);
-        hosts("lonely", &lines(&["10.0.0.1 a.x"]));
-        hosts("two", &lines(&["10.51.0.2 two", "10.52.0.2 two"]));
-        hosts("six", &lines(&["10.53.0.2 six", "fd53::2 six"]));
-        hosts("inside", &lines(&["10.54.0.2 int"]));
-        hosts("joined", &[own("domain", "web1.example.org web1")]);
-
-        let resolv = |service: &str, expected: &[&str]| {
-            assert_eq!(file(&project, service, "/etc/resolv.conf"), expected, "{service}");
-        };
-        let usual = [
-            "nameserver 127.0.0.11",
-            "search corp.example local",
-            "options edns0 trust-ad ndots:0",
-        ];
-        for service in ["plain", "domain", "servers", "two", "six", "inside", "joined"] {
-            resolv(service, &usual);
-        }
-        resolv("search", &[usual[0], "search a.example b.example", usual[2]]);
-        resolv("nowhere", &[usual[0], usual[2]]);
-        resolv("options", &[usual[0], usual[1], "options ndots:3 timeout:1"]);
-        resolv("option", &[usual[0], usual[1], "options timeout:1 ndots:0"]);
-        let machine = ["nameserver 1.1.1.1", "search r.example", "options ndots:9"];
-        resolv("machine", &machine);
-        // There is nobody at 127.0.0.11, so the host's servers are told, as Docker does.
-        let servers = ["nameserver 10.0.0.53", "nameserver 10.0.0.54"];
-        let lonely = [servers[0], servers[1], "search q.example", "options edns0 trust-ad"];
-        resolv("lonely", &lonely);
-
-        for (service, expected) in
-            [("plain", "web1"), ("dotted", "web.example.org"), ("two", "two")]
-        {
-            assert_eq!(file(&project, service, "/etc/hostname"), [expected]);
-            assert_eq!(file(&project, service, "/proc/sys/kernel/hostname"), [expected]);
-        }
-        let of_kernel = |service: &str, name: &str, expected: &str| {
-            assert_eq!(
-                file(&project, service, &format!("/proc/sys/{name}")),
-                [expected],
-                "{service}"
-            );
-        };
-        of_kernel("plain", "kernel/domainname", "(none)");
-        of_kernel("domain", "kernel/domainname", "example.org");
-        of_kernel("plain", "net/ipv4/ip_unprivileged_port_start", "0");
-        of_kernel("plain", "net/ipv4/ping_group_range", "0 2147483647");
-        of_kernel("lonely", "net/ipv4/ip_unprivileged_port_start", "0");
-        of_kernel("machine", "net/ipv4/ip_unprivileged_port_start", "1024");
-        of_kernel("sysctls", "net/ipv4/ip_unprivileged_port_start", "80");
-        of_kernel("sysctls", "net/ipv4/conf/all/log_martians", "1");
-        of_kernel("plain", "net/ipv4/conf/all/log_martians", "0");
-        of_kernel("plain", "net/ipv6/conf/lo/disable_ipv6", "0");
+        hosts_are_dockers(&project);
+        resolv_conf_is_dockers(&project);
+        names_and_parameters_are_dockers(&project);
     });
+}
+
+fn hosts_are_dockers(project: &Project<'_>) {
+    let local = [
+        "127.0.0.1 localhost",
+        "::1 localhost ip6-localhost ip6-loopback",
+        "fe00:: ip6-localnet",
+        "ff00:: ip6-mcastprefix",
+        "ff02::1 ip6-allnodes",
+        "ff02::2 ip6-allrouters",
+    ];
+    let hosts = |service: &str, rest: &[String]| {
+        let expected: Vec<_> =
+            local.iter().map(|line| (*line).to_owned()).chain(rest.iter().cloned()).collect();
+        assert_eq!(file(project, service, "/etc/hosts"), expected, "{service}");
+    };
+    let own = |service: &str, names: &str| format!("{} {names}", address(project, service));
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    hosts("plain", &[own("plain", "web1")]);
+    hosts("domain", &[own("domain", "web1.example.org web1")]);
+    hosts("dotted", &[own("dotted", "web.example.org web")]);
+    let name = file(project, "only-domain", "/etc/hostname").remove(0);
+    assert_eq!(name.len(), 12, "the beginning of its id: {name}");
+    hosts("only-domain", &[own("only-domain", &format!("{name}.only.example {name}"))]);
+    // Docker says 172.17.0.1 for host-gateway: the host in its own network. naru: the host in the container's.
+    let mut extra = lines(&[
+        "10.0.0.1 a.x",
+        "10.0.0.2 eq",
+        "10.50.0.1 hg",
+        "10.0.0.4 m",
+        "10.0.0.3 m",
+        "::2 six",
+        "::3 six2",
+    ]);
+    extra.push(own("extra", "own"));
+    hosts("extra", &extra);
+    let mut map = lines(&["10.0.0.1 a.x", "10.0.0.4 m", "10.0.0.3 m", "::2 six"]);
+    map.push(own("map", "own"));
+    hosts("map", &map);
+    hosts("lonely", &lines(&["10.0.0.1 a.x"]));
+    hosts("two", &lines(&["10.51.0.2 two", "10.52.0.2 two"]));
+    hosts("six", &lines(&["10.53.0.2 six", "fd53::2 six"]));
+    hosts("inside", &lines(&["10.54.0.2 int"]));
+    hosts("joined", &[own("domain", "web1.example.org web1")]);
+}
+
+fn resolv_conf_is_dockers(project: &Project<'_>) {
+    let resolv = |service: &str, expected: &[&str]| {
+        assert_eq!(file(project, service, "/etc/resolv.conf"), expected, "{service}");
+    };
+    let usual =
+        ["nameserver 127.0.0.11", "search corp.example local", "options edns0 trust-ad ndots:0"];
+    for service in ["plain", "domain", "servers", "two", "six", "inside", "joined"] {
+        resolv(service, &usual);
+    }
+    resolv("search", &[usual[0], "search a.example b.example", usual[2]]);
+    resolv("nowhere", &[usual[0], usual[2]]);
+    resolv("options", &[usual[0], usual[1], "options ndots:3 timeout:1"]);
+    resolv("option", &[usual[0], usual[1], "options timeout:1 ndots:0"]);
+    let machine = ["nameserver 1.1.1.1", "search r.example", "options ndots:9"];
+    resolv("machine", &machine);
+    // There is nobody at 127.0.0.11, so the host's servers are told, as Docker does.
+    let servers = ["nameserver 10.0.0.53", "nameserver 10.0.0.54"];
+    let lonely = [servers[0], servers[1], "search q.example", "options edns0 trust-ad"];
+    resolv("lonely", &lonely);
+}
+
+fn names_and_parameters_are_dockers(project: &Project<'_>) {
+    for (service, expected) in [("plain", "web1"), ("dotted", "web.example.org"), ("two", "two")] {
+        assert_eq!(file(project, service, "/etc/hostname"), [expected]);
+        assert_eq!(file(project, service, "/proc/sys/kernel/hostname"), [expected]);
+    }
+    let of_kernel = |service: &str, name: &str, expected: &str| {
+        assert_eq!(file(project, service, &format!("/proc/sys/{name}")), [expected], "{service}");
+    };
+    of_kernel("plain", "kernel/domainname", "(none)");
+    of_kernel("domain", "kernel/domainname", "example.org");
+    of_kernel("plain", "net/ipv4/ip_unprivileged_port_start", "0");
+    of_kernel("plain", "net/ipv4/ping_group_range", "0 2147483647");
+    of_kernel("lonely", "net/ipv4/ip_unprivileged_port_start", "0");
+    of_kernel("machine", "net/ipv4/ip_unprivileged_port_start", "1024");
+    of_kernel("sysctls", "net/ipv4/ip_unprivileged_port_start", "80");
+    of_kernel("sysctls", "net/ipv4/conf/all/log_martians", "1");
+    of_kernel("plain", "net/ipv4/conf/all/log_martians", "0");
+    of_kernel("plain", "net/ipv6/conf/lo/disable_ipv6", "0");
 }
 
 #[test]
