@@ -128,8 +128,8 @@ fn what_naru_has_not_is_refused_by_name_at_its_place() {
             "the option com.docker.network.bridge.gateway_mode_ipv4 cannot be \"routed\"",
         );
         check(
-            "{ driver_opts: { com.docker.network.bridge.host_binding_ipv4: 127.0.0.1 } }",
-            "the option `com.docker.network.bridge.host_binding_ipv4` is not possible",
+            "{ driver_opts: { com.docker.network.bridge.inhibit_ipv4: 'true' } }",
+            "the option `com.docker.network.bridge.inhibit_ipv4` is not possible",
         );
         check(
             "{ driver_opts: { parent: host0 } }",
