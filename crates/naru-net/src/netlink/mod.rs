@@ -17,7 +17,7 @@ use std::io;
 use std::thread;
 
 use netlink_bindings::traits::NetlinkRequest;
-use netlink_socket2::{NetlinkSocket, ReplyError};
+use netlink_socket2::{NetlinkReply, NetlinkSocket, ReplyError};
 use nix::libc;
 
 /// Stack of a thread that only closes a socket.
@@ -108,7 +108,11 @@ impl Socket {
 
     /// Sends a request that is answered by an acknowledgement only.
     fn acknowledged<R: NetlinkRequest>(&mut self, request: &R) -> Result<(), Refused> {
-        Ok(self.0.request(request).map_err(not_sent)?.recv_ack()?)
+        match self.0.request(request) {
+            Ok(mut reply) => return Ok(reply.recv_ack()?),
+            Err(error) => may_be_sent_again(error)?,
+        }
+        Ok(self.0.request(request)?.recv_ack()?)
     }
 
     /// Sends a request and gives every reply to `each`.
@@ -117,24 +121,30 @@ impl Socket {
         request: &R,
         mut each: impl FnMut(R::ReplyType<'_>),
     ) -> Result<(), Refused> {
-        let mut replies = self.0.request(request).map_err(not_sent)?;
-        while let Some(reply) = replies.recv() {
-            each(reply?);
+        let mut take = |mut replies: NetlinkReply<'_, R>| -> Result<(), Refused> {
+            while let Some(reply) = replies.recv() {
+                each(reply?);
+            }
+            Ok(())
+        };
+        match self.0.request(request) {
+            Ok(replies) => return take(replies),
+            Err(error) => may_be_sent_again(error)?,
         }
-        Ok(())
+        take(self.0.request(request)?)
     }
 }
 
-/// Why a request never reached the kernel. The library calls every failure to open its socket EPERM, a lack of
-/// descriptors too: whether there is one is seen by opening another.
-fn not_sent(error: io::Error) -> Refused {
+/// Why a request never reached the kernel; nothing if it may the next time. The library calls every failure to open its
+/// socket EPERM, a lack of descriptors too: what it was is seen by opening another.
+fn may_be_sent_again(error: io::Error) -> Result<(), Refused> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     if error.raw_os_error() != Some(libc::EPERM) {
-        return error.into();
+        return Err(error.into());
     }
     match socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None) {
-        Ok(_socket) => error.into(),
-        Err(real) => io::Error::from(real).into(),
+        Ok(_socket) => Ok(()),
+        Err(real) => Err(io::Error::from(real).into()),
     }
 }
 

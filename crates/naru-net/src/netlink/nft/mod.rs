@@ -9,7 +9,7 @@ use netlink_bindings::traits::{LookupFn, NetlinkChained};
 use netlink_bindings::utils::nla_align_up;
 use nix::libc;
 
-use super::{Refused, Socket, not_sent};
+use super::{Refused, Socket, may_be_sent_again};
 use crate::firewall::language::{Rule, Ruleset};
 #[cfg(test)]
 pub(crate) use list::rules;
@@ -145,11 +145,12 @@ fn transaction(
     batch.request().op_batch_begin_do(&frame);
     fill(&mut batch);
     batch.request().op_batch_end_do(&frame);
-    Ok(socket
-        .0
-        .request_chained(&Transaction::new(batch.finalize()))
-        .map_err(not_sent)?
-        .recv_all()?)
+    let transaction = Transaction::new(batch.finalize());
+    match socket.0.request_chained(&transaction) {
+        Ok(mut replies) => return Ok(replies.recv_all()?),
+        Err(error) => may_be_sent_again(error)?,
+    }
+    Ok(socket.0.request_chained(&transaction)?.recv_all()?)
 }
 
 /// A batch of which only the last change is acknowledged: one acknowledgement for each would
