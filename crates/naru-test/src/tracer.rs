@@ -6,6 +6,7 @@ mod step;
 
 use std::process::{Child, Command, Stdio};
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
@@ -160,8 +161,11 @@ impl<Choose: FnMut(&Call) -> Option<Fault>> Tracer<Choose> {
         waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
         ptrace::seize(pid, options()).unwrap();
         for thread in others.iter().flat_map(|other| threads(other.as_raw_nonzero().get())) {
-            ptrace::seize(thread, options()).unwrap();
-            ptrace::interrupt(thread).unwrap();
+            match ptrace::seize(thread, options()).and_then(|()| ptrace::interrupt(thread)) {
+                // It has ended since it was listed.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => panic!("thread {thread} cannot be traced: {error}"),
+            }
         }
         kill(pid, Signal::SIGCONT).unwrap();
         tracer
