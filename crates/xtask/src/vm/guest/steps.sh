@@ -172,6 +172,37 @@ END
   fail "left: $(find /sys/fs/cgroup/naru -type d)"
 }
 
+# Networks of links on an interface of the host: test machines' kernels often have no ipvlan and no VLANs.
+links_on_a_parent() {
+  ip link add name host0 type veth || fail "no veth" || return
+  for link in $(ls /sys/class/net); do ip link set "$link" up; done
+  for options in 'macvlan parent host0' 'macvlan parent host0.50' 'ipvlan parent host0' 'ipvlan ipvlan_mode l2' \
+    'ipvlan ipvlan_mode l3' 'ipvlan ipvlan_mode l3s'; do
+    set -- $options
+    project lan <<END
+services:
+  web: { image: "box:1", command: [busybox, nc, -ll, -p, "80", -e, "true"], networks: { lan: { ipv4_address: 10.44.0.7 } } }
+  client: { image: "box:1", command: [sleep, "600"], networks: [lan] }
+networks:
+  lan:
+    driver: $1
+    driver_opts: { $2: $3 }
+    ipam: { config: [{ subnet: 10.44.0.0/24 }] }
+END
+    naru --ansi never --progress plain up -d || fail "up with $options" || return
+    for _ in $(seq 50); do
+      if naru exec -T client busybox nc -w 2 web 80 </dev/null; then reached=yes; break; fi
+      reached=no
+      sleep 0.1
+    done
+    [ "$reached" = yes ] || fail "web is not reached with $options" || return
+    naru --ansi never --progress plain down || fail "down with $options" || return
+    left=$(ip -o link | grep -E 'host0\.50|nb-|nf-')
+    [ -z "$left" ] || fail "left with $options: $left" || return
+  done
+  ip link delete host0
+}
+
 survivor() {
   project survivor <<'END'
 services:
@@ -213,6 +244,7 @@ case $stage in
   tests+project)
     all_tests
     step "an image" image
+    step "networks of links on an interface" links_on_a_parent
     if [ "$(word naru.cgroups)" = v2 ]; then step "a project with limits" small_project; fi
     step "a project that is running when the power goes" before_the_power_goes
     ;;
