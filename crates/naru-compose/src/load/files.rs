@@ -79,10 +79,10 @@ fn reason(error: &std::io::Error) -> String {
 
 fn text(reader: impl Read, path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    reader.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Error::Unreadable {
-        path: path.to_owned(),
-        reason: reason(&error),
-    })?;
+    reader
+        .take(SIZE_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::Unreadable { path: path.to_owned(), reason: reason(&error) })?;
     if bytes.len() as u64 > SIZE_LIMIT {
         return Err(Error::TooLarge(path.to_owned()));
     }
