@@ -60,7 +60,7 @@ impl Naru {
     /// Takes its project down and its directories away.
     pub(crate) fn take_down(self) -> Result<()> {
         task::run(self.command().args(["down", "-t", "0"]))?;
-        task::run(Command::new("umount").arg(self.run()))?;
+        task::run(Command::new("umount").arg("--lazy").arg(self.run()))?;
         Ok(fs_err::remove_dir_all(&self.directories)?)
     }
 
