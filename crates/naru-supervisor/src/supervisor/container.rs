@@ -96,6 +96,8 @@ pub(super) struct Stopping {
     pub(super) hooks: Option<Hooks>,
     /// Its first process could not receive the stop signal: should it come to handle it, it has to be told again.
     pub(super) is_deaf: bool,
+    /// Until when it may react to the end of others, which were told in its place.
+    pub(super) reacts_until: Instant,
 }
 
 impl Stopping {
@@ -114,6 +116,7 @@ impl Stopping {
             killed: None,
             hooks: None,
             is_deaf: false,
+            reacts_until: Instant::now(),
         }
     }
 }

@@ -3,8 +3,8 @@
 //! A process that cannot receive the signal is not waited for: the first process of a pid namespace gets no
 //! signal that it has no handler for (pid_namespaces(7)), so a `sleep` as pid 1 would sit out the whole
 //! grace period. Its children, which can, are sent the signal instead, and waited for while they have a
-//! handler that may be at work. A first process that becomes another program meanwhile, one that handles the
-//! signal, is sent it again.
+//! handler that may be at work. A first process has a moment to react to their end, as a shell does: it goes on to its
+//! next command. One that becomes another program meanwhile, one that handles the signal, is sent it again.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -23,6 +23,9 @@ use crate::protocol::{Kind, Step};
 
 /// How often it is looked whether anybody is left who can react.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How long a first process that cannot receive the signal has for what it does at the end of those that could.
+const REACTS: Duration = Duration::from_millis(250);
 
 /// When it is said for the first time whom a stop waits for, and how often after that.
 const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -93,7 +96,13 @@ impl Supervisor {
             if before == Reaction::None {
                 // Deaf before and after: the kernel has dropped the signal.
                 stopping.is_deaf = reaction(pid, number) == Reaction::None;
-                self.signal_others(id, signal);
+                let has_others = self.signal_others(id, signal);
+                let live = self.containers.get_mut(id);
+                if let Some(stopping) = live.and_then(|live| live.stopping.as_mut())
+                    && has_others
+                {
+                    stopping.reacts_until = (Instant::now() + REACTS).min(deadline);
+                }
             }
         }
         self.tell_signal(id, number);
@@ -110,16 +119,18 @@ impl Supervisor {
         let _sent = pidfd_send_signal(&running.pidfd, signal);
         let is_ending = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM].contains(&signal);
         if reaction == Reaction::None && is_ending {
-            self.signal_others(id, signal);
+            let _has_others = self.signal_others(id, signal);
         }
     }
 
-    /// Sends the signal to all processes of the container but the first.
-    fn signal_others(&self, id: &ContainerId, signal: Signal) {
-        for pid in self.others(id) {
+    /// Sends the signal to all processes of the container but the first; whether there are any.
+    fn signal_others(&self, id: &ContainerId, signal: Signal) -> bool {
+        let others = self.others(id);
+        for pid in &others {
             // They come and go; pids of a cgroup that was just read are its own.
-            let _sent = Pid::from_raw(pid).map(|pid| kill_process(pid, signal));
+            let _sent = Pid::from_raw(*pid).map(|pid| kill_process(pid, signal));
         }
+        !others.is_empty()
     }
 
     fn others(&self, id: &ContainerId) -> Vec<i32> {
@@ -144,7 +155,10 @@ impl Supervisor {
             self.signal_again(id);
             return self.stop_check(id, generation);
         }
-        if now < stopping.deadline && (handles(first) || self.others(id).into_iter().any(handles)) {
+        let may_react = now < stopping.reacts_until
+            || handles(first)
+            || self.others(id).into_iter().any(handles);
+        if now < stopping.deadline && may_react {
             let next = (now + LOOK).min(stopping.deadline);
             self.timers.add(next, Due::StopCheck(id.clone(), generation));
             return self.say_waiting(id, now);
