@@ -28,7 +28,8 @@ pub struct Error(#[from] Refused);
 
 /// Has the kernel forget the flows, in this network namespace, that went where these ports led before; returns how many.
 ///
-/// What reached the host itself while nothing was translated is forgotten too, once something is again.
+/// What reached the host itself while nothing was translated is forgotten too, once something is again, and what the
+/// host answers such a client late: the kernel would take the client's next datagrams for answers to that.
 ///
 /// # Errors
 /// When the kernel refuses, as one without `CONFIG_NF_CT_NETLINK` does.
@@ -44,19 +45,21 @@ pub fn forget_udp(moved: &[Moved]) -> Result<usize, Error> {
 }
 
 fn is_stale(flow: &Flow, port: &Moved, is_own: impl Fn(IpAddr) -> bool) -> bool {
-    let Flow { to, answers, .. } = flow;
+    let Flow { from, to, answers, .. } = flow;
     let host_ip = port.host_ip.filter(|ip| !ip.is_unspecified());
-    if to.port() != port.host_port || host_ip.is_some_and(|ip| ip != to.ip()) {
-        return false;
-    }
+    let is_published =
+        |end: &SocketAddr| end.port() == port.host_port && host_ip.is_none_or(|ip| ip == end.ip());
+    let is_the_hosts = |end: &SocketAddr| {
+        let is_served = port.current.iter().any(|own| own.is_ipv4() == end.is_ipv4());
+        // Loopback addresses are the proxy's at all times.
+        is_published(end) && is_served && !end.ip().is_loopback() && is_own(end.ip())
+    };
     let is_translated = answers != to;
     match is_translated {
-        true => port.former.contains(answers) && !port.current.contains(answers),
-        false => {
-            let is_served = port.current.iter().any(|own| own.is_ipv4() == to.is_ipv4());
-            // Loopback addresses are the proxy's at all times.
-            is_served && !to.ip().is_loopback() && is_own(to.ip())
+        true => {
+            is_published(to) && port.former.contains(answers) && !port.current.contains(answers)
         }
+        false => is_the_hosts(to) || is_the_hosts(from),
     }
 }
 

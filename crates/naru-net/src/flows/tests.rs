@@ -83,6 +83,10 @@ fn a_client_that_keeps_its_port_reaches_the_new_container_once_the_old_flow_is_f
         assert!(arrives(&client, &host));
         translate(&mut firewall, &own, Some(new));
         assert_eq!(forget_udp(&[moved(&[], &[new])]).unwrap(), 1);
+        // What the host says late makes the client's datagrams answers.
+        host.send_to(b"z", client.local_addr().unwrap()).unwrap();
+        assert!(!arrives(&client, &new_server));
+        assert_eq!(forget_udp(&[moved(&[], &[new])]).unwrap(), 1);
         assert!(arrives(&client, &new_server));
     });
 }

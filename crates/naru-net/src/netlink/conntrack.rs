@@ -18,6 +18,8 @@ const UDP: u8 = 17;
 /// A flow of datagrams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flow {
+    /// Who sent its first datagram.
+    pub(crate) from: SocketAddr,
     /// Where its first datagram went, before addresses were translated.
     pub(crate) to: SocketAddr,
     /// Who answers: the same, or the address it was translated to.
@@ -31,7 +33,8 @@ pub(crate) struct Flow {
 impl Flow {
     /// A flow that the kernel does not know.
     pub(crate) fn between(to: SocketAddr, answers: SocketAddr) -> Self {
-        Self { to, answers, family: INET, original: Vec::new() }
+        let from = SocketAddr::from(([198, 51, 100, 7], 40_000));
+        Self { from, to, answers, family: INET, original: Vec::new() }
     }
 }
 
@@ -47,8 +50,8 @@ pub(crate) fn udp_flows(socket: &mut Socket) -> Result<Vec<Flow>, Refused> {
                 return;
             };
             let bytes = original.get_buf().to_vec();
-            if let (Some((_, to)), Some((answers, _))) = (ends(&original), ends(&reply)) {
-                found.push(Flow { to, answers, family, original: bytes });
+            if let (Some((from, to)), Some((answers, _))) = (ends(&original), ends(&reply)) {
+                found.push(Flow { from, to, answers, family, original: bytes });
             }
         })?;
     }

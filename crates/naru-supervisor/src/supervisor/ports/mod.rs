@@ -35,6 +35,10 @@ use crate::protocol::Reply;
 /// How long keeper and proxy may take to let go of a port.
 const LETTING_GO: Duration = Duration::from_secs(1);
 
+/// Pauses before the kernel is asked to forget flows.
+const LATE_ANSWERS: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1)];
+
 /// Stack of the thread that has the kernel forget flows.
 const FLOWS_STACK: usize = 256 * 1024;
 
@@ -328,14 +332,26 @@ impl Supervisor {
     }
 }
 
-/// Has the kernel forget flows of these ports, in a thread that nobody waits for: a host may have very many.
-fn forget_flows(moved: Vec<Moved>) {
+/// Has the kernel forget flows of these ports, in a thread that nobody waits for: a host may have very many. And again a
+/// moment later: the proxy may be about to answer what came before.
+fn forget_flows(mut moved: Vec<Moved>) {
     if moved.is_empty() {
         return;
     }
-    let work = move || match flows::forget_udp(&moved) {
-        Ok(count) => tracing::debug!(count, "flows of published ports have been forgotten"),
-        Err(error) => tracing::warn!(%error, "flows of published ports go on as they were"),
+    let work = move || {
+        for pause in LATE_ANSWERS {
+            if moved.is_empty() {
+                return;
+            }
+            std::thread::sleep(pause);
+            match flows::forget_udp(&moved) {
+                Ok(count) => tracing::debug!(count, "flows of published ports have been forgotten"),
+                Err(error) => {
+                    return tracing::warn!(%error, "flows of published ports go on as they were");
+                }
+            }
+            moved.retain(|port| !port.current.is_empty());
+        }
     };
     let thread = std::thread::Builder::new().name("flows".into()).stack_size(FLOWS_STACK);
     if let Err(error) = thread.spawn(work) {
