@@ -127,7 +127,13 @@ fn the_walk_finds_what_the_kernel_finds() {
     {
         let flags = flags | OFlags::CLOEXEC;
         let magic = rules | ResolveFlags::NO_MAGICLINKS;
-        let kernel = rustix::fs::openat2(&root, *path, flags, Mode::empty(), magic);
+        // The kernel gives up when anything on the machine is renamed meanwhile.
+        let kernel = loop {
+            match rustix::fs::openat2(&root, *path, flags, Mode::empty(), magic) {
+                Err(Errno::AGAIN) => {}
+                result => break result,
+            }
+        };
         if kernel.as_ref().is_err_and(|errno| matches!(*errno, Errno::PERM | Errno::NOSYS)) {
             return;
         }
