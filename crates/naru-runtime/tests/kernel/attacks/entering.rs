@@ -34,19 +34,26 @@ fn enter_again_and_again(attacker: &Attacker, also_itself: bool) {
 /// Seconds after which an attacker gives up that nobody has told to end.
 const PATIENCE: &str = "600";
 
+/// How often an attack is made again in which there was nothing to attack.
+const ROUNDS: u32 = 20;
+
 // A1, CVE-2019-5736
 fn the_runtimes_program_cannot_be_overwritten_through_proc() {
     let canary = canary();
     for debugger in [false, true] {
-        let mut bundle = Bundle::new(&["attack", "exe-overwrite", PATIENCE]);
-        if debugger {
-            add_capability(&mut bundle, Capability::SysPtrace);
-        }
-        let attacker = Attacker::start(bundle);
-        enter_again_and_again(&attacker, true);
-        let said = attacker.finish();
-        // It was there to be seen.
-        assert!(said.ends_with(" writable 0\n") && !said.contains("seen 0 "), "{said}");
+        // On a busy machine the attacker may be asleep whenever there is something to see.
+        let was_seen = (0..ROUNDS).any(|_| {
+            let mut bundle = Bundle::new(&["attack", "exe-overwrite", PATIENCE]);
+            if debugger {
+                add_capability(&mut bundle, Capability::SysPtrace);
+            }
+            let attacker = Attacker::start(bundle);
+            enter_again_and_again(&attacker, true);
+            let said = attacker.finish();
+            assert!(said.ends_with(" writable 0\n"), "{said}");
+            !said.contains("seen 0 ")
+        });
+        assert!(was_seen, "it was never there to be seen");
     }
     canary.end(&[]);
 }
