@@ -164,6 +164,7 @@ impl<Choose: FnMut(&Call) -> Option<Fault>> Tracer<Choose> {
             match ptrace::seize(thread, options()).and_then(|()| ptrace::interrupt(thread)) {
                 // It has ended since it was listed.
                 Ok(()) | Err(Errno::ESRCH) => {}
+                Err(Errno::EPERM) if has_ended(thread) => {}
                 Err(error) => panic!("thread {thread} cannot be traced: {error}"),
             }
         }
@@ -245,8 +246,15 @@ fn options() -> Options {
         | Options::PTRACE_O_TRACEEXEC
 }
 
+/// The threads of a process; none when it has ended.
 fn threads(process: i32) -> Vec<Pid> {
-    let entries = fs_err::read_dir(format!("/proc/{process}/task")).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let entries = fs_err::read_dir(format!("/proc/{process}/task")).into_iter().flatten();
+    let names = entries.flatten().map(|entry| entry.file_name().into_string().unwrap());
     names.map(|name| Pid::from_raw(name.parse().unwrap())).collect()
+}
+
+/// Whether nothing of a thread is left but its end (proc_pid_status(5)).
+fn has_ended(thread: Pid) -> bool {
+    let status = fs_err::read_to_string(format!("/proc/{thread}/status"));
+    status.map_or(true, |status| status.contains("State:\tZ") || status.contains("State:\tX"))
 }
