@@ -58,15 +58,21 @@ impl Lock {
             let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "the lock was removed");
             return Err(LockError::File(gone));
         }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{holder}"))
-            .map_err(LockError::File)?;
-        Ok(Self { file })
+        let mut lock = Self { file };
+        lock.say(holder).map_err(LockError::File)?;
+        Ok(lock)
     }
-}
 
-impl Lock {
+    /// Writes another `holder` (one line) into the lock that is held.
+    ///
+    /// # Errors
+    /// When the file cannot be written; who reads it meanwhile may find it empty.
+    pub fn say(&mut self, holder: &str) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        writeln!(self.file, "{holder}")
+    }
+
     /// The descriptor that holds it, for the program that this process becomes by exec.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.file.as_fd()

@@ -140,6 +140,11 @@ impl Running {
         kill_process(pid.expect("a child has a pid"), signal).expect("the command still runs");
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// Waits until it ends.
     ///
     /// # Panics

@@ -20,10 +20,16 @@ const OTHERS_PATIENCE: Duration = Duration::from_millis(50);
 /// What a keeper's lock says before its pid.
 const HOLDER: &str = "pid ";
 
+/// What the lock of a process says that holds it only to see whether it may be the keeper.
+const CANDIDATE: &str = "candidate";
+
+fn holder(own: &ProjectDirectories) -> String {
+    format!("{HOLDER}{}: keeper of {}", std::process::id(), own.name())
+}
+
 /// The lock of the project's one keeper, or what its holder says of itself.
-fn try_lock(own: &ProjectDirectories) -> io::Result<Result<Lock, String>> {
-    let holder = format!("{HOLDER}{}: keeper of {}", std::process::id(), own.name());
-    match Lock::try_take(&own.keeper_lock_file(), &holder) {
+fn try_lock(own: &ProjectDirectories, holder: &str) -> io::Result<Result<Lock, String>> {
+    match Lock::try_take(&own.keeper_lock_file(), holder) {
         Ok(lock) => Ok(Ok(lock)),
         Err(LockError::Held { holder, .. }) => Ok(Err(holder)),
         Err(error) => Err(io::Error::other(error)),
@@ -31,11 +37,11 @@ fn try_lock(own: &ProjectDirectories) -> io::Result<Result<Lock, String>> {
 }
 
 /// The lock for a keeper that was called in the place of one that is gone: the end of that one is waited for, and no other
-/// keeper's. Nothing when another one lives, which somebody else has begun.
+/// keeper's. Nothing when another one lives, which somebody else has begun; a mere candidate gives way.
 pub(super) fn take_after(role: &Role, own: &ProjectDirectories) -> io::Result<Option<Lock>> {
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
-        let holder = match try_lock(own)? {
+        let holder = match try_lock(own, &holder(own))? {
             Ok(lock) => return Ok(Some(lock)),
             Err(holder) => pid_of(&holder),
         };
@@ -51,7 +57,7 @@ pub(super) fn take_after(role: &Role, own: &ProjectDirectories) -> io::Result<Op
     }
 }
 
-/// Who holds a lock, by what it says.
+/// The keeper that holds a lock, by what it says; not a candidate.
 fn pid_of(holder: &str) -> Option<i32> {
     holder.strip_prefix(HOLDER)?.split(':').next()?.parse().ok()
 }
@@ -77,9 +83,10 @@ fn wait_for_end(process: Option<i32>) {
 pub(super) fn take_alone(role: &Role, own: &ProjectDirectories) -> io::Result<Option<Lock>> {
     let deadline = Instant::now() + OTHERS_PATIENCE;
     loop {
-        let Ok(lock) = try_lock(own)? else { return Ok(None) };
+        let Ok(mut lock) = try_lock(own, CANDIDATE)? else { return Ok(None) };
         // Looked for with the lock held: nobody becomes a keeper meanwhile, and only keepers start supervisors.
         if !has_others(role, own) {
+            lock.say(&holder(own))?;
             return Ok(Some(lock));
         }
         drop(lock);
@@ -151,6 +158,21 @@ mod tests {
             assert!(waiting.join().unwrap().is_some());
         });
         assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    }
+
+    /// Both would give up else: the candidate since it finds the called one, and the called one for the candidate.
+    #[test]
+    fn a_candidate_does_not_send_away_the_keeper_that_was_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let (role, own) = project(&folder);
+        let held = try_lock(&own, CANDIDATE).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| take_after(&role, &own).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!waiting.is_finished(), "it is not had while it is held");
+            drop(held);
+            assert!(waiting.join().unwrap().is_some());
+        });
     }
 
     #[test]

@@ -122,7 +122,10 @@ impl Supervisor {
         let process = recorded.state.process.clone();
         let process = process.filter(|process| runs && known_end != Some(process));
         let held = watched.remove(&id);
-        let found = process.map(|process| find(process, held)).transpose()?.flatten();
+        let held = held.filter(|(watch, _)| process.as_ref().is_some_and(|it| is_of(watch, it)));
+        let handles = held.map(|(_, handles)| handles).unwrap_or_default();
+        let found = process.map(|process| self.find(process, handles, &recorded.record));
+        let found = found.transpose()?.flatten();
         match found {
             Some(Found { process, pidfd, handles }) => {
                 let live = Live::adopted(recorded.record, recorded.state, service);
@@ -138,6 +141,30 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// A process as the keeper holds it, or by its number; nothing when it is no more. Its output is held before that is
+    /// seen: it goes with the last who holds it, and of one whose end is heard all of it shall be there.
+    fn find(
+        &self,
+        process: Identity,
+        mut handles: Handles,
+        record: &record::Container,
+    ) -> io::Result<Option<Found>> {
+        let fifos = (handles.output.is_empty() && !record.tty)
+            .then(|| open_fifos(&self.own.container_run(&record.id)));
+        let pidfd = match handles.pidfd.take() {
+            Some(pidfd) => Some(pidfd),
+            None => open(&process)?,
+        };
+        let Some(pidfd) = pidfd else { return Ok(None) };
+        match fifos.transpose() {
+            Ok(fifos) => handles.output.extend(fifos.into_iter().flatten()),
+            Err(error) => {
+                tracing::error!(container = %record.id, %error, "its output cannot be held");
+            }
+        }
+        Ok(Some(Found { process, pidfd, handles }))
     }
 
     /// Ends what a supervisor that died in the middle of a start has left: no record tells of it, and a
@@ -158,15 +185,7 @@ impl Supervisor {
         process: Identity,
         handles: Handles,
     ) {
-        let fifos = || open_fifos(&self.own.container_run(id));
         let Some(live) = self.containers.get_mut(id) else { return };
-        let mut output = handles.output;
-        if output.is_empty() && !live.record.tty {
-            output = fifos().unwrap_or_else(|error| {
-                tracing::error!(container = %id, %error, "its output cannot be held");
-                Vec::new()
-            });
-        }
         live.running = Some(Running {
             process,
             pidfd: Arc::new(pidfd),
@@ -174,7 +193,7 @@ impl Supervisor {
             probing: None,
             ready: None,
             dns: None,
-            output,
+            output: handles.output,
             resolver: handles.resolver,
         });
         super::inside::end_probe(&self.own, id);
@@ -298,18 +317,9 @@ struct Found {
     handles: Handles,
 }
 
-/// The process as the keeper holds it, or by its number; nothing when it is no more.
-fn find(process: Identity, watched: Option<(Watch, Handles)>) -> io::Result<Option<Found>> {
-    let is_it = |watch: &Watch| (watch.pid, watch.start_time) == (process.pid, process.start_time);
-    let mut handles = match watched {
-        Some((watch, handles)) if is_it(&watch) => handles,
-        _ => Handles::default(),
-    };
-    let pidfd = match handles.pidfd.take() {
-        Some(pidfd) => Some(pidfd),
-        None => open(&process)?,
-    };
-    Ok(pidfd.map(|pidfd| Found { process, pidfd, handles }))
+/// Whether the keeper means this process.
+fn is_of(watch: &Watch, process: &Identity) -> bool {
+    (watch.pid, watch.start_time) == (process.pid, process.start_time)
 }
 
 /// When it was started, on this process's clock.
