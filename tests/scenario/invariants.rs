@@ -52,6 +52,10 @@ impl<'host> World<'host> {
         let visitor = Visitor::start_every(PAUSE, "127.0.0.1:8099");
         // The link of who has ended goes a moment later.
         let before = eventually("nothing changes any more", || {
+            let links = fs_err::read_to_string("/proc/net/dev").unwrap().matches("nv-").count();
+            if links != 2 {
+                return Err(format!("{links} links of two running containers"));
+            }
             let now = host.snapshot();
             std::thread::sleep(PAUSE * 6);
             let difference = now.difference();

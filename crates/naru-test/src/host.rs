@@ -50,6 +50,7 @@ impl TestHost {
         let folder = PathBuf::from(format!("/var/tmp/naru-test-{number}-{next}"));
         drop(fs_err::remove_dir_all(&folder));
         let host = Self { naru: naru.to_owned(), folder };
+        host.remove_cgroups();
         for part in ["root", "run", "home", "tmp", "projects"] {
             fs_err::create_dir_all(host.folder.join(part)).unwrap();
         }
@@ -157,9 +158,7 @@ impl TestHost {
         for name in names.filter(|name| name.starts_with("nb-")) {
             ip(&["link", "delete", name]);
         }
-        for cgroup in crate::leak::cgroups(&self.scope().cgroup).into_iter().rev() {
-            fs_err::remove_dir(cgroup).unwrap();
-        }
+        self.remove_cgroups();
         fs_err::remove_dir_all(self.run()).unwrap();
         fs_err::create_dir(self.run()).unwrap();
         static BOOTS: AtomicU32 = AtomicU32::new(1);
@@ -183,6 +182,16 @@ impl TestHost {
         Directories::new(self.root(), self.folder.join("run"))
     }
 
+    /// Removes the cgroups of this host's naru, which are busy for a moment after their last process was reaped; also those
+    /// of a test before this one that was ended in the middle and had a namespace of the same number.
+    fn remove_cgroups(&self) {
+        within(Duration::from_secs(5), "the host's cgroups go", || {
+            let groups = crate::leak::cgroups(&self.scope().cgroup);
+            let removed = groups.iter().rev().map(fs_err::remove_dir);
+            removed.collect::<Result<(), _>>().map_err(|error| error.to_string())
+        });
+    }
+
     fn scope(&self) -> Scope {
         let directories = self.directories();
         Scope {
@@ -199,9 +208,7 @@ impl Drop for TestHost {
             show_logs(&self.folder);
         }
         end_all_processes();
-        for cgroup in crate::leak::cgroups(&self.scope().cgroup).into_iter().rev() {
-            drop(fs_err::remove_dir(cgroup));
-        }
+        self.remove_cgroups();
         drop(fs_err::remove_dir_all(&self.folder));
     }
 }

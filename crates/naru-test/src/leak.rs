@@ -198,8 +198,13 @@ fn mounts() -> Vec<String> {
 fn sockets() -> Vec<String> {
     let mut facts = Vec::new();
     let unix = fs_err::read_to_string("/proc/net/unix").unwrap_or_default();
-    let paths = unix.lines().skip(1).filter_map(|line| line.split_whitespace().nth(7));
-    facts.extend(paths.map(|path| format!("unix socket {path}")));
+    for line in unix.lines().skip(1) {
+        let mut fields = line.split_whitespace().skip(5);
+        // 01 is one that is not connected: one that listens, or of datagrams.
+        if let (Some("01"), Some(_), Some(path)) = (fields.next(), fields.next(), fields.next()) {
+            facts.push(format!("unix socket {path}"));
+        }
+    }
     for table in ["tcp", "tcp6", "udp", "udp6"] {
         let text = fs_err::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
         for line in text.lines().skip(1) {
