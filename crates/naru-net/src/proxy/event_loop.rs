@@ -227,9 +227,8 @@ impl EventLoop {
 
     /// Passes on what is to be known, without saying anything twice.
     fn tell_news(&mut self) {
-        if let Some(notice) = self.tcp.shortage() {
-            (self.tell)(notice);
-        }
+        let shortages = [self.tcp.shortage.take(), self.udp.shortage.take()];
+        shortages.into_iter().flatten().for_each(&self.tell);
         let found = self.tcp.on_loopback.drain(..).chain(self.udp.on_loopback.drain(..));
         for (number, address) in found {
             let its = |(_, publication): &(&String, &mut Publication)| {

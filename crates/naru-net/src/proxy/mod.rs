@@ -6,10 +6,12 @@
 //! for up to a second instead of being refused; a server that listens on the container's loopback
 //! interface only is reached all the same.
 
+mod clients;
 mod dial;
 mod event_loop;
 mod flow;
 mod link;
+mod shortage;
 mod target;
 mod tcp;
 mod time_wait;
@@ -86,6 +88,11 @@ pub enum Notice {
         /// The most descriptors that it uses.
         descriptors: usize,
     },
+    /// Clients of UDP are forgotten before their time: there are as many as the proxy may have.
+    Crowded {
+        /// How many there are.
+        clients: usize,
+    },
     /// New connections wait in the kernel's queues: the process or the host has run out of descriptors or memory.
     Exhausted,
 }
@@ -99,6 +106,10 @@ impl fmt::Display for Notice {
             Self::Full { descriptors } => write!(
                 f,
                 "the proxy for published ports uses all of its {descriptors} descriptors: new connections wait"
+            ),
+            Self::Crowded { clients } => write!(
+                f,
+                "the proxy for published ports has {clients} clients of UDP, as many as it may: those that have been silent longest give way to new ones"
             ),
             Self::Exhausted => f.write_str(
                 "there are no descriptors or no memory left for published ports: new connections wait",

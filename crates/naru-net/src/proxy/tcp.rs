@@ -17,6 +17,7 @@ use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 use super::event_loop::{Kind, Poll, Token};
 use super::flow::{Flow, Resources, Side, Turn};
 use super::link;
+use super::shortage::Shortage;
 use super::target::{Pool, Target};
 use super::time_wait::Remnants;
 use super::{Mailbox, Notice};
@@ -29,8 +30,6 @@ pub(super) const FIRST_RETRY: Duration = Duration::from_millis(2);
 const ACCEPT_AT_ONCE: usize = 64;
 /// After the host ran out of something, accepting is tried again this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// A shortage is told of again when it comes back after this time.
-const SHORTAGE_OVER: Duration = Duration::from_secs(60);
 /// A client that has vanished without a word is found out after two minutes: silence, and four questions.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
@@ -107,8 +106,7 @@ pub(super) struct Tcp {
     pub(super) forsaken: Vec<u64>,
     /// Set while the listeners are not watched.
     paused: Option<Pause>,
-    /// When there was something short last, and whether that is yet to be told.
-    short: Option<(Instant, Option<Notice>)>,
+    pub(super) shortage: Shortage,
 }
 
 /// Why new connections are left in the kernel's queue.
@@ -136,7 +134,7 @@ impl Tcp {
             on_loopback: Vec::new(),
             forsaken: Vec::new(),
             paused: None,
-            short: None,
+            shortage: Shortage::default(),
         }
     }
 
@@ -257,14 +255,11 @@ impl Tcp {
 
     /// Leaves new connections in the kernel's queue.
     fn pause(&mut self, poll: &Poll, pause: Pause) {
-        let now = Instant::now();
-        let is_new = self.short.as_ref().is_none_or(|(last, _)| now > *last + SHORTAGE_OVER);
         let notice = match pause {
             Pause::Full => Notice::Full { descriptors: self.most_descriptors },
             Pause::Exhausted { .. } => Notice::Exhausted,
         };
-        let untold = self.short.take().and_then(|(_, untold)| untold);
-        self.short = Some((now, untold.or(is_new.then_some(notice))));
+        self.shortage.note(Instant::now(), notice);
         if self.paused.is_none() {
             for listener in self.listeners.values() {
                 poll.forget(&listener.socket);
@@ -281,11 +276,6 @@ impl Tcp {
                 tracing::error!(%error, "cannot watch a published port");
             }
         }
-    }
-
-    /// What is short, once.
-    pub(super) fn shortage(&mut self) -> Option<Notice> {
-        self.short.as_mut().and_then(|(_, notice)| notice.take())
     }
 
     fn begin(&mut self, poll: &mut Poll, listener: u64, client: OwnedFd) {

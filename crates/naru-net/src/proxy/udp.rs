@@ -20,16 +20,16 @@ use rustix::net::{
     socket_with,
 };
 
-use super::Mailbox;
+use super::clients::{Client, Clients, Local};
 use super::event_loop::{Kind, Poll, Token};
+use super::shortage::Shortage;
 use super::target::{self, Place, Pool, Sockets, Taken, Target};
+use super::{Mailbox, Notice};
 use crate::ports::Protocol;
 
-/// A client that neither sends nor gets anything for this long is forgotten, as in Docker.
-const IDLE: Duration = Duration::from_secs(90);
-/// How often idle clients are looked for.
+/// How often silent clients are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Clients at the same time; when there are more, datagrams of new ones are lost.
+/// Clients at the same time; when there are more, the one that has been silent longest gives way.
 const MOST_FLOWS: usize = 4096;
 /// Datagrams of one socket handled before others have their turn.
 const AT_ONCE: usize = 64;
@@ -46,37 +46,10 @@ struct Datagrams {
     pool: Pool,
 }
 
-/// Who sends to which of the host's addresses, through which published port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Client {
-    port: u64,
-    address: SocketAddr,
-    local: Local,
-}
-
-/// The host's address that a datagram was sent to; the interface matters for link-local ones only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Local {
-    address: IpAddr,
-    interface: u32,
-}
-
-struct Flow {
-    client: Client,
-    /// Nothing while it is being made inside the container's namespace.
-    socket: Option<OwnedFd>,
-    /// Which place of the target it is connected to.
-    place: usize,
-    /// The last datagram while nobody has answered: it is sent to the next place when this one refuses it.
-    unanswered: Option<Vec<u8>>,
-    last_used: Instant,
-}
-
 /// All published UDP ports and their clients.
 pub(super) struct Udp {
     ports: HashMap<u64, Datagrams>,
-    flows: HashMap<u64, Flow>,
-    by_client: HashMap<Client, u64>,
+    flows: Clients,
     buffer: Vec<u8>,
     next_sweep: Option<Instant>,
     /// Descriptors that there are for clients.
@@ -84,19 +57,20 @@ pub(super) struct Udp {
     mailbox: Mailbox,
     /// Ports whose server was found on the loopback interface, and where.
     pub(super) on_loopback: Vec<(u64, SocketAddr)>,
+    pub(super) shortage: Shortage,
 }
 
 impl Udp {
     pub(super) fn new(mailbox: Mailbox) -> Self {
         Self {
             ports: HashMap::new(),
-            flows: HashMap::new(),
-            by_client: HashMap::new(),
+            flows: Clients::default(),
             buffer: Vec::new(),
             next_sweep: None,
             room: MOST_FLOWS,
             mailbox,
             on_loopback: Vec::new(),
+            shortage: Shortage::default(),
         }
     }
 
@@ -126,7 +100,7 @@ impl Udp {
         if let Some(port) = self.ports.remove(&number) {
             poll.forget(&port.socket);
         }
-        self.forget(|flow| flow.client.port == number);
+        self.flows.remove_port(number);
     }
 
     /// Gives a port another target, or none; clients begin anew.
@@ -135,21 +109,15 @@ impl Udp {
             port.target = target;
             port.pool = Pool::default();
         }
-        self.forget(|flow| flow.client.port == number);
+        self.flows.remove_port(number);
     }
 
-    /// Forgets idle clients.
+    /// Forgets silent clients.
     pub(super) fn expire(&mut self, now: Instant) {
         if self.next_sweep.is_some_and(|at| now >= at) {
-            self.forget(|flow| now.saturating_duration_since(flow.last_used) >= IDLE);
-            self.next_sweep = (!self.flows.is_empty()).then(|| now + SWEEP);
+            self.flows.expire(now);
+            self.next_sweep = (self.flows.len() > 0).then(|| now + SWEEP);
         }
-    }
-
-    fn forget(&mut self, is_over: impl Fn(&Flow) -> bool) {
-        self.flows.retain(|_, flow| !is_over(flow));
-        let flows = &self.flows;
-        self.by_client.retain(|_, number| flows.contains_key(number));
     }
 
     /// Passes on what clients sent to a published port.
@@ -172,8 +140,10 @@ impl Udp {
 
     /// Sends the datagram that is in the buffer to where this client's go.
     fn pass_on(&mut self, poll: &mut Poll, number: u64, length: usize, now: Instant) {
-        let Some(flow) = self.flows.get_mut(&number) else { return };
-        flow.last_used = now;
+        let Some(flow) = self.flows.get_mut(number) else { return };
+        let goes_on = flow.unanswered.is_none();
+        self.flows.used(number, now, goes_on);
+        let Some(flow) = self.flows.get_mut(number) else { return };
         let datagram = &self.buffer[..length];
         let waits = flow.unanswered.as_mut().map(|last| {
             last.clear();
@@ -192,17 +162,18 @@ impl Udp {
     }
 
     fn flow_of(&mut self, poll: &mut Poll, client: Client, now: Instant) -> Option<u64> {
-        if let Some(number) = self.by_client.get(&client) {
-            return Some(*number);
+        if let Some(number) = self.flows.number_of(&client) {
+            return Some(number);
         }
-        if self.flows.len() >= self.room.min(MOST_FLOWS) {
-            return None;
+        let clients = self.flows.len();
+        if clients >= self.room.min(MOST_FLOWS) {
+            self.shortage.note(now, Notice::Crowded { clients });
+            if !self.flows.give_way() {
+                return None;
+            }
         }
         let number = poll.number();
-        let unanswered = Some(Vec::new());
-        let flow = Flow { client, socket: None, place: 0, unanswered, last_used: now };
-        self.flows.insert(number, flow);
-        self.by_client.insert(client, number);
+        self.flows.add(number, client, now);
         self.next_sweep.get_or_insert(now + SWEEP);
         self.aim(poll, number, 0);
         Some(number)
@@ -210,7 +181,7 @@ impl Udp {
 
     /// The place has refused a datagram and nobody has ever answered this client: on to the next one, with that datagram.
     fn go_on(&mut self, poll: &mut Poll, number: u64) {
-        let Some(flow) = self.flows.get_mut(&number) else { return };
+        let Some(flow) = self.flows.get_mut(number) else { return };
         let next = flow.place + 1;
         self.aim(poll, number, next);
         self.send_again(number);
@@ -219,7 +190,7 @@ impl Udp {
     /// Connects a client's socket to this place of the target or the first possible one after it; after the last the
     /// next datagram begins anew.
     fn aim(&mut self, poll: &mut Poll, number: u64, mut place: usize) {
-        let Some(flow) = self.flows.get_mut(&number) else { return };
+        let Some(flow) = self.flows.get_mut(number) else { return };
         let Some(port) = self.ports.get_mut(&flow.client.port) else { return };
         let Some(target) = port.target.clone() else { return };
         flow.socket = None;
@@ -253,13 +224,11 @@ impl Udp {
             }
         }
         // Nobody listens anywhere: this client is forgotten until it sends again.
-        let client = flow.client;
-        self.flows.remove(&number);
-        self.by_client.remove(&client);
+        self.flows.remove(number);
     }
 
     fn send_again(&mut self, number: u64) {
-        let Some(flow) = self.flows.get(&number) else { return };
+        let Some(flow) = self.flows.get(number) else { return };
         if let (Some(socket), Some(last)) = (&flow.socket, &flow.unanswered)
             && !last.is_empty()
         {
@@ -275,7 +244,7 @@ impl Udp {
         let families = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let has = families.map(|address| own.pool.has(SocketAddr::new(address, 0)));
         for number in waiting {
-            let Some(flow) = self.flows.get(&number) else { continue };
+            let Some(flow) = self.flows.get(number) else { continue };
             let place = flow.place;
             let is_v6 =
                 matches!(Place::nth(&target, place), Some(Place::Inside(at)) if at.is_ipv6());
@@ -289,7 +258,7 @@ impl Udp {
     pub(super) fn pass_back(&mut self, poll: &mut Poll, number: u64) {
         let now = Instant::now();
         for _ in 0..AT_ONCE {
-            let Some(flow) = self.flows.get_mut(&number) else { return };
+            let Some(flow) = self.flows.get_mut(number) else { return };
             let Some(socket) = &flow.socket else { return };
             let received = recv(socket, self.buffer.as_mut_slice(), RecvFlags::empty());
             let length = match received {
@@ -300,9 +269,11 @@ impl Udp {
                 }
                 Err(_) => return,
             };
-            flow.last_used = now;
+            let is_first = flow.unanswered.take().is_some();
+            self.flows.used(number, now, !is_first);
+            let Some(flow) = self.flows.get(number) else { return };
             let Some(port) = self.ports.get(&flow.client.port) else { return };
-            if flow.unanswered.take().is_some()
+            if is_first
                 && let Some(target) = &port.target
                 && let Some(Place::Inside(address)) = Place::nth(target, flow.place)
             {

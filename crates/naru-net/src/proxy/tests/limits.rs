@@ -48,22 +48,51 @@ fn beyond_its_descriptors_new_connections_wait_and_all_others_live() {
 }
 
 #[test]
-fn clients_of_udp_have_descriptors_of_the_same_limit() {
+fn clients_of_udp_have_descriptors_of_the_same_limit_and_the_longest_silent_give_way() {
     sandbox::run(|| {
-        let host = Host { proxy: Proxy::start_with(20, |_| {}).unwrap(), ..host() };
+        let (told, notices) = channel();
+        let tell = move |notice| told.send(notice).unwrap();
+        let host = Host { proxy: Proxy::start_with(20, tell).unwrap(), ..host() };
         let target = host.target(53);
         let server = host.container.run(move || UdpSocket::bind(target)).unwrap();
-        server.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         let port = host.publish(53, Protocol::Udp);
-        let clients: Vec<_> = (0..30).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        for client in &clients {
-            client.send_to(b"x", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        let echo = thread::spawn(move || {
+            let mut byte = [0];
+            loop {
+                let (_, peer) = server.recv_from(&mut byte).unwrap();
+                server.send_to(&byte, peer).unwrap();
+                if byte == [0] {
+                    break;
+                }
+            }
+        });
+        let ask = |client: &UdpSocket, question: u8| {
+            client.send_to(&[question], (Ipv4Addr::LOCALHOST, port)).unwrap();
+            let mut answer = [u8::MAX];
+            client.recv_from(&mut answer).unwrap();
+            assert_eq!(answer, [question]);
+        };
+        let clients: Vec<_> = (0..60).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let flows = || {
+            let table = fs_err::read_to_string("/proc/thread-self/net/udp").unwrap();
+            table
+                .lines()
+                .filter(|line| {
+                    line.split_whitespace().nth(2).is_some_and(|to| to.ends_with(":0035"))
+                })
+                .count()
+        };
+        for (question, client) in (1..).zip(&clients) {
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            ask(client, question);
+            assert!(flows() <= 18, "two are kept free for a pipe");
         }
-        let mut seen = std::collections::HashSet::new();
-        while let Ok((_, from)) = server.recv_from(&mut [0]) {
-            seen.insert(from);
-        }
-        assert_eq!(seen.len(), 18, "two are kept free for a pipe");
+        assert_eq!(flows(), 18);
+        // Who gave way is a new client.
+        ask(&clients[0], 0);
+        echo.join().unwrap();
+        drop(host);
+        assert_eq!(notices.iter().collect::<Vec<_>>(), [Notice::Crowded { clients: 18 }]);
     });
 }
 
@@ -76,7 +105,7 @@ fn eventually(holds: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_client_of_udp_is_forgotten_after_ninety_seconds_of_silence() {
+fn a_client_of_udp_is_forgotten_after_half_a_minute_of_silence_and_a_stream_after_two() {
     sandbox::run(|| {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         server.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -91,19 +120,27 @@ fn a_client_of_udp_is_forgotten_after_ninety_seconds_of_silence() {
         let socket = bound.into_sockets().into_iter().next().unwrap();
         let number = udp.listen(&mut poll, socket, Some(target)).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut seen = Vec::new();
-        for _ in 0..2 {
-            let now = Instant::now();
+        // The second time there is an answer, and another question.
+        for (is_stream, seconds) in [(false, 30), (true, 120), (false, 30)] {
             client.send_to(b"x", (Ipv4Addr::LOCALHOST, port)).unwrap();
             udp.pass_in(&mut poll, number);
-            seen.push(server.recv_from(&mut [0]).unwrap().1);
-            udp.expire(now + Duration::from_secs(89));
+            let (_, peer) = server.recv_from(&mut [0]).unwrap();
+            server.send_to(b"y", peer).unwrap();
+            let flow = poll.number() - 1;
+            udp.pass_back(&mut poll, flow);
+            client.recv_from(&mut [0]).unwrap();
+            if is_stream {
+                client.send_to(b"x", (Ipv4Addr::LOCALHOST, port)).unwrap();
+                udp.pass_in(&mut poll, number);
+                server.recv_from(&mut [0]).unwrap();
+            }
+            let now = Instant::now();
+            udp.expire(now + Duration::from_secs(seconds - 1));
             assert_eq!(udp.clients(), 1);
-            udp.expire(now + Duration::from_secs(101));
+            udp.expire(now + Duration::from_secs(seconds + 10));
             assert_eq!(udp.clients(), 0);
             assert_eq!(udp.next_expiry(), None, "there is nothing to wake up for");
         }
-        assert_eq!(seen.len(), 2);
     });
 }
 

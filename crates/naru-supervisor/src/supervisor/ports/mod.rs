@@ -285,7 +285,9 @@ impl Supervisor {
                     live.record.service
                 )
             }
-            Notice::Full { .. } | Notice::Exhausted => notice.to_string(),
+            Notice::Full { .. } | Notice::Crowded { .. } | Notice::Exhausted => {
+                notice.to_string()
+            }
         };
         tracing::warn!("{text}");
         if let Some(operation) = &self.operation {
