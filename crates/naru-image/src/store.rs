@@ -209,7 +209,15 @@ impl Store {
         }
         let mut found = None;
         for manifest in index.images().into_keys() {
-            let Ok(id) = self.config_digest(manifest) else { continue };
+            let id = match self.config_digest(manifest) {
+                Ok(id) => id,
+                // That it cannot be read for want of descriptors or memory says nothing about an image.
+                Err(Error::Store(error)) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Store(error));
+                }
+                // A damaged one does not hide the others.
+                Err(_) => continue,
+            };
             let matches = id.hex().starts_with(hex) || (hex.len() == 64 && manifest.hex() == hex);
             if matches && found.replace(manifest).is_some() {
                 let problem = "is the beginning of several image ids";

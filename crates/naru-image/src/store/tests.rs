@@ -87,6 +87,22 @@ fn images_are_found_by_name_id_and_beginning_of_id() {
 }
 
 #[test]
+fn an_image_that_cannot_be_looked_at_is_an_error_and_a_damaged_one_hides_no_other() {
+    let (_dir, store) = store();
+    let id = load(&store, &[&layer("a")], &["app"]);
+    let other = load(&store, &[&layer("b")], &["other"]);
+    let manifest = store.find("app").unwrap().unwrap().manifest;
+    let blob = store.blob(manifest);
+    fs::write(&blob, "damaged").unwrap();
+    assert_eq!(store.find(&other.hex()).unwrap().map(|image| image.id), Some(other));
+    // As good as any reason for which a file that is there cannot be opened.
+    fs::remove_file(&blob).unwrap();
+    std::os::unix::fs::symlink(&blob, &blob).unwrap();
+    let error = store.find(&id.hex()).unwrap_err();
+    assert!(matches!(error, Error::Store(_)), "{error:?}");
+}
+
+#[test]
 fn a_name_that_is_loaded_again_leaves_the_old_image_without_one() {
     let (_dir, store) = store();
     let old = load(&store, &[&layer("old")], &["app"]);
