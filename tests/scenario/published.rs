@@ -372,6 +372,34 @@ fn a_translated_port_shows_the_clients_address_and_leaves_strangers_traffic_alon
     });
 }
 
+/// Each project that is in a network has rules of its own about its bridge, and a packet must pass them all.
+#[test]
+fn a_translated_port_is_reached_whoever_else_comes_into_its_network() {
+    host(|host| {
+        host.naru(["network", "create", "shared"]).succeeds();
+        let file = |service: &str| {
+            format!(
+                "services:\n  a: {{ image: test, networks: [shared], {service} }}\n\
+                 networks: {{ shared: {{ external: true }} }}\n"
+            )
+        };
+        let serves = "command: naru-check listen 80, \
+                      ports: [{target: 80, published: 8080, x-naru-publish: nat}]";
+        let one = host.project("one").file("compose.yaml", &file(serves));
+        one.naru(["up", "-d"]).succeeds();
+        let neighbour = Neighbour::new();
+        let from_outside = || neighbour.run(|| ask(HOST_ADDRESS, 8080));
+        eventually("it is reached", from_outside);
+        let two = host.project("two").file("compose.yaml", &file("command: sleep 1000"));
+        two.naru(["up", "-d"]).succeeds();
+        from_outside().unwrap();
+        two.naru(["down", "-t", "0"]).succeeds();
+        from_outside().unwrap();
+        one.naru(["down", "-t", "0"]).succeeds();
+        host.naru(["network", "rm", "shared"]).succeeds();
+    });
+}
+
 #[test]
 fn a_client_of_udp_that_asked_while_nobody_was_there_is_seen_as_itself_afterwards() {
     host(|host| {

@@ -274,3 +274,63 @@ networks:
         before.assert_nothing_left();
     });
 }
+
+#[test]
+fn a_network_that_containers_of_others_are_in_is_not_made_anew_under_them() {
+    host(|host| {
+        let owned = |more: &str| {
+            format!(
+                "services: {{ web: {{ image: test }} }}\nnetworks: {{ default: {{ {more} }} }}\n"
+            )
+        };
+        let owner = host.project("owner").file("compose.yaml", &owned(""));
+        owner.naru(["up", "-d"]).succeeds();
+        let guest = host.project("guest").file(
+            "compose.yaml",
+            "
+services: { client: { image: test, networks: [theirs] } }
+networks: { theirs: { external: true, name: owner_default } }
+",
+        );
+        guest.naru(["up", "-d"]).succeeds();
+        let place = address_of(&guest, "client");
+        let changed = "driver_opts: { com.docker.network.driver.mtu: '1400' }";
+        let owner = owner.file("compose.yaml", &owned(changed));
+        let said = owner.naru(["up", "-d"]).succeeds().stderr;
+        assert!(said.contains("network owner_default has changed in the compose file"), "{said}");
+        assert!(said.contains("containers of other projects use it"), "{said}");
+        assert_eq!(address_of(&guest, "client"), place);
+        assert!(knows(&guest, "client", "web"));
+        guest.naru(["restart", "-t", "0"]).succeeds();
+        guest.naru(["down", "-t", "0"]).succeeds();
+        // Nobody else is in it any more.
+        owner.naru(["up", "-d"]).succeeds();
+        assert!(ip(&owner, "web", "link").contains("mtu 1400"));
+        owner.naru(["down", "-t", "0"]).succeeds();
+    });
+}
+
+#[test]
+fn links_in_networks_of_others_stay_when_the_last_own_network_goes() {
+    host(|host| {
+        host.naru(["network", "create", "theirs"]).succeeds();
+        let file = "
+services:
+  web: { image: test }
+  worker: { image: test, networks: [theirs] }
+networks: { theirs: { external: true } }
+";
+        let project = host.project("guest").file("compose.yaml", file);
+        project.naru(["up", "-d"]).succeeds();
+        let index =
+            || ip(&project, "worker", "link show eth0").split(':').next().map(str::to_owned);
+        let before = index();
+        project.naru(["down", "-t", "0", "web"]).succeeds();
+        assert_eq!(names(host), format!("{PREDEFINED}theirs bridge\n"), "its own one is gone");
+        // Longer than it takes to make a link again.
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(index(), before);
+        project.naru(["down", "-t", "0"]).succeeds();
+        host.naru(["network", "rm", "theirs"]).succeeds();
+    });
+}

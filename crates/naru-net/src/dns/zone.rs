@@ -14,8 +14,8 @@ pub const HOST_NAMES: [&str; 2] = ["host.docker.internal", "host.naru.internal"]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Zone {
     networks: BTreeMap<String, NetworkNames>,
-    /// Names that the project has, also where nothing answers to them now.
-    own: BTreeSet<String>,
+    /// Single labels that the project has, also where nothing answers to them now.
+    labels: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ struct NetworkNames {
     name: String,
     subnets: Vec<IpNetwork>,
     names: BTreeMap<String, Vec<IpAddr>>,
+    /// Names that somebody in it has, also where nobody answers to them now.
+    claimed: BTreeSet<String>,
     reverse: BTreeMap<IpAddr, String>,
 }
 
@@ -90,9 +92,18 @@ impl Zone {
         }
     }
 
-    /// Claims names for the project: they are not asked elsewhere even while no container answers to them.
-    pub fn claim<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
-        self.own.extend(names.into_iter().map(normal));
+    /// Claims names in a network: from there they are not asked elsewhere even while no container answers to them. Single
+    /// labels are the whole project's; one with a dot may be somebody else's on the Internet, for whoever is not in this
+    /// network. One that was not added is passed over.
+    pub fn claim<'a>(&mut self, network: &str, names: impl IntoIterator<Item = &'a str>) {
+        let mut network = self.networks.get_mut(network);
+        for name in names.into_iter().map(normal) {
+            if !name.contains('.') {
+                self.labels.insert(name);
+            } else if let Some(network) = &mut network {
+                network.claimed.insert(name);
+            }
+        }
     }
 
     /// Answers a question from a container's view.
@@ -121,7 +132,8 @@ impl Zone {
                 None => Answer::NoName,
             };
         }
-        if self.own.contains(name) || HOST_NAMES.contains(&name) || !view.forward {
+        let is_own = self.labels.contains(name) || visible().any(|network| network.claims(name));
+        if is_own || HOST_NAMES.contains(&name) || !view.forward {
             return Answer::NoName;
         }
         // A single label means something in this project or on this host, or nothing.
@@ -135,6 +147,10 @@ impl NetworkNames {
         let short = || name.strip_suffix(&self.name)?.strip_suffix('.');
         let found = self.names.get(name).or_else(|| self.names.get(short()?))?;
         Some(found)
+    }
+
+    fn claims(&self, name: &str) -> bool {
+        self.claimed.contains(name)
     }
 }
 

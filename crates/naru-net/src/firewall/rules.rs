@@ -71,11 +71,15 @@ fn forward_rules(table: &Table, engines: &[&'static str], switched: Switched) ->
         rules.push(Rule::new(matches, Verdict::Accept));
     }
     for Bridge { name, internal, .. } in &table.bridges {
-        rules.push(Rule::new([Match::Out(name.clone())], Verdict::Drop));
         if *internal {
+            rules.push(Rule::new([Match::Out(name.clone())], Verdict::Drop));
             rules.push(Rule::new([Match::In(name.clone())], Verdict::Drop));
             continue;
         }
+        // What was translated to there is another project's published port, where a network is shared: each has a
+        // table, and a packet must pass all of them.
+        let unpublished = [Match::Out(name.clone()), Match::NotTranslated];
+        rules.push(Rule::new(unpublished, Verdict::Drop));
         for prefix in engines {
             // A port that the other engine has published is for everybody; what it says about that stands.
             let unpublished =
@@ -155,7 +159,7 @@ table inet naru-shop {
     ct state established,related accept
     iifname nb-front oifname nb-front accept
     iifname nb-back oifname nb-back accept
-    oifname nb-front drop
+    oifname nb-front ct status ! dnat drop
     oifname nb-back drop
     iifname nb-back drop
     meta nfproto ipv4 iifgroup & 0x40000000 == 0 oifgroup & 0x40000000 == 0 drop
@@ -195,7 +199,7 @@ table inet naru-shop {
     ct state established,related accept
     iifname nb-front oifname nb-front accept
     oifname nb-front ct status dnat ip daddr 10.213.1.2/32 udp dport 5353 accept
-    oifname nb-front drop
+    oifname nb-front ct status ! dnat drop
     iifname nb-front oifname docker* ct status ! dnat drop
   }
   chain postrouting {

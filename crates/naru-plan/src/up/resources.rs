@@ -74,7 +74,10 @@ impl Changes {
             }
             Some(seen) => {
                 let old = seen.name.clone();
-                let stay = users_that_stay(selection, |c| c.networks.contains(&old));
+                let mut stay = users_that_stay(selection, |c| c.networks.contains(&old));
+                if seen.is_used_by_others {
+                    stay.push("containers of other projects".to_owned());
+                }
                 if stay.is_empty() {
                     self.changed_networks.insert(key.to_owned(), (old, name));
                 } else {

@@ -52,12 +52,16 @@ impl Supervisor {
         for (key, entry) in &self.networks.record.networks {
             zone.add_network(key, &entry.name, subnets(entry));
         }
-        zone.claim(self.model.services.keys().map(String::as_str));
+        for (name, service) in &self.model.services {
+            // Single labels are everybody's, also of services without a network of their own.
+            let networks = service.networks.keys().map(String::as_str).chain([""]);
+            networks.for_each(|network| zone.claim(network, [name.as_str()]));
+        }
         for live in self.containers.values() {
             let is_there = live.running.is_some() || live.starting.is_some();
             for attachment in &live.record.attachments {
                 let names = names(live, attachment);
-                zone.claim(names.iter().map(String::as_str));
+                zone.claim(&attachment.network, names.iter().map(String::as_str));
                 for address in attachment.addresses().filter(|_| is_there) {
                     let network = self.networks.record.networks.get(&attachment.network);
                     let network = network.map_or("", |network| &network.name);

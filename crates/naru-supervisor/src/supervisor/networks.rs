@@ -182,7 +182,9 @@ impl Supervisor {
             true => self.remove_firewall(),
             false => self.replace_firewall(),
         };
-        let last = self.networks.record.networks.values().all(|left| left.external);
+        // Links in networks of others are of the project's group as well.
+        let nobody_stays = self.containers.values().all(|live| live.running.is_none());
+        let last = nobody_stays && self.networks.record.networks.values().all(|left| left.external);
         let saved = self.save_networks().map_err(|error| Failure::from_error(&error)).and(rules);
         let events = self.events.clone();
         // Plain, short-lived: it waits for the kernel.

@@ -16,7 +16,8 @@ fn zone() -> Zone {
     add("front", "10.213.1.3", "shop-web-2.shop_front", &["web", "shop-web-2"]);
     add("back", "10.213.2.2", "shop-web-1.shop_back", &["web"]);
     add("back", "10.213.2.3", "shop-db-1.shop_back", &["db"]);
-    zone.claim(["api", "api.example.org"]);
+    zone.claim("front", ["api", "api.example.org"]);
+    zone.claim("back", ["mail.example.org"]);
     zone
 }
 
@@ -95,6 +96,9 @@ fn single_labels_and_questions_from_internal_networks_never_leave() {
 fn names_of_what_does_not_run_never_leave_either() {
     check(&["front"], true, "api", TYPE_A, "NoName");
     check(&["front"], true, "api.example.org", TYPE_A, "NoName");
+    check(&["back"], true, "api", TYPE_A, "NoName");
+    check(&["back"], true, "mail.example.org", TYPE_A, "NoName");
+    check(&["front"], true, "mail.example.org", TYPE_A, "Forward");
 }
 
 #[test]

@@ -45,6 +45,15 @@ fn a_changed_network_stays_when_a_container_on_it_would_not_be_recreated() {
         ");
 }
 
+#[test]
+fn a_changed_network_stays_when_containers_of_other_projects_are_in_it() {
+    let mut seen = running(&with_network(json!({})));
+    seen.networks.iter_mut().for_each(|network| network.is_used_by_others = true);
+    check(&up_text(&with_network(json!({"internal": true})), &seen, &up_options()), "
+            note: network p_back has changed in the compose file; it is kept as it is because containers of other projects use it and are not recreated by this command
+        ");
+}
+
 pub(super) fn with_volume(volume: Value) -> Project {
     project_with(json!({
         "volumes": {"data": volume},
