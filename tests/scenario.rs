@@ -53,6 +53,7 @@ mod shared_networks;
 mod stopping;
 mod survival;
 mod sweep;
+mod untold;
 mod upgrade;
 mod verbs;
 mod volumes;

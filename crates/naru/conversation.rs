@@ -109,7 +109,13 @@ pub(crate) fn show(
             // When nobody reads it there is nobody to tell.
             let _written = printer.data(&text);
         }
-        Some(Reply::Changed(_) | Reply::Hello(_) | Reply::Running(_) | Reply::Ended { .. }) => {}
+        Some(
+            Reply::Changed(_)
+            | Reply::Hello(_)
+            | Reply::Running(_)
+            | Reply::Restarts(_)
+            | Reply::Ended { .. },
+        ) => {}
         Some(Reply::Done) => return Some(Ok(())),
         Some(Reply::Failed(failure)) => return Some(Err(failure)),
         None => {

@@ -70,6 +70,7 @@ pub use container::{Create, Created, Parent, Root, create};
 pub use error::{Error, Stage};
 pub use exec::{Exec, exec};
 pub use features::{SPECIFICATION, features};
+pub use init::SET_UP_FAILED;
 pub use process::{ExitStatus, Identity, Process, has_ended, start_time};
 pub use role::{is_role, run_role_if_asked};
 pub use start::{listen, release};

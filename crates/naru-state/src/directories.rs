@@ -183,6 +183,11 @@ impl ProjectDirectories {
         self.container_run(id).join("state.json")
     }
 
+    /// The container's last start ([`crate::record::Start`]), written by whoever lets its program run.
+    pub fn start_file(&self, id: &ContainerId) -> PathBuf {
+        self.container_run(id).join("start.json")
+    }
+
     /// How a container's process ended ([`crate::record::Exit`]), written by the keeper.
     pub fn exit_file(&self, id: &ContainerId) -> PathBuf {
         self.container_run(id).join("exit.json")

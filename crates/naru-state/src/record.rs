@@ -226,6 +226,24 @@ pub struct State {
     /// The service that its restart waits for although its delay has passed.
     #[serde(default)]
     pub waits_for: Option<String>,
+    /// The generation of the last start whose program ran: that of [`State::started_ns`] and of what ended since. See
+    /// [`State::ran`].
+    #[serde(default)]
+    pub ran: Option<u16>,
+}
+
+/// A start that has been given the word to run its program; `start.json` is written right before that. It counts where the
+/// [`State`] of the same generation does not know of it: whoever gave the word died before it could say so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The container's first process.
+    pub process: Identity,
+    /// Which start it is: [`State::generation`].
+    pub generation: u16,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub started_ns: u64,
+    /// The same on a clock that nobody sets.
+    pub started_at: Moment,
 }
 
 /// Why naru ends a container to start it again.
@@ -303,7 +321,32 @@ fn boot_ns() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
+impl Start {
+    /// A start that happens now.
+    pub fn now(process: Identity, generation: u16) -> Self {
+        let started_at = Moment::after(Duration::ZERO);
+        Self { process, generation, started_ns: now_ns(), started_at }
+    }
+}
+
 impl State {
+    /// The container runs since this start.
+    pub fn begin(&mut self, start: Start) {
+        self.phase = Phase::Running;
+        self.process = Some(start.process);
+        self.ran = Some(start.generation);
+        self.started_ns = Some(start.started_ns);
+        self.started_at = Some(start.started_at);
+        self.restart_at = None;
+        self.error = None;
+    }
+
+    /// The generation of the last start whose program ran, if one has: a later one may be under way, or have failed.
+    /// States of former versions do not tell; there it is the last one.
+    pub fn ran(&self) -> Option<u16> {
+        self.ran.or_else(|| self.started_ns.map(|_| self.generation))
+    }
+
     /// The state of a container that was created and never started.
     pub fn created() -> Self {
         Self {
@@ -327,6 +370,7 @@ impl State {
             not_ready: None,
             renewal: None,
             waits_for: None,
+            ran: None,
         }
     }
 }

@@ -144,6 +144,10 @@ impl Client {
                     Reply::Ended { .. } => {
                         self.again.iter_mut().for_each(|again| again.request = None);
                     }
+                    Reply::Restarts(services) => {
+                        self.restarts(services);
+                        continue;
+                    }
                     _ => {}
                 }
                 return Ok(Some(reply));
@@ -161,6 +165,14 @@ impl Client {
             let tries = tries - 1;
             self.again = Some(Again { directories, project, request: None, tries });
             self.send(&request)?;
+        }
+    }
+
+    /// What is asked of the next supervisor is about these services.
+    fn restarts(&mut self, services: Vec<String>) {
+        let asked = self.again.as_mut().and_then(|again| again.request.as_mut());
+        if let Some(Request::Restart(restart)) = asked {
+            restart.services = services;
         }
     }
 

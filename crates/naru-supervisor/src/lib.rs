@@ -21,6 +21,7 @@ pub mod spec;
 mod supervisor;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use naru_state::{ContainerId, Directories, Lock, ProjectName};
 
@@ -74,14 +75,19 @@ pub(crate) fn own_cgroup_path(directories: &Directories, project: &ProjectName) 
     format!("{}/naru", project_cgroup_path(directories, project))
 }
 
+/// Removes the group of a project's two processes, and those above it that are empty then.
+pub(crate) fn remove_own_group(directories: &Directories, project: &ProjectName) {
+    // Where control groups cannot be read there is none to remove.
+    if let Ok(group) = naru_runtime::Cgroup::new(own_cgroup_path(directories, project)) {
+        group.remove_upwards(Duration::from_secs(1));
+    }
+}
+
 /// Removes what the two processes of a project leave when both are killed after everything else of it has gone, and a
 /// command that was killed while it started them: their control group and their volatile files. What somebody is in or
 /// holds stays.
 pub fn remove_remains(directories: &Directories, project: &ProjectName) {
-    // Where control groups cannot be read there is none to remove.
-    if let Ok(group) = naru_runtime::Cgroup::new(own_cgroup_path(directories, project)) {
-        group.remove_upwards();
-    }
+    remove_own_group(directories, project);
     let own = directories.project(project);
     if !own.run().exists() {
         // Only when no other project runs.

@@ -89,6 +89,8 @@ pub(crate) struct Recorded {
     pub(crate) state: record::State,
     /// How its last process ended, if the keeper saw it.
     pub(crate) exit: Option<Exit>,
+    /// A start that the state does not tell of.
+    pub(crate) start: Option<record::Start>,
 }
 
 impl Recorded {
@@ -109,7 +111,8 @@ pub(crate) fn recorded(directories: &ProjectDirectories) -> Result<Vec<Recorded>
         let Some(record) = container(directories, &id)? else { continue };
         let state = lasting.state(&id)?.unwrap_or_else(record::State::created);
         let exit = whole(&directories.exit_file(&id))?;
-        all.push(Recorded { record, state, exit });
+        let start = untold(whole(&directories.start_file(&id))?, &state);
+        all.push(Recorded { record, state, exit, start });
     }
     Ok(all)
 }
@@ -240,8 +243,15 @@ fn settled(
     deadline: Instant,
 ) -> Result<record::State, atomic::Error> {
     loop {
-        let state = lasting.state(id)?;
-        let exit = whole(&directories.exit_file(id))?;
+        let mut state = lasting.state(id)?;
+        let exit: Option<Exit> = whole(&directories.exit_file(id))?;
+        let start =
+            state.as_ref().map(|state| Ok(untold(whole(&directories.start_file(id))?, state)));
+        if let (Some(state), Some(Some(start))) = (&mut state, start.transpose()?)
+            && (start.process.is_alive() || has_run(&start, exit.as_ref()) == Some(true))
+        {
+            state.begin(start);
+        }
         // Asked once: a process that ends right after the answer is the next look's business.
         match (state.as_ref().and_then(runs), state) {
             (Some(true), Some(state)) => return Ok(state),
@@ -250,6 +260,21 @@ fn settled(
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// A start that the state of the container does not know of: whoever let its program run died before it could tell.
+fn untold(start: Option<record::Start>, state: &record::State) -> Option<record::Start> {
+    let is_this_boots = |start: &record::Start| start.started_at.is_of_this_boot();
+    let is_next = |start: &record::Start| {
+        start.generation == state.generation && state.ran() != Some(state.generation)
+    };
+    start.filter(|start| is_next(start) && is_this_boots(start))
+}
+
+/// Whether a start whose process has ended came as far as the program; nothing where nobody has told of that process.
+pub(crate) fn has_run(start: &record::Start, exit: Option<&Exit>) -> Option<bool> {
+    let exit = exit.filter(|exit| exit.process == start.process)?;
+    Some(exit.code != Some(naru_runtime::SET_UP_FAILED))
 }
 
 /// Whether the process that is written down as running does; nothing when none of this boot is.

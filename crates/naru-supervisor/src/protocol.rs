@@ -279,6 +279,9 @@ pub enum Reply {
     },
     /// The plan of a [`Request::DryRun`] as text, one step a line.
     Plan(String),
+    /// All services that a [`Request::Restart`] takes along: it is asked for these when the supervisor dies under it, for
+    /// of who was stopped only to be started again the next one knows no more than that it does not run.
+    Restarts(Vec<String>),
     /// A container changed (only for [`Request::Watch`]).
     Changed(Box<Changed>),
     /// The container that the client asked to run or to take part in was started.

@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 use super::{Cgroup, Hierarchies, cgroup_error, rmdir};
 use crate::Error;
 
-/// How long processes of a group that is given up may take to end.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// Where the calling process was when this was made: its group in every hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
@@ -69,9 +66,9 @@ impl Cgroup {
 
     /// Removes the group, and the groups above it that are empty then. A calling process that is still in it,
     /// since it was born there, goes to the root of the hierarchy first; others that are on their way out of it are
-    /// waited for.
-    pub fn remove_upwards(&self) {
-        let deadline = Instant::now() + PATIENCE;
+    /// waited for this long.
+    pub fn remove_upwards(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
         for hierarchy in &self.hierarchies {
             let mut directory = self.directory(hierarchy);
             leave(&directory, &hierarchy.mount);

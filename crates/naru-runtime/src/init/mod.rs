@@ -43,8 +43,12 @@ pub(crate) struct Session {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Exit code of a set-up that failed; nobody but the caller, who knows why, sees it.
-const FAILED: i32 = 125;
+/// Exit code of a set-up that failed, or was given up: nobody but the caller, who knows why, sees it.
+const FAILED: i32 = SET_UP_FAILED as i32;
+
+/// The exit code of a container's first process that has never run its program: its set-up failed, or who made it was gone
+/// before it gave the word.
+pub const SET_UP_FAILED: u8 = 125;
 
 /// Sets the process up and becomes the program of the plan.
 #[expect(clippy::exit, reason = "the process exists only to become the container's")]

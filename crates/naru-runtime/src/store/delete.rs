@@ -51,7 +51,7 @@ impl Container {
         cgroup.kill_all()?;
         cgroup.remove()?;
         if cgroup.path().parent() == Some(Path::new(GROUP)) {
-            cgroup.remove_upwards();
+            cgroup.remove_upwards(Duration::from_secs(1));
         }
         let path = self.directory().to_owned();
         fs_err::remove_dir_all(&path).map_err(|source| Error::File {

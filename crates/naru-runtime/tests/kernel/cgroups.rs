@@ -262,7 +262,7 @@ fn a_process_that_was_born_in_a_group_can_remove_it() {
     let path = format!("/naru-test-{}-born/own", std::process::id());
     let group = Cgroup::within(&hierarchies, path.clone()).unwrap();
     group.admit(std::process::id().cast_signed()).unwrap();
-    group.remove_upwards();
+    group.remove_upwards(Duration::from_secs(1));
     let left = fs_err::read_to_string("/proc/self/cgroup").unwrap();
     assert!(!left.contains(&path), "{left}");
     assert!(group.processes().unwrap().is_empty());
@@ -373,7 +373,7 @@ fn groups_made_at_the_same_time_below_a_new_one_can_all_be_joined() {
         let group = |number| Cgroup::within(&hierarchies, format!("{above}/{number}")).unwrap();
         for cgroup in made_at_once(group) {
             join(&cgroup);
-            cgroup.remove_upwards();
+            cgroup.remove_upwards(Duration::from_secs(1));
         }
     }
 }
@@ -390,7 +390,7 @@ fn a_group_is_made_while_those_above_it_are_given_up_by_others() {
                     let cgroup = group(number);
                     cgroup.create(&LinuxResources::default()).unwrap();
                     join(&cgroup);
-                    cgroup.remove_upwards();
+                    cgroup.remove_upwards(Duration::from_secs(1));
                 }
             });
         }

@@ -187,6 +187,7 @@ impl Book {
                 self.damaged(&path, &format!("is the state of container {}", other.short()));
             }
             let _exit: Option<record::Exit> = self.load(&own.exit_file(id));
+            let _start: Option<record::Start> = self.load(&own.start_file(id));
         }
         for entry in fs::read_dir(own.containers()).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs_err as fs;
 use naru_image::Store;
@@ -135,7 +136,7 @@ fn remove_group(group: &Cgroup) -> io::Result<()> {
         group.kill_all().map_err(io::Error::other)?;
     }
     group.remove().map_err(io::Error::other)?;
-    group.remove_upwards();
+    group.remove_upwards(Duration::from_secs(1));
     Ok(())
 }
 

@@ -42,6 +42,13 @@ const TRIES: u32 = 3;
 /// How long a supervisor has served when it is quiet.
 const SLIM: Duration = Duration::from_secs(3);
 
+/// How long until a supervisor that could not be started is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// How long others in the project's control group may take to end: one that deletes links waits for everybody else who
+/// changes some. Nobody waits for this keeper meanwhile.
+const LEAVE: Duration = Duration::from_secs(10);
+
 /// How often it is tried to move into the project's control group.
 const SETTLE_TRIES: u32 = 5;
 
@@ -170,10 +177,10 @@ impl Keeper {
         move || match place {
             Ok((hierarchies, before, group)) => {
                 before.restore(&hierarchies);
-                group.remove_upwards();
+                group.remove_upwards(LEAVE);
             }
             // Those of the containers were made in the project's all the same. By now it may be found.
-            Err(_) => drop(Cgroup::new(path).map(|group| group.remove_upwards())),
+            Err(_) => drop(Cgroup::new(path).map(|group| group.remove_upwards(LEAVE))),
         }
     }
 
@@ -235,8 +242,7 @@ impl Keeper {
             self.plan_restart(code)?;
         }
         if self.restart_at.is_some_and(|at| at <= Instant::now()) {
-            self.restart_at = None;
-            self.supervisor = self.start_supervisor()?;
+            self.restart();
         }
         if self.slim_at.take_if(|at| *at <= Instant::now()).is_some() {
             // Refused, they stay.
@@ -389,6 +395,18 @@ impl Keeper {
         self.supervisor.silent_since.get_or_insert_with(Instant::now);
         self.restart_at = Some(Instant::now() + pause);
         Ok(())
+    }
+
+    /// Starts a supervisor in the place of one that has ended. Where there can be none now, for want of memory or
+    /// descriptors, later: nobody but this process has what it holds.
+    fn restart(&mut self) {
+        match self.start_supervisor() {
+            Ok(supervisor) => (self.supervisor, self.restart_at) = (supervisor, None),
+            Err(error) => {
+                tracing::error!(%error, "the supervisor could not be started again");
+                self.restart_at = Some(Instant::now() + AGAIN);
+            }
+        }
     }
 
     /// Starts the next supervisor, which waits for the end of this one, and then tells this one to end.

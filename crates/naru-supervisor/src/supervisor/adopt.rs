@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use naru_net::dns;
 use naru_state::process::Identity;
 use naru_state::record::{self, Phase};
 use naru_state::{ContainerId, atomic};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use tokio::time::Instant;
 
@@ -20,6 +21,9 @@ use super::handover::Greeting;
 use super::timers::Due;
 use crate::keeper::link::{Handles, ToKeeper, Watch};
 use crate::observe::{self, Recorded};
+
+/// How long a set-up whose maker has died takes at most to end.
+const GIVING_UP: Duration = Duration::from_millis(50);
 
 /// A supervisor that has had nothing to look after and no client for so long ends: the command that it was started for
 /// was interrupted.
@@ -110,8 +114,14 @@ impl Supervisor {
         }
     }
 
-    fn adopt_container(&mut self, recorded: Recorded, watched: &mut Watched) -> io::Result<()> {
+    fn adopt_container(&mut self, mut recorded: Recorded, watched: &mut Watched) -> io::Result<()> {
         let id = recorded.record.id.clone();
+        let held = watched.remove(&id);
+        if let Some(start) = recorded.start.take()
+            && has_begun(&start, recorded.exit.as_ref(), held.as_ref())?
+        {
+            recorded.state.begin(start);
+        }
         let service = match &recorded.record.one_off {
             Some(one_off) => serde_json::from_value(one_off.definition.clone()).ok(),
             None => self.model.services.get(&recorded.record.service).cloned(),
@@ -121,7 +131,6 @@ impl Supervisor {
         let known_end = recorded.exit.as_ref().map(|exit| &exit.process);
         let process = recorded.state.process.clone();
         let process = process.filter(|process| runs && known_end != Some(process));
-        let held = watched.remove(&id);
         let held = held.filter(|(watch, _)| process.as_ref().is_some_and(|it| is_of(watch, it)));
         let handles = held.map(|(_, handles)| handles).unwrap_or_default();
         let found = process.map(|process| self.find(process, handles, &recorded.record));
@@ -317,6 +326,31 @@ struct Found {
     handles: Handles,
 }
 
+/// Whether a start that nobody could tell of came as far as the program. Its set-up ends at once when who made it is gone.
+fn has_begun(
+    start: &record::Start,
+    exit: Option<&record::Exit>,
+    held: Option<&(Watch, Handles)>,
+) -> io::Result<bool> {
+    if let Some(has_run) = observe::has_run(start, exit) {
+        return Ok(has_run);
+    }
+    let process = &start.process;
+    let held = held.filter(|(watch, _)| is_of(watch, process));
+    let pidfd = match held.and_then(|(_, handles)| handles.pidfd.as_ref()) {
+        Some(pidfd) => Some(pidfd.try_clone()?),
+        None => open(process)?,
+    };
+    let Some(pidfd) = pidfd else { return Ok(false) };
+    let patience = Timespec::try_from(GIVING_UP).ok();
+    // Looked at in any case.
+    let _ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], patience.as_ref());
+    let Identity { boot_id, pid, start_time } = process.clone();
+    let outcome = naru_runtime::Identity { boot_id, pid, start_time }.outcome(pidfd.as_fd());
+    let code = outcome.and_then(naru_runtime::ExitStatus::code);
+    Ok(code != Some(naru_runtime::SET_UP_FAILED.into()))
+}
+
 /// Whether the keeper means this process.
 fn is_of(watch: &Watch, process: &Identity) -> bool {
     (watch.pid, watch.start_time) == (process.pid, process.start_time)
@@ -340,7 +374,6 @@ fn held_sockets(held: &[OwnedFd]) -> io::Result<Resolver> {
 }
 
 fn bind_sockets(pid: i32) -> io::Result<Resolver> {
-    use std::os::fd::AsFd;
     let netns = fs_err::File::open(format!("/proc/{pid}/ns/net"))?;
     let sockets = dns::bind(netns.file().as_fd()).map_err(io::Error::other)?;
     let held = sockets.duplicate()?.into();

@@ -179,11 +179,7 @@ impl Supervisor {
         let id = ContainerId::try_from(id.to_owned()).ok();
         let signal = Signal::from_named_raw(signal);
         if let (Some(id), Some(signal)) = (id, signal) {
-            if signal == Signal::KILL
-                && let Some(live) = self.containers.get_mut(&id)
-            {
-                live.state.stopped_by_user = true;
-            }
+            self.will_be_sent(&id, signal);
             self.pass_signal(&id, signal);
         }
         drop(client.send(Reply::Done));

@@ -67,7 +67,7 @@ impl Supervisor {
         let live = self.containers.get(id).filter(|live| live.is_replica());
         let Some(live) = live else { return };
         let generation = match action {
-            "start" | "die" => live.state.generation,
+            "start" | "die" => live.state.ran().unwrap_or(0),
             _ => 0,
         };
         if !self.told.note(id, action, generation) {

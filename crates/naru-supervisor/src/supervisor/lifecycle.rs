@@ -1,7 +1,9 @@
 //! The commands on containers that exist: `stop`, `start`, `restart` and `rm`; and every command's plan for
 //! who wants to see it first.
 
-use naru_plan::{Plan, RemoveOptions};
+use std::collections::BTreeSet;
+
+use naru_plan::{Action, Plan, RemoveOptions};
 
 use super::Supervisor;
 use super::control::Client;
@@ -47,6 +49,9 @@ impl Supervisor {
         let plan = self.plan_restart(restart)?;
         for notice in self.not_applied(restart) {
             drop(client.send(Reply::Notice(notice)));
+        }
+        if !restart.services.is_empty() {
+            drop(client.send(Reply::Restarts(services_of(&plan))));
         }
         let operation = self.begin_plan(plan, client, Then::Answer);
         operation.stop_timeout = restart.timeout;
@@ -137,6 +142,15 @@ impl Supervisor {
         };
         outdated.into_iter().map(sentence).collect()
     }
+}
+
+/// The services that a plan starts containers of.
+fn services_of(plan: &Plan) -> Vec<String> {
+    let services = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::StartContainer { service, .. } => Some(service.clone()),
+        _ => None,
+    });
+    services.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn boxed(error: naru_plan::Error) -> Box<Failure> {

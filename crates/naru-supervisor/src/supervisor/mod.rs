@@ -235,7 +235,15 @@ impl Supervisor {
             let due = self.timers.next().filter(|_| !self.keeper.is_leaving());
             tokio::select! {
                 event = inbox.recv() => match event {
-                    Some(event) => self.handle(event),
+                    Some(event) => {
+                        let is_asked = matches!(event, Event::Asked(..));
+                        self.handle(event);
+                        if is_asked {
+                            // What is answered at once goes out before anything is done: whoever asks again should this
+                            // process die may have to know it.
+                            tokio::task::yield_now().await;
+                        }
+                    }
                     None => return,
                 },
                 () = sleep_until(due) => {}
@@ -245,8 +253,10 @@ impl Supervisor {
             {
                 self.handle_due(due);
             }
-            self.release_held();
-            self.renew_dependents();
+            if !self.keeper.is_leaving() {
+                self.release_held();
+                self.renew_dependents();
+            }
             self.advance();
             self.make_room();
         }
@@ -257,6 +267,10 @@ impl Supervisor {
         // Replies are written by tasks of this thread: let them be, where somebody waits for one.
         if self.clients.is_any() {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if !self.keeper.is_relieved() && self.link.send(&ToKeeper::Finish, &[]).is_err() {
+            // The keeper, which is to take it away, has died meanwhile.
+            crate::remove_own_group(&self.directories, &self.project);
         }
     }
 

@@ -49,6 +49,8 @@ impl Supervisor {
         tracing::info!(container = %live.record.name, ?why, "is restarted");
         live.state.renewal = Some(why);
         live.stopping = Some(Stopping::of_its_own());
+        // The next supervisor, should this one die, is to know why it ends.
+        self.save_state(id);
         self.signal_stop(id, None);
     }
 

@@ -1,6 +1,7 @@
 //! What clients ask for: one command at a time, the others wait their turn. A stop does not wait: it ends
 //! the `up` that is under way.
 
+use naru_state::ContainerId;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::Supervisor;
@@ -85,6 +86,16 @@ impl Supervisor {
         }
     }
 
+    /// Who asks for SIGKILL wants the container to stay ended. It is written down before the signal: whoever learns of the
+    /// end may be the next supervisor.
+    pub(super) fn will_be_sent(&mut self, id: &ContainerId, signal: Signal) {
+        let Some(live) = self.containers.get_mut(id) else { return };
+        if signal == Signal::KILL && live.running.is_some() {
+            live.state.stopped_by_user = true;
+            self.save_state(id);
+        }
+    }
+
     /// Sends a signal to running containers; restart policies do not undo what the user does.
     fn kill(&mut self, services: &[String], signal: i32, client: &Client) {
         let Some(signal) = Signal::from_named_raw(signal) else {
@@ -93,19 +104,14 @@ impl Supervisor {
             return;
         };
         let chosen = |service: &String| services.is_empty() || services.contains(service);
-        let mut sent = Vec::new();
-        for (id, live) in
-            self.containers.iter_mut().filter(|(_, live)| chosen(&live.record.service))
-        {
-            let Some(running) = &live.running else { continue };
-            if signal == Signal::KILL {
-                live.state.stopped_by_user = true;
-            }
+        let all = self.containers.iter().filter(|(_, live)| chosen(&live.record.service));
+        let all: Vec<_> = all.map(|(id, _)| id.clone()).collect();
+        for id in all {
+            self.will_be_sent(&id, signal);
+            let running = self.containers.get(&id).and_then(|live| live.running.as_ref());
+            let Some(running) = running else { continue };
             // A process that has just ended needs no signal.
             let _sent = pidfd_send_signal(&running.pidfd, signal);
-            sent.push(id.clone());
-        }
-        for id in sent {
             self.tell_signal(&id, signal.as_raw());
         }
         drop(client.send(Reply::Done));

@@ -6,14 +6,12 @@ mod recipe;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fs_err as fs;
 use naru_compose::project::{NetworkMode, Project, Service};
 use naru_image::Store;
 use naru_net::dns;
 use naru_runtime::{Binary, Cgroup, Created};
-use naru_state::process::Identity;
 use naru_state::record::{self, Phase};
 use naru_state::{ContainerId, ProjectDirectories};
 use tokio::time::Instant;
@@ -32,7 +30,7 @@ use crate::spec;
 /// What a successful start brings.
 #[derive(Debug)]
 pub(super) struct Started {
-    process: Identity,
+    start: record::Start,
     pidfd: OwnedFd,
     dns: Option<dns::Sockets>,
     check: Option<spec::Check>,
@@ -49,6 +47,8 @@ pub(super) struct Job {
     pub(super) own: ProjectDirectories,
     pub(super) record: record::Container,
     generation: u16,
+    /// None of its programs has run yet.
+    is_first: bool,
     pub(super) service: Service,
     pub(super) model: Project,
     pub(super) caller: Option<Caller>,
@@ -132,6 +132,7 @@ impl Supervisor {
             own: self.own.clone(),
             record: live.record.clone(),
             generation: live.state.generation,
+            is_first: live.state.ran().is_none(),
             service,
             model: definitions(&self.model),
             caller: self.caller,
@@ -159,15 +160,11 @@ impl Supervisor {
                 {
                     operation.times.laps(step.step, started.laps);
                 }
-                live.state.phase = Phase::Running;
-                live.state.process = Some(started.process.clone());
-                live.state.started_ns = Some(record::now_ns());
-                live.state.started_at = Some(record::Moment::after(Duration::ZERO));
-                live.state.restart_at = None;
-                live.state.error = None;
+                let process = started.start.process.clone();
+                live.state.begin(started.start);
                 let Handles { output, resolver, .. } = started.handles;
                 live.running = Some(Running {
-                    process: started.process,
+                    process,
                     pidfd: Arc::new(started.pidfd),
                     since: Instant::now(),
                     probing: None,
@@ -195,6 +192,8 @@ impl Supervisor {
                 live.state.phase =
                     if live.state.started_ns.is_some() { Phase::Exited } else { Phase::Created };
                 live.state.error = Some(failure.message.clone());
+                // Its program was not run. One that is left is not believed where the process ended as a set-up does.
+                drop(fs::remove_file(self.own.start_file(id)));
                 let ports = live.record.ports.clone();
                 self.release_ports(&ports);
                 self.refresh_names();

@@ -285,9 +285,7 @@ impl Supervisor {
                     live.record.service
                 )
             }
-            Notice::Full { .. } | Notice::Crowded { .. } | Notice::Exhausted => {
-                notice.to_string()
-            }
+            Notice::Full { .. } | Notice::Crowded { .. } | Notice::Exhausted => notice.to_string(),
         };
         tracing::warn!("{text}");
         if let Some(operation) = &self.operation {

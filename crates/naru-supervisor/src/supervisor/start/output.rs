@@ -55,8 +55,8 @@ fn fifo(path: &Path, user: &rootfs::User) -> io::Result<OwnedFd> {
 
 /// A new container of a name begins a new log.
 pub(super) fn prepare_log(job: &Job) -> io::Result<()> {
-    match job.generation {
-        1 => log::Writer::begin(&logging::directory(&job.own, &job.record)),
-        _ => Ok(()),
+    match job.is_first {
+        true => log::Writer::begin(&logging::directory(&job.own, &job.record)),
+        false => Ok(()),
     }
 }

@@ -8,7 +8,8 @@
 //! 4. the cgroup, then the process: from here on it sets itself up, in parallel to the next two;
 //! 5. the links into its network namespace;
 //! 6. its resolver's sockets, which need the loopback interface;
-//! 7. only then is the command let run: network and names are there before its first instruction.
+//! 7. that it is about to run is written down: from here on whoever takes over must not start it a second time;
+//! 8. only then is the command let run: network and names are there before its first instruction.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use naru_image::{Image, rootfs};
 use naru_net::dns;
 use naru_runtime::{Create, Created, Parent, Root, Stdio};
 use naru_state::process::Identity;
+use naru_state::{atomic, record};
 
 use super::output::{held, open_output, prepare_log};
 use super::{Job, Started};
@@ -81,6 +83,11 @@ pub(super) fn run(job: &Job) -> Result<Started, Box<Failure>> {
         // writes that ends before the keeper has read this is not lost with its last descriptor.
         tell(&handles);
     }
+    let start = record::Start::now(process, job.generation);
+    if let Err(error) = atomic::save_volatile(&job.own.start_file(&job.record.id), &start) {
+        // Who takes over from a supervisor that dies in the next moment would start it anew.
+        tracing::warn!(container = %job.record.name, %error, "a start could not be written down");
+    }
     let mut started =
         created.start().map_err(|error| job.not_started(&error, root.as_fd(), &spec))?;
     if let Some(terminal) = started.terminal.take() {
@@ -94,7 +101,7 @@ pub(super) fn run(job: &Job) -> Result<Started, Box<Failure>> {
         .map_err(|error| job.failed(&error, error.attribute()))?;
     let link = Arc::clone(&job.link);
     laps.lap("process");
-    Ok(Started { process, pidfd: started.pidfd, dns, check, handles, link, laps: laps.all })
+    Ok(Started { start, pidfd: started.pidfd, dns, check, handles, link, laps: laps.all })
 }
 
 /// Notes how long each part of a start takes.
