@@ -18,6 +18,7 @@ mod failpoints;
 mod files;
 mod firewall;
 mod foreground;
+mod healing;
 mod heavy;
 mod hooks;
 mod images;

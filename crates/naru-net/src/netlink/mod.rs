@@ -38,6 +38,11 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// What the kernel says of a link that has gone meanwhile.
+    pub(crate) fn no_such_device() -> Self {
+        io::Error::from_raw_os_error(libc::ENODEV).into()
+    }
+
     /// The error number, when the refusal came from the kernel.
     pub fn errno(&self) -> Option<i32> {
         self.errno

@@ -187,7 +187,8 @@ pub(super) fn set_up_inside(
 ) -> Result<(), Error> {
     let mut socket = Socket::new();
     let found = link::index_of(&mut socket, endpoint.interface).map_err(&refused)?;
-    let index = found.expect("the link was made in this namespace a moment ago");
+    // It was made a moment ago, but a container that may change its network can delete it at any time.
+    let index = found.ok_or_else(|| refused(Refused::no_such_device()))?;
     for own in endpoint.addresses {
         address::add(&mut socket, index, *own).map_err(&refused)?;
     }

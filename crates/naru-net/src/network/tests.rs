@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -94,6 +95,39 @@ fn endpoint<'a>(network: &Network, addresses: &'a [IpNetwork], netns: &'a Netns)
         host_side: "nv-other",
         netns: netns.as_fd(),
     }
+}
+
+#[test]
+fn a_container_that_deletes_its_link_while_it_is_attached_gets_an_error() {
+    sandbox::run(|| {
+        let network = network(1, false);
+        create(&network).unwrap();
+        let netns = Netns::new();
+        let addresses = [in_24([10, 213, 1, 2].into())];
+        let endpoint = endpoint(&network, &addresses, &netns);
+        let refused = |source| Error::Attach { network: "test".into(), end: "eth0".into(), source };
+        let gone = netns.run(|| attach::set_up_inside(&endpoint, refused)).unwrap_err();
+        let Error::Attach { source, .. } = gone else { panic!("{gone}") };
+        assert_eq!(source.errno(), Some(nix::libc::ENODEV), "{source}");
+
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let delete = || {
+                while !is_over.load(Ordering::Relaxed) {
+                    detach_inside(netns.as_fd(), "eth0").unwrap();
+                }
+            };
+            scope.spawn(delete);
+            let deadline = Instant::now() + Duration::from_secs(2);
+            let failures = (0..100).take_while(|_| Instant::now() < deadline);
+            let failures = failures.filter(|_| attach(&network, &endpoint).is_err()).count();
+            is_over.store(true, Ordering::Relaxed);
+            assert_ne!(failures, 0, "it was in the way");
+        });
+        detach("nv-other").unwrap();
+        attach(&network, &endpoint).unwrap();
+        assert!(has_interface(netns.as_fd(), "eth0").unwrap());
+    });
 }
 
 /// Sends one message over a connection between two namespaces and gets it back.

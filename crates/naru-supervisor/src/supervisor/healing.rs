@@ -1,5 +1,8 @@
 //! What somebody else does to the project's links and to the firewall is put right, as soon as it is heard of.
 
+mod pace;
+
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -15,6 +18,7 @@ use super::event::Event;
 use super::plug::{Plug, plugs};
 use super::timers::Due;
 use crate::network::{Clash, clashes};
+use pace::Pace;
 
 /// One change is often many messages: a look some time after the first sees them all.
 const SETTLED: Duration = Duration::from_millis(50);
@@ -28,6 +32,21 @@ pub(super) struct Healing {
     is_due: bool,
     /// What networks clash with, as it was told.
     clashes: Vec<Clash>,
+    /// How often the links of containers were made again.
+    paces: HashMap<ContainerId, Pace>,
+    /// When there is another look, for links that were gone too often to be made again at once.
+    retry: Option<Instant>,
+}
+
+/// What a look at a container's links came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// None was missing.
+    Whole,
+    /// Some are missing, and were left so for now.
+    Missing,
+    /// Some were missing, and were made again or at least tried.
+    Tried,
 }
 
 impl Supervisor {
@@ -81,6 +100,7 @@ impl Supervisor {
     /// Makes again what is gone: bridges, the links of containers that run, the firewall.
     pub(super) fn heal_networks(&mut self) {
         self.healing.is_due = false;
+        self.healing.retry.take_if(|at| *at <= Instant::now());
         if self.networks.record.networks.is_empty() {
             return;
         }
@@ -95,7 +115,7 @@ impl Supervisor {
         }
         // All of them: the bridges of others' networks are in other groups.
         match network::listed() {
-            Ok(links) => self.containers.keys().for_each(|id| self.heal_links(id, &links)),
+            Ok(links) => self.heal_containers(&links),
             Err(error) => tracing::error!(%error, "links are not looked after"),
         }
         let table = self.firewall_table();
@@ -113,7 +133,7 @@ impl Supervisor {
 
     /// What keeps a container from sending in others' names, where somebody has taken it away.
     fn heal_guard(&self, network: &Network, plug: &Plug, pid: i32, container: &str) {
-        let Ok(netns) = fs_err::File::open(format!("/proc/{pid}/ns/net")) else { return };
+        let Ok(netns) = netns(pid) else { return };
         match network::restore_guard(network, &plug.endpoint(netns.file().as_fd())) {
             Ok(false) => {}
             Ok(true) => self.note(&format!(
@@ -124,10 +144,33 @@ impl Supervisor {
         }
     }
 
-    /// The links of a container that runs: ports of their bridges again, and made again where they were deleted.
-    fn heal_links(&self, id: &ContainerId, links: &[Link]) {
-        let Some(live) = self.containers.get(id) else { return };
-        let Some(running) = &live.running else { return };
+    /// The links of all containers that run, of each as often as its [`Pace`] says.
+    fn heal_containers(&mut self, links: &[Link]) {
+        let ids: Vec<_> = self.containers.keys().cloned().collect();
+        self.healing.paces.retain(|id, _| self.containers.contains_key(id));
+        for id in ids {
+            let pace = self.healing.paces.get(&id).copied().unwrap_or_default();
+            let next = pace.next(Instant::now());
+            match (self.heal_links(&id, links, next.is_none()), next) {
+                (Found::Tried, _) => {
+                    self.healing.paces.entry(id).or_default().tried(Instant::now());
+                }
+                (Found::Missing, Some(at))
+                    if self.healing.retry.is_none_or(|earliest| at < earliest) =>
+                {
+                    self.healing.retry = Some(at);
+                    self.timers.add(at, Due::Networks);
+                }
+                (Found::Missing | Found::Whole, _) => {}
+            }
+        }
+    }
+
+    /// The links of a container that runs: ports of their bridges again, and made again where they were deleted, if it
+    /// is time for that.
+    fn heal_links(&self, id: &ContainerId, links: &[Link], is_time: bool) -> Found {
+        let Some(live) = self.containers.get(id) else { return Found::Whole };
+        let Some(running) = &live.running else { return Found::Whole };
         let kernel_id = self.kernel_id();
         let places: Vec<_> = live
             .record
@@ -136,41 +179,48 @@ impl Supervisor {
             .filter_map(|own| Some((self.networks.get(&kernel_id, &own.network)?, own.clone())))
             .collect();
         let seed = format!("{kernel_id}/{id}/{}", live.state.generation);
-        for ((network, _), plug) in places.iter().zip(plugs(&places, &seed)) {
-            let netns = || {
-                let path = format!("/proc/{}/ns/net", running.process.pid);
-                fs_err::File::open(path).map_err(|error| error.to_string())
-            };
-            let attach = || {
-                let netns = netns()?;
-                network::attach(network, &plug.endpoint(netns.file().as_fd()))
-                    .map_err(|error| error.to_string())
-            };
-            if matches!(network.kind, Kind::Upper(..)) {
-                let has_it = |netns: fs_err::File| {
-                    network::has_interface(netns.file().as_fd(), plug.interface())
-                };
-                match netns().map(has_it) {
-                    Ok(Ok(false)) => self.tell_healed(live, network, attach()),
-                    _ => continue,
-                }
-                continue;
+        let pairs = places.iter().zip(plugs(&places, &seed));
+        let looks = pairs.map(|((network, _), plug)| {
+            if !self.is_missing(live, running.process.pid, (network, &plug), links) {
+                return Found::Whole;
             }
-            let index_of =
-                |name| links.iter().find(|link| link.name == name).map(|link| link.index);
-            let is_port = |link: &Link| {
-                link.name == plug.host_side() && link.master == index_of(network.bridge.as_str())
-            };
-            if links.iter().any(is_port) {
-                self.heal_guard(network, &plug, running.process.pid, &live.record.name);
-                continue;
+            if !is_time {
+                return Found::Missing;
             }
-            let healed = match network::rejoin(network, plug.host_side()) {
-                Ok(true) => continue,
-                Ok(false) => attach(),
-                Err(error) => Err(error.to_string()),
+            self.tell_healed(live, network, attach(network, &plug, running.process.pid));
+            Found::Tried
+        });
+        looks.max().unwrap_or(Found::Whole)
+    }
+
+    /// Whether a container's link is gone; what else is wrong with it is put right.
+    fn is_missing(
+        &self,
+        live: &Live,
+        pid: i32,
+        (network, plug): (&Network, &Plug),
+        links: &[Link],
+    ) -> bool {
+        if matches!(network.kind, Kind::Upper(..)) {
+            let has_it = |netns: fs_err::File| {
+                network::has_interface(netns.file().as_fd(), plug.interface())
             };
-            self.tell_healed(live, network, healed);
+            return matches!(netns(pid).map(has_it), Ok(Ok(false)));
+        }
+        let index_of = |name| links.iter().find(|link| link.name == name).map(|link| link.index);
+        let is_port = |link: &Link| {
+            link.name == plug.host_side() && link.master == index_of(network.bridge.as_str())
+        };
+        if links.iter().any(is_port) {
+            self.heal_guard(network, plug, pid, &live.record.name);
+            return false;
+        }
+        match network::rejoin(network, plug.host_side()) {
+            Ok(is_there) => !is_there,
+            Err(error) => {
+                self.tell_healed(live, network, Err(error.to_string()));
+                false
+            }
         }
     }
 
@@ -186,4 +236,16 @@ impl Supervisor {
             Err(error) => tracing::warn!(%container, %network, error, "a link is gone"),
         }
     }
+}
+
+/// The network namespace of a process.
+fn netns(pid: i32) -> Result<fs_err::File, String> {
+    fs_err::File::open(format!("/proc/{pid}/ns/net")).map_err(|error| error.to_string())
+}
+
+/// Makes a container's link again.
+fn attach(network: &Network, plug: &Plug, pid: i32) -> Result<(), String> {
+    let netns = netns(pid)?;
+    network::attach(network, &plug.endpoint(netns.file().as_fd()))
+        .map_err(|error| error.to_string())
 }
