@@ -107,8 +107,11 @@ impl Error {
                 let withheld = [Errno::PERM, Errno::ACCESS, Errno::NOSYS, Errno::OPNOTSUPP];
                 withheld.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
             }
-            // ENOENT: there is no such queue or no such classifier.
-            Self::Attach { source, .. } => source.is_withheld() || source.is_absent(),
+            // ENOENT: there is no such queue or no such classifier. ENODEV: the link itself has gone.
+            Self::Attach { source, .. } => {
+                let is_link = source.errno() == Some(nix::libc::ENODEV);
+                source.is_withheld() || (source.is_absent() && !is_link)
+            }
         }
     }
 }

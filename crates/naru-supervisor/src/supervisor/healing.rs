@@ -218,7 +218,7 @@ impl Supervisor {
         match network::rejoin(network, plug.host_side()) {
             Ok(is_there) => !is_there,
             Err(error) => {
-                self.tell_healed(live, network, Err(error.to_string()));
+                self.tell_healed(live, network, Err(naru_state::chain(&error)));
                 false
             }
         }
@@ -240,12 +240,12 @@ impl Supervisor {
 
 /// The network namespace of a process.
 fn netns(pid: i32) -> Result<fs_err::File, String> {
-    fs_err::File::open(format!("/proc/{pid}/ns/net")).map_err(|error| error.to_string())
+    fs_err::File::open(format!("/proc/{pid}/ns/net")).map_err(|error| naru_state::chain(&error))
 }
 
 /// Makes a container's link again.
 fn attach(network: &Network, plug: &Plug, pid: i32) -> Result<(), String> {
     let netns = netns(pid)?;
     network::attach(network, &plug.endpoint(netns.file().as_fd()))
-        .map_err(|error| error.to_string())
+        .map_err(|error| naru_state::chain(&error))
 }
