@@ -32,6 +32,11 @@ pub fn is_of_network(name: &str) -> bool {
     !name.starts_with(HOST_SIDE_PREFIX) && !name.starts_with(FAR_END_PREFIX)
 }
 
+/// Whether an interface has a name that naru gives, whatever it is for.
+pub(crate) fn is_own(name: &str) -> bool {
+    is_bridge(name) || !is_of_network(name)
+}
+
 /// The other end of the pair that is the parent of links which nobody outside is to reach; `own` is this end.
 pub(crate) fn far_end(own: &str) -> String {
     format!("{FAR_END_PREFIX}{:012x}", hash(own) & 0xffff_ffff_ffff)

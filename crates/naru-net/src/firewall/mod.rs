@@ -11,6 +11,7 @@ pub(crate) mod language;
 mod legacy;
 pub(crate) mod rules;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -216,13 +217,13 @@ impl Firewall {
     /// # Errors
     /// When the kernel refuses the rules for another reason than missing rights or missing nftables.
     pub fn replace(&mut self, table: &Table) -> Result<Outcome, Error> {
-        let (ruleset, foreign, switched) = self.wanted(table);
+        let (ruleset, foreign, mut switched) = self.wanted(table);
         match self.set_rules(&ruleset) {
             Ok(()) => self.set = Some(ruleset),
             Err(refused) if refused.is_withheld() => {
                 // Without rules nothing is forwarded that was not before.
                 let notices = vec![Notice::Unavailable { reason: refused.to_string() }];
-                return Ok(Outcome { notices, switched: table.switched });
+                return Ok(Outcome { notices, switched: table.switched.clone() });
             }
             Err(source) => return Err(Error::Replace { table: ruleset.table, source }),
         }
@@ -232,9 +233,14 @@ impl Firewall {
         }
         for family in table.egress() {
             // After the rules: what is forwarded is what they allow.
-            if let Err(error) = forwarding::switch_on(family) {
-                let reason = error_chain(&error);
-                notices.push(Notice::NoForwarding { reason });
+            match forwarding::switch_on(family) {
+                // Some may have come since the rules were written.
+                Ok(told) if switched.ipv6 => switched = switched.with_told(told),
+                Ok(_) => {}
+                Err(error) => {
+                    let reason = error_chain(&error);
+                    notices.push(Notice::NoForwarding { reason });
+                }
             }
         }
         for bridge in table.bridges.iter().filter(|bridge| bridge.internal) {
@@ -302,7 +308,7 @@ impl Firewall {
         let foreign = Foreign::look(&mut self.socket).map_err(Error::List)?;
         foreign.close(&mut self.socket).map_err(Error::Close)?;
         if !foreign.translates() {
-            forwarding::switch_off(switched).map_err(Error::Forwarding)?;
+            forwarding::switch_off(&switched).map_err(Error::Forwarding)?;
         }
         Ok(true)
     }
@@ -313,12 +319,13 @@ impl Firewall {
         let tables = nft::tables(&mut self.socket).unwrap_or_default();
         let is_off = |family: &Family| !forwarding::is_on(*family).unwrap_or(true);
         let switched: Switched = table.egress().filter(is_off).collect();
-        let switched = switched.with(table.switched).with(noted(&tables));
+        let told = if switched.ipv6 { forwarding::listeners() } else { BTreeSet::new() };
+        let switched = switched.with_told(told).with(table.switched.clone()).with(noted(&tables));
         // Who came after naru and needs forwarding too would be cut off, and would lose it with the last project.
         let switched = if foreign.translates() { Switched::default() } else { switched };
         let is_beside = foreign.drops(table.has_ipv6_egress());
         let engines = if is_beside { foreign::engines(&mut self.socket) } else { Vec::new() };
-        (rules::ruleset(table, &engines, switched), foreign, switched)
+        (rules::ruleset(table, &engines, &switched), foreign, switched)
     }
 
     /// An owned table where the kernel has such, else an ordinary one.

@@ -18,7 +18,7 @@ use crate::names;
 /// the host's own access need no rule. `engines` are interfaces of other engines' networks, which must not be entered
 /// through the rules that let naru's bridges forward. While naru is who switched forwarding on, nothing else is
 /// forwarded, so that the host does not become a router for others.
-pub(crate) fn ruleset(table: &Table, engines: &[&'static str], switched: Switched) -> Ruleset {
+pub(crate) fn ruleset(table: &Table, engines: &[&'static str], switched: &Switched) -> Ruleset {
     let mut chains = vec![
         Chain {
             name: "forward",
@@ -48,13 +48,13 @@ pub(crate) fn ruleset(table: &Table, engines: &[&'static str], switched: Switche
         }
     }
     // Whoever takes the last table away finds it there.
-    let comment = (!switched.is_empty()).then(|| switched.to_string());
+    let comment = (!switched.is_empty()).then(|| switched.comment());
     Ruleset { table: names::table(&table.id), comment, chains }
 }
 
 /// The order decides: answers first, as they are nearly all packets, then what stays on one bridge, published ports, then everything that would enter
 /// a bridge, leave an internal one, or go where another engine's containers are.
-fn forward_rules(table: &Table, engines: &[&'static str], switched: Switched) -> Vec<Rule> {
+fn forward_rules(table: &Table, engines: &[&'static str], switched: &Switched) -> Vec<Rule> {
     let mut rules = vec![Rule::new([Match::KnownConnection], Verdict::Accept)];
     for Bridge { name, .. } in &table.bridges {
         // With br_netfilter on, frames between the ports of one bridge come through here as well.
@@ -172,7 +172,7 @@ table inet naru-shop {
 }
 ";
         assert_eq!(
-            ruleset(&table, &[], Switched { ipv4: true, ipv6: false }).to_string(),
+            ruleset(&table, &[], &[Family::Ipv4].into_iter().collect()).to_string(),
             expected
         );
     }
@@ -217,6 +217,6 @@ table inet naru-shop {
   }
 }
 ";
-        assert_eq!(ruleset(&table, &["docker"], Switched::default()).to_string(), expected);
+        assert_eq!(ruleset(&table, &["docker"], &Switched::default()).to_string(), expected);
     }
 }

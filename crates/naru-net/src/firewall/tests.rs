@@ -12,6 +12,7 @@ use super::language::{Match, Rule, Verdict};
 use super::*;
 use crate::guard::Senders;
 use crate::netlink::nft::foreign::{Content, IP, add, add_table_that_drops, flush_ruleset};
+use crate::netlink::upper;
 use crate::network::tests::{container, join, network, talk, with_ipv6};
 use crate::network::{self, Network};
 use crate::sandbox::{self, Netns};
@@ -338,7 +339,7 @@ fn an_ordinary_table_that_was_changed_is_not_whole() {
         forwarding::switch_on(Family::Ipv4).unwrap();
         nft::replace(&mut Socket::new(), &ruleset, Ownership::Common).unwrap();
         firewall.set = Some(ruleset);
-        let table = Table { switched: Switched { ipv4: true, ipv6: false }, ..table };
+        let table = Table { switched: [Family::Ipv4].into_iter().collect(), ..table };
         assert!(firewall.is_whole(&table));
         let rule = nft::rules(&mut Socket::new()).unwrap().remove(0);
         nft::delete_rules(&mut Socket::new(), &[rule]).unwrap();
@@ -653,6 +654,36 @@ fn ipv6_leaves_the_host_by_its_address_and_comes_in_only_as_answers() {
         firewall.remove("a", outcome.switched).unwrap();
         assert!(!forwarding::is_on(Family::Ipv6).unwrap(), "as it was");
         assert!(!forwarding::is_on(Family::Ipv4).unwrap(), "as it was");
+    });
+}
+
+#[test]
+fn interfaces_that_take_router_advertisements_do_so_meanwhile_and_are_as_before_afterwards() {
+    sandbox::run(|| {
+        upper::create_pair(&mut Socket::new(), ("lan0", "lan1"), 0, None).unwrap();
+        let file = |name| format!("/proc/sys/net/ipv6/conf/{name}/accept_ra");
+        fs_err::write(file("lan0"), "1").unwrap();
+        fs_err::write(file("lan1"), "2").unwrap();
+        let values =
+            || ["lan0", "lan1"].map(|name| fs_err::read_to_string(file(name)).unwrap().remove(0));
+        let front = with_ipv6(1, true);
+        network::create(&front).unwrap();
+        let project = table("a", &[&front]);
+        // What was switched on is told by the table alone, or by what was kept alone.
+        for is_flushed in [false, true] {
+            let mut firewall = Firewall::new();
+            let outcome = firewall.replace(&project).unwrap();
+            assert_eq!(values(), ['2', '2']);
+            let kept = Table { switched: outcome.switched.clone(), ..project.clone() };
+            assert!(firewall.is_whole(&kept) && firewall.is_whole(&project));
+            let mut switched = Switched::default();
+            if is_flushed {
+                nft::delete(&mut firewall.socket, "naru-a").unwrap();
+                switched = Switched::from(outcome.switched.to_string().as_str());
+            }
+            firewall.remove("a", switched).unwrap();
+            assert_eq!(values(), ['1', '2'], "flushed: {is_flushed}");
+        }
     });
 }
 

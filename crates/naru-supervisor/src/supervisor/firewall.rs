@@ -22,7 +22,7 @@ impl Supervisor {
         // Kept first: whoever finds it owes to switch it off.
         let outcome = self.firewall.replace(&table);
         let outcome = outcome.map_err(|error| Failure::from_error(&error))?;
-        keep(&self.directories, outcome.switched);
+        keep(&self.directories, &outcome.switched);
         for notice in outcome.notices {
             self.note(&notice.to_string());
         }
@@ -69,7 +69,7 @@ fn remove(
     id: &str,
 ) -> Result<(), firewall::Error> {
     if firewall.remove(id, kept(directories))? {
-        keep(directories, Switched::default());
+        keep(directories, &Switched::default());
     }
     Ok(())
 }
@@ -85,11 +85,11 @@ fn kept(directories: &Directories) -> Switched {
         .map_or_else(|_| Switched::default(), |text| Switched::from(text.trim()))
 }
 
-fn keep(directories: &Directories, switched: Switched) {
+fn keep(directories: &Directories, switched: &Switched) {
     // Without it the tables tell.
     if switched.is_empty() {
         drop(fs_err::remove_file(file(directories)));
-    } else if kept(directories) != switched {
+    } else if kept(directories) != *switched {
         drop(fs_err::write(file(directories), switched.to_string()));
     }
 }
