@@ -231,6 +231,11 @@ fn a_keeper_that_dies_while_the_project_goes_down_leaves_no_control_group() {
             if !is_dead && step.starts_with("unlink run/") && step.contains("keeper") {
                 is_dead = true;
                 kill_process(keeper, Signal::KILL).unwrap();
+                eventually("it is dead", || {
+                    let stat = naru_state::process::stat(keeper.as_raw_nonzero().get());
+                    let is_dead = stat.is_none_or(|stat| stat.state == 'Z');
+                    if is_dead { Ok(()) } else { Err("not yet".to_owned()) }
+                });
             }
             None
         });

@@ -117,11 +117,13 @@ impl Supervisor {
     fn adopt_container(&mut self, mut recorded: Recorded, watched: &mut Watched) -> io::Result<()> {
         let id = recorded.record.id.clone();
         let held = watched.remove(&id);
-        if let Some(start) = recorded.start.take()
-            && has_begun(&start, recorded.exit.as_ref(), held.as_ref())?
-        {
-            recorded.state.begin(start);
-        }
+        let begun = match recorded.start.take() {
+            Some(start) if has_begun(&start, recorded.exit.as_ref(), held.as_ref())? => {
+                recorded.state.begin(start);
+                true
+            }
+            _ => false,
+        };
         let service = match &recorded.record.one_off {
             Some(one_off) => serde_json::from_value(one_off.definition.clone()).ok(),
             None => self.model.services.get(&recorded.record.service).cloned(),
@@ -148,6 +150,9 @@ impl Supervisor {
                 self.end_unknown(&id);
                 self.adopt_ended(&id, phase);
             }
+        }
+        if begun {
+            self.save_state(&id);
         }
         Ok(())
     }
