@@ -23,6 +23,9 @@ use pace::Pace;
 /// One change is often many messages: a look some time after the first sees them all.
 const SETTLED: Duration = Duration::from_millis(50);
 
+/// Where the links could not be listed, another look.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Whether changes are listened for, and whether a look is due.
 #[derive(Debug, Default)]
 pub(super) struct Healing {
@@ -38,7 +41,7 @@ pub(super) struct Healing {
     retry: Option<Instant>,
 }
 
-/// What a look at a container's links came to.
+/// What a look at a container's links came to; of several links the last of these counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Found {
     /// None was missing.
@@ -116,7 +119,10 @@ impl Supervisor {
         // All of them: the bridges of others' networks are in other groups.
         match network::listed() {
             Ok(links) => self.heal_containers(&links),
-            Err(error) => tracing::error!(%error, "links are not looked after"),
+            Err(error) => {
+                tracing::error!(%error, "links are not looked after");
+                self.look_again(Instant::now() + AGAIN);
+            }
         }
         let table = self.firewall_table();
         let was_off = !Firewall::is_forwarding(&table);
@@ -149,20 +155,26 @@ impl Supervisor {
         let ids: Vec<_> = self.containers.keys().cloned().collect();
         self.healing.paces.retain(|id, _| self.containers.contains_key(id));
         for id in ids {
-            let pace = self.healing.paces.get(&id).copied().unwrap_or_default();
-            let next = pace.next(Instant::now());
-            match (self.heal_links(&id, links, next.is_none()), next) {
-                (Found::Tried, _) => {
-                    self.healing.paces.entry(id).or_default().tried(Instant::now());
-                }
-                (Found::Missing, Some(at))
-                    if self.healing.retry.is_none_or(|earliest| at < earliest) =>
-                {
-                    self.healing.retry = Some(at);
-                    self.timers.add(at, Due::Networks);
-                }
-                (Found::Missing | Found::Whole, _) => {}
+            let mut pace = self.healing.paces.get(&id).copied().unwrap_or_default();
+            let is_time = pace.next(Instant::now()).is_none();
+            let found = self.heal_links(&id, links, is_time);
+            if found == Found::Tried {
+                pace.tried(Instant::now());
+                self.healing.paces.insert(id, pace);
             }
+            // After a try too: a refusal may change nothing that one would hear of.
+            if found != Found::Whole {
+                let now = Instant::now();
+                self.look_again(pace.next(now).unwrap_or(now));
+            }
+        }
+    }
+
+    /// Another look at this time, or earlier where one is due already.
+    fn look_again(&mut self, at: Instant) {
+        if self.healing.retry.is_none_or(|earliest| at < earliest) {
+            self.healing.retry = Some(at);
+            self.timers.add(at, Due::Networks);
         }
     }
 
@@ -219,7 +231,7 @@ impl Supervisor {
             Ok(is_there) => !is_there,
             Err(error) => {
                 self.tell_healed(live, network, Err(naru_state::chain(&error)));
-                false
+                true
             }
         }
     }
