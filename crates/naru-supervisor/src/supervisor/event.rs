@@ -1,7 +1,11 @@
 //! Everything that makes the supervisor do something. There is one loop and this is its whole input.
 
+use std::io;
+use std::thread;
+
 use naru_plan::StepId;
 use naru_state::ContainerId;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::control::Client;
 use super::health::Probed;
@@ -44,4 +48,38 @@ pub(super) enum Event {
     NetworkTouched,
     /// A route has come or gone.
     RoutesTouched,
+}
+
+/// Does `work` in a thread of its own, which may take its time; the event it comes to is sent. Where there is no room for
+/// another thread, which a container without a limit of its own can bring about, the event is that of `refused`.
+pub(super) fn aside(
+    events: &UnboundedSender<Event>,
+    work: impl FnOnce() -> Event + Send + 'static,
+    refused: impl FnOnce(io::Error) -> Event,
+) {
+    let sender = events.clone();
+    // Nobody listens any more only at the end of the process.
+    if let Err(error) = thread::Builder::new().spawn(move || drop(sender.send(work()))) {
+        drop(events.send(refused(error)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    #[test]
+    fn without_room_for_a_thread_its_refusal_is_the_event() {
+        let (events, mut inbox) = tokio::sync::mpsc::unbounded_channel();
+        // A thread has a stack, for which there is no address left, unless one that has ended left its own.
+        let before = getrlimit(Resource::As);
+        setrlimit(Resource::As, Rlimit { current: Some(1), ..before }).unwrap();
+        aside(&events, || Event::KeeperGone, |_| Event::RoutesTouched);
+        setrlimit(Resource::As, before).unwrap();
+        assert!(matches!(inbox.blocking_recv(), Some(Event::RoutesTouched)));
+        aside(&events, || Event::KeeperGone, |_| Event::RoutesTouched);
+        assert!(matches!(inbox.blocking_recv(), Some(Event::KeeperGone)));
+    }
 }

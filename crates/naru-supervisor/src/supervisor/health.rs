@@ -7,7 +7,7 @@ use naru_state::ContainerId;
 
 use super::Supervisor;
 use super::container::Probing;
-use super::event::Event;
+use super::event::{Event, aside};
 use super::inside::{Ended, Inside};
 use super::timers::Due;
 use crate::spec::{Check, Further};
@@ -79,13 +79,16 @@ impl Supervisor {
         let command = probing.command.clone();
         let further = Further { command, ..Further::default() };
         let job = Job { inside, further, timeout };
-        let (events, id) = (self.events.clone(), id.clone());
         let began = tokio::time::Instant::now();
-        std::thread::spawn(move || {
-            let (outcome, output) = probe(&job);
-            let probed = Probed { generation, early, began, outcome, output };
-            drop(events.send(Event::Probed(id, probed)));
-        });
+        let probed = {
+            let id = id.clone();
+            move |(outcome, output)| {
+                Event::Probed(id, Probed { generation, early, began, outcome, output })
+            }
+        };
+        let refused = probed.clone();
+        let work = move || probed(probe(&job));
+        aside(&self.events, work, |error| refused((Outcome::NotRun, error.to_string())));
     }
 
     /// A probe has ended.

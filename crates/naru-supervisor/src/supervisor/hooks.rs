@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::container::{Hooks, Stopping};
 use super::control::Client;
-use super::event::Event;
+use super::event::{Event, aside};
 use super::inside::{Ended, Inside};
 use super::operation::StepOf;
 use super::timers::Due;
@@ -94,13 +94,15 @@ impl Supervisor {
             container,
             client: self.operation.as_ref().map(|operation| operation.client.clone()),
         };
-        let (events, id) = (self.events.clone(), id.clone());
         let generation = live.state.generation;
+        let hooked = {
+            let id = id.clone();
+            move |result| Event::Hooked(id, Hooked { generation, step, result })
+        };
+        let refused = hooked.clone();
         // Its own thread: a hook may take as long as it likes, and workers are few.
-        std::thread::spawn(move || {
-            let result = job.run().map_err(|failure| *failure);
-            drop(events.send(Event::Hooked(id, Hooked { generation, step, result })));
-        });
+        let work = move || hooked(job.run().map_err(|failure| *failure));
+        aside(&self.events, work, |error| refused(Err(Failure::from_error(&error))));
         true
     }
 

@@ -9,6 +9,7 @@ use naru_net::{names, network};
 use naru_state::{Directories, ProjectDirectories, ProjectName, atomic, record};
 
 use super::Supervisor;
+use super::event::{Event, aside};
 use super::operation::StepOf;
 use crate::network::{Options, choose_alone, describe};
 use crate::observe;
@@ -186,14 +187,12 @@ impl Supervisor {
         let nobody_stays = self.containers.values().all(|live| live.running.is_none());
         let last = nobody_stays && self.networks.record.networks.values().all(|left| left.external);
         let saved = self.save_networks().map_err(|error| Failure::from_error(&error)).and(rules);
-        let events = self.events.clone();
+        let ended = move |result| Event::StepEnded(step.operation, step.step, result);
         // Plain, short-lived: it waits for the kernel.
-        std::thread::spawn(move || {
-            let removed = network.map_or(Ok(()), |network| remove_links(&network, last));
-            let event =
-                super::event::Event::StepEnded(step.operation, step.step, saved.and(removed));
-            drop(events.send(event));
-        });
+        let work = move || {
+            ended(saved.and(network.map_or(Ok(()), |network| remove_links(&network, last))))
+        };
+        aside(&self.events, work, |error| ended(Err(Failure::from_error(&error))));
     }
 
     pub(super) fn save_networks(&mut self) -> Result<(), atomic::Error> {

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::container::Awaiting;
-use super::event::Event;
+use super::event::{Event, aside};
 use super::timers::Due;
 use crate::logging;
 
@@ -36,6 +36,15 @@ pub(super) struct Looked {
     began: Instant,
     /// Ready, or what was found instead.
     found: Result<(), String>,
+}
+
+/// The event of a look that begins now.
+fn looked_at(
+    id: &ContainerId,
+    generation: u16,
+) -> impl FnOnce(Result<(), String>) -> Event + Clone + Send + 'static {
+    let (id, began) = (id.clone(), Instant::now());
+    move |found| Event::Looked(id, Looked { generation, began, found })
 }
 
 /// What a look at a port needs, taken along by its thread.
@@ -113,11 +122,9 @@ impl Supervisor {
             return;
         }
         let look = Look { pidfd: Arc::clone(&running.pidfd), sign: awaiting.sign.clone(), own };
-        let (events, id, began) = (self.events.clone(), id.clone(), Instant::now());
-        std::thread::spawn(move || {
-            let looked = Looked { generation, began, found: look.take() };
-            drop(events.send(Event::Looked(id, looked)));
-        });
+        let looked = looked_at(id, generation);
+        let refused = looked.clone();
+        aside(&self.events, move || looked(look.take()), |error| refused(Err(error.to_string())));
     }
 
     /// Waits for a line in a thread of its own, which ends with the container's process.
@@ -128,14 +135,16 @@ impl Supervisor {
         let generation = live.state.generation;
         let log = logging::directory(&self.own, &live.record);
         let follow = Follow { pidfd: Arc::clone(&running.pidfd), log, generation, pattern };
-        let (events, id, began) = (self.events.clone(), id.clone(), Instant::now());
-        std::thread::spawn(move || {
-            let found = follow.run().unwrap_or_else(|error| {
-                tracing::error!(container = %id, %error, "its log cannot be followed");
-                Err(format!("the log cannot be followed: {error}"))
-            });
-            drop(events.send(Event::Looked(id, Looked { generation, began, found })));
-        });
+        let looked = looked_at(id, generation);
+        let refused = looked.clone();
+        let id = id.clone();
+        let unfollowed = move |error| {
+            tracing::error!(container = %id, %error, "its log cannot be followed");
+            Err(format!("the log cannot be followed: {error}"))
+        };
+        let unbegun = unfollowed.clone();
+        let work = move || looked(follow.run().unwrap_or_else(unfollowed));
+        aside(&self.events, work, |error| refused(unbegun(error)));
     }
 
     /// A look has ended.
