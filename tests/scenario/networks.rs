@@ -324,6 +324,27 @@ networks: { theirs: { external: true, name: owner_default } }
 }
 
 #[test]
+fn a_hosts_file_that_a_container_has_made_huge_harms_nobody() {
+    host(|host| {
+        let project =
+            host.project("huge").file("compose.yaml", "services: { web: { image: test } }");
+        project.naru(["up", "-d"]).succeeds();
+        let supervisor = host.processes(&["naru", "supervisor:"]);
+        let truncate = ["exec", "-T", "web", "busybox", "truncate", "-s", "100G", "/etc/hosts"];
+        project.naru(truncate).succeeds();
+        host.naru(["network", "create", "late"]).succeeds();
+        host.naru(["network", "connect", "late", "huge-web-1"]).succeeds();
+        assert_eq!(host.processes(&["naru", "supervisor:"]), supervisor, "it is the same one");
+        let status = fs_err::read_to_string(format!("/proc/{}/status", supervisor[0])).unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let most: u64 = most.split_whitespace().next().unwrap().parse().unwrap();
+        assert!(most < 100 << 10, "{most} KiB");
+        project.naru(["down", "-t", "0"]).succeeds();
+        host.naru(["network", "rm", "late"]).succeeds();
+    });
+}
+
+#[test]
 fn a_running_container_is_connected_to_a_network_and_disconnected_again() {
     host(|host| {
         let before = host.snapshot();

@@ -1,6 +1,8 @@
 //! `naru network connect` and `disconnect`: places in networks that come and go while the container runs.
 
+use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use fs_err as fs;
 use naru_net::{Kind, network};
@@ -23,6 +25,9 @@ fn failed(message: String) -> Box<Failure> {
 fn from_error(error: &dyn std::error::Error) -> Box<Failure> {
     Box::new(Failure::from_error(error))
 }
+
+/// The longest hosts file that is changed: a container may write its own as long as it likes.
+const LONGEST_HOSTS: u64 = 1 << 20;
 
 impl Supervisor {
     /// Gives a container a place in one more network, at once where it runs.
@@ -229,13 +234,10 @@ impl Supervisor {
 
     /// The lines of the container itself in its hosts file are those of its addresses. The file stays the same one: it
     /// is what is mounted.
-    fn rewrite_hosts(&self, id: &ContainerId) -> std::io::Result<()> {
+    fn rewrite_hosts(&self, id: &ContainerId) -> io::Result<()> {
         let Some(live) = self.containers.get(id) else { return Ok(()) };
         let path = self.own.container_run(id).join("hosts");
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            text => text?,
-        };
+        let Some(text) = bounded(&path)? else { return Ok(()) };
         let domain = live.service.as_ref().map_or("", |service| service.domainname.as_str());
         let hostname = &live.record.hostname;
         let ending = format!("\t{}", crate::spec::files::own_names(hostname, domain));
@@ -245,4 +247,20 @@ impl Supervisor {
         let lines: Vec<_> = kept.map(str::to_owned).chain(own).collect();
         fs::write(path, lines.join("\n") + "\n")
     }
+}
+
+/// A file that a container can write; nothing where there is none.
+fn bounded(path: &Path) -> io::Result<Option<String>> {
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut text = String::new();
+    if file.take(LONGEST_HOSTS + 1).read_to_string(&mut text)? as u64 > LONGEST_HOSTS {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("{} is too large", path.display()),
+        ));
+    }
+    Ok(Some(text))
 }

@@ -323,6 +323,7 @@ impl Supervisor {
             Due::Slim => {
                 // Refused, they stay.
                 let _stays = naru_sys::memory::release_program();
+                naru_sys::memory::release_heap();
                 self.timers.add(Instant::now() + SLIM, Due::Slim);
             }
             Due::Patience(operation) => self.out_of_patience(operation),
