@@ -37,10 +37,20 @@ pub enum Senders {
 /// The word for [`Senders::Anybody`].
 const ANY: &str = "any";
 
+/// The most addresses and subnets besides a container's own: each makes the program longer that looks at every frame.
+const MOST: usize = 256;
+
 /// What is neither `any` nor addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither `any` nor addresses or subnets with commas between them")]
-pub struct InvalidSenders(String);
+#[non_exhaustive]
+pub enum InvalidSenders {
+    /// Something else is there.
+    #[error("{0:?} is neither `any` nor addresses or subnets with commas between them")]
+    Text(String),
+    /// There are more than a program can ask for.
+    #[error("{0} addresses and subnets are too many: at most {MOST}, or `any`")]
+    TooMany(usize),
+}
 
 impl FromStr for Senders {
     type Err = InvalidSenders;
@@ -49,12 +59,13 @@ impl FromStr for Senders {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let networks = parts.map(|part| match part {
             ANY => Ok(None),
-            part => part.parse().map(Some).map_err(|_| InvalidSenders(text.to_owned())),
+            part => part.parse().map(Some).map_err(|_| InvalidSenders::Text(text.to_owned())),
         });
         let networks: Vec<Option<IpNetwork>> = networks.collect::<Result<_, _>>()?;
         Ok(match networks.into_iter().collect::<Option<Vec<_>>>() {
             None => Self::Anybody,
             Some(none) if none.is_empty() => Self::Own,
+            Some(many) if many.len() > MOST => return Err(InvalidSenders::TooMany(many.len())),
             Some(networks) => Self::Also(networks),
         })
     }

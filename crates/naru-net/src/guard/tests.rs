@@ -355,6 +355,21 @@ fn who_may_send_is_read_and_printed() {
     assert_eq!(parsed("").as_deref(), Ok(""));
     assert_eq!(parsed("any").as_deref(), Ok("any"));
     assert_eq!(parsed(" 10.0.0.1,fd00::/64 ").as_deref(), Ok("10.0.0.1/32,fd00::/64"));
+    let many = |number: usize| vec!["fd00::9/128"; number].join(",");
+    assert_eq!(parsed(&many(MOST)), Ok(many(MOST)));
+    let error = parsed(&many(MOST + 1)).unwrap_err().to_string();
+    assert_eq!(error, "257 addresses and subnets are too many: at most 256, or `any`");
     assert!(parsed("10.0.0.300").is_err());
     assert!(parsed("everybody").is_err());
+}
+
+#[test]
+fn the_kernel_takes_the_longest_program() {
+    sandbox::run(|| {
+        let senders = vec!["fd00::9/127"; MOST].join(",").parse().unwrap();
+        let addresses = ["10.213.1.2/24".parse().unwrap(), "fd00::2/64".parse().unwrap()];
+        let mac = MacAddress([2, 0, 0, 0, 0, 1]);
+        let identity = Identity { mac, addresses: &addresses, senders: &senders };
+        assert!(load(&identity).unwrap().is_some());
+    });
 }
