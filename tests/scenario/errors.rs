@@ -143,3 +143,31 @@ fn a_state_that_could_not_be_written_for_a_moment_is_written_when_it_can_be() {
         }
     });
 }
+
+/// Its process waits meanwhile, and nobody may wait for it.
+#[test]
+fn a_process_that_cannot_be_looked_at_for_want_of_descriptors_ends_and_that_is_told() {
+    host(|host| {
+        let project = host.project("errors").file("compose.yaml", FILE);
+        let mut told = 0;
+        for nth in 1.. {
+            let mut count = 0;
+            let traced = fault_at(&project.command(["up", "-d"]), &both(host, "errors"), |call| {
+                let file = call.path(Some(0), 1).filter(|_| call.number == libc::SYS_openat)?;
+                let is_it = file.starts_with("/proc")
+                    && (file.ends_with("ns/net") || file.ends_with("stat"))
+                    && call.process().starts_with("naru supervisor");
+                count += u64::from(is_it);
+                (is_it && count == nth).then_some(Fault::Error(libc::EMFILE))
+            });
+            let said = traced.stderr.contains("Too many open files");
+            assert!(traced.code == 0 || said, "{:?}: {}", traced.victim, traced.stderr);
+            told += u32::from(said);
+            project.naru(["down", "-t", "0"]).succeeds();
+            if traced.victim.is_none() {
+                break;
+            }
+        }
+        assert!(told > 1, "{told} were told");
+    });
+}

@@ -1,5 +1,6 @@
 //! Creating and starting a container, from the caller's side.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use crate::conversation::{Conversation, Entry};
 use crate::hooks::CallersHooks;
 use crate::namespaces::{open, split};
 use crate::plan::{self, JoinNamespace, Plan, RootSource, flags};
-use crate::process::start_time;
+use crate::process::{is_gone, started};
 use crate::seccomp::Program;
 use crate::user::Privileges;
 use crate::{
@@ -155,8 +156,12 @@ pub fn create(create: Create<'_>) -> Result<Created, Error> {
     let mut conversation = entry.begin(&mut plan, filter.as_deref(), &envelope)?;
     conversation.mapped = mapped;
     let pid = conversation.pid;
-    let (Some(start_time), Ok(netns)) = (start_time(pid), network_namespace(pid)) else {
-        return Err(conversation.failure());
+    let seen = started(pid).and_then(|start_time| Ok((start_time, network_namespace(pid)?)));
+    let (start_time, netns) = match seen {
+        Ok(seen) => seen,
+        Err(error) if is_gone(&error) => return Err(conversation.failure()),
+        // It lives, and ends with the conversation.
+        Err(error) => return Err(Error::host("look at a process that was made", error)),
     };
     if !moved.is_empty() {
         // A namespace that exists is entered later, by the process itself.
@@ -208,7 +213,7 @@ fn own_mounts() -> Result<OwnedFd, Error> {
         .map_err(|errno| Error::host("open the mount namespace", errno))
 }
 
-fn network_namespace(pid: i32) -> Result<OwnedFd, rustix::io::Errno> {
+fn network_namespace(pid: i32) -> io::Result<OwnedFd> {
     let path = format!("/proc/{pid}/ns/net");
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }

@@ -75,7 +75,9 @@ impl Entry<'_> {
         }
         match conversation.channel.send_plan(&plan, &filter, envelope) {
             Ok(()) => Ok(conversation),
-            Err(_) => Err(conversation.failure()),
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(conversation.failure()),
+            // It lives, and waits for the rest.
+            Err(errno) => Err(Error::Channel(errno)),
         }
     }
 
@@ -222,8 +224,10 @@ impl Conversation {
         }
     }
 
-    /// Why the process did not get on: its own word if it left one.
+    /// Why the process did not get on: its own word if it left one. Should it live after all, it hears that nothing more
+    /// comes, and ends.
     pub(crate) fn failure(self) -> Error {
+        self.channel.end_sending();
         while let Ok(Some((report, _))) = self.channel.receive_report() {
             if let Report::Failed(failure) = report {
                 return failure.into();

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::conversation::Entry;
 use crate::plan::{self, Plan};
-use crate::process::{has_ended, start_time};
+use crate::process::{has_ended, is_gone, started};
 use crate::seccomp::Program;
 use crate::{Binary, Cgroup, Error, Parent, Process, Stdio, labels, listener, role};
 
@@ -80,7 +80,11 @@ pub fn exec(exec: Exec<'_>) -> Result<Process, Error> {
         conversation.follow_inside()?;
     }
     let pid = conversation.pid;
-    let Some(start_time) = start_time(pid) else { return Err(conversation.failure()) };
+    let start_time = match started(pid) {
+        Ok(start_time) => start_time,
+        Err(error) if is_gone(&error) => return Err(conversation.failure()),
+        Err(error) => return Err(Error::host("look at a process that was made", error)),
+    };
     let pidfd = conversation.pidfd.try_clone();
     let pidfd = pidfd.map_err(|error| Error::host("copy a descriptor", error))?;
     let (terminal, warnings) = conversation.finish(false, None)?;

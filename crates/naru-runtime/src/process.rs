@@ -1,5 +1,6 @@
 //! Processes of containers: who they are and how they ended.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -186,8 +187,20 @@ fn zombie_status(pid: i32, start_time: u64) -> Option<ExitStatus> {
 /// Field 22 of `/proc/PID/stat`, in clock ticks since boot; nothing when there is no such process.
 #[must_use]
 pub fn start_time(pid: i32) -> Option<u64> {
-    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat_fields(&stat)?.get(19)?.parse().ok()
+    started(pid).ok()
+}
+
+/// [`start_time`], and why it cannot be told: a process that is gone ([`is_gone`]), or a lack of descriptors.
+pub(crate) fn started(pid: i32) -> io::Result<u64> {
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat"))?;
+    let field = stat_fields(&stat).and_then(|fields| fields.get(19)?.parse().ok());
+    field.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Whether a file of `/proc/PID` cannot be read because there is no such process any more.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 /// The fields from the third, the state, on: the second, a name in parentheses, may hold anything.

@@ -163,6 +163,14 @@ impl Channel {
         Ok(())
     }
 
+    /// Says that nothing more comes from this end, which goes on receiving.
+    pub(crate) fn end_sending(&self) {
+        if let Some(socket) = &self.socket {
+            // Fails only where the other end is closed.
+            let _ended = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+        }
+    }
+
     /// Closes this end.
     pub(crate) fn close(&mut self) {
         self.socket = None;
