@@ -171,3 +171,32 @@ fn a_process_that_cannot_be_looked_at_for_want_of_descriptors_ends_and_that_is_t
         assert!(told > 1, "{told} were told");
     });
 }
+
+/// A container that runs is not taken for one of another boot.
+#[test]
+fn a_boots_id_that_cannot_be_read_for_want_of_descriptors_is_not_taken_for_another_one() {
+    host(|host| {
+        let project = host.project("errors").file("compose.yaml", FILE);
+        for nth in 1.. {
+            let mut count = 0;
+            let traced = fault_at(&project.command(["up", "-d"]), &both(host, "errors"), |call| {
+                let file = call.path(Some(0), 1).filter(|_| call.number == libc::SYS_openat)?;
+                let process = call.process();
+                let is_it = file.ends_with("boot_id")
+                    && (process.starts_with("naru supervisor") || process.starts_with("naru keep"));
+                count += u64::from(is_it);
+                (is_it && count == nth).then_some(Fault::Error(libc::EMFILE))
+            });
+            assert_eq!(traced.code, 0, "{:?}: {}", traced.victim, traced.stderr);
+            for service in ["database", "web"] {
+                let container = &project.containers(service)[0];
+                assert_eq!(container["State"], "running", "{:?}: {container}", traced.victim);
+            }
+            project.naru(["down", "-t", "0"]).succeeds();
+            if traced.victim.is_none() {
+                assert!(nth > 1, "nobody reads it");
+                break;
+            }
+        }
+    });
+}

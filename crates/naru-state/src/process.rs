@@ -1,6 +1,7 @@
 //! Which process is meant: a pid alone is reused, so boot id and start time go with it.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -47,10 +48,15 @@ impl Identity {
     }
 }
 
-/// This boot's id; `None` where `/proc` is not mounted.
+/// This boot's id; `None` where `/proc` is not mounted, or cannot be read for want of descriptors. Once it was read it is
+/// known: no process outlives its boot.
 pub fn boot_id() -> Option<String> {
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Some(known.clone());
+    }
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim().to_owned())
+    Some(KNOWN.get_or_init(|| text.trim().to_owned()).clone())
 }
 
 /// Reads `/proc/PID/stat` (proc_pid_stat(5)); `None` when the process is gone.

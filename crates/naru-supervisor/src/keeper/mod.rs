@@ -88,6 +88,8 @@ pub(crate) fn run(role: Role) -> io::Result<()> {
     let _raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     let signals =
         SignalFd::with_flags(&child_signals()?, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    // An exit is told with it, however few descriptors there are then.
+    let _known = naru_state::process::boot_id();
     let Some(mut keeper) = Keeper::start(role)? else { return Ok(()) };
     let leave = keeper.settle();
     let ended = loop {

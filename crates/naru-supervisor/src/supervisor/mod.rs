@@ -142,6 +142,9 @@ struct Supervisor {
 /// When it cannot take the project over.
 pub(crate) fn run(role: Role) -> io::Result<()> {
     let link = Link::from_stdin()?;
+    // What runs is known by it: without it everything would seem to be of an earlier boot.
+    let no_boot = || io::Error::other("the boot's id cannot be read");
+    let _known = naru_state::process::boot_id().ok_or_else(no_boot)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(WORKERS)
