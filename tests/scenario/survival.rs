@@ -33,8 +33,8 @@ services:
     command: [sh, -c, 'while :; do naru-check resolve web >/dev/null || naru-check resolve web >/dev/null || echo lost; echo asked; usleep 100000; done']
 ";
 
-const SUPERVISOR: [&str; 2] = ["naru", "supervisor:"];
-const KEEPER: [&str; 2] = ["naru", "keeper:"];
+pub(super) const SUPERVISOR: [&str; 2] = ["naru", "supervisor:"];
+pub(super) const KEEPER: [&str; 2] = ["naru", "keeper:"];
 
 fn up<'h>(host: &'h TestHost, name: &str, file: &str) -> Project<'h> {
     let project = host.project(name).file("compose.yaml", file);
@@ -56,7 +56,7 @@ fn settled(host: &TestHost) -> [Pid; 2] {
 }
 
 /// Kills the keeper or the supervisor.
-fn kill(host: &TestHost, role: [&str; 2]) {
+pub(super) fn kill(host: &TestHost, role: [&str; 2]) {
     let [keeper, supervisor] = settled(host);
     let victim = if role == KEEPER { keeper } else { supervisor };
     kill_process(victim, Signal::KILL).unwrap();
